@@ -1,0 +1,94 @@
+"""What an encoder is asked to do: one frozen `EncodeConfig`, handed down unchanged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+from nifcodec.errors import ConfigError
+
+FIELDS = ("fourier", "siren")
+DEFAULT_QUALITY = 60.0
+
+
+@dataclass(frozen=True)
+class EncodeConfig:
+    """Options of one encode; None means "follows from the others".
+
+    At most one of `quality`, `bpp`, `target_size` and `psnr` may be given; none means `DEFAULT_QUALITY`.
+
+    Attributes:
+        field: family of the field, one of `FIELDS`.
+        quality: 0 (smallest) to 100 (best).
+        bpp: bits per pixel of the whole file, > 0.
+        target_size: bytes of the whole file, > 0.
+        psnr: RGB PSNR in dB of the decoded 8-bit picture.
+        effort: 1 (fastest) to 9.
+        seed: seed of everything random; the same seed gives the same file on the same machine.
+        steps: training steps in place of what effort asks for.
+        width, layers: units and number of hidden layers of the MLP fields.
+        encoding: "powers" (NeRF), "gaussian" (Fourier features) or "none"; `fourier` only.
+        dimension, sigma: number and base of the powers.
+        features, feature_scale: number and standard deviation (cycles per picture) of Gaussian features.
+        omega: frequency factor of `siren` (Sitzmann et al. 2020, section 3.2).
+        colour: space of the network's output, "rgb", "ycocg" or "yuv".
+        loss: "mse" or "huber" (with `huber_delta`).
+        sampling: "pixels" (one sample a pixel) or "random" (sub-pixel positions, bilinear).
+        batch_size: samples a step.
+        learning_rate: peak of the cosine schedule.
+        strip: drop EXIF and XMP (the ICC profile always stays).
+    """
+
+    field: str = "fourier"
+    quality: Optional[float] = None
+    bpp: Optional[float] = None
+    target_size: Optional[int] = None
+    psnr: Optional[float] = None
+    effort: int = 5
+    seed: int = 0
+    steps: Optional[int] = None
+    width: Optional[int] = None
+    layers: Optional[int] = None
+    encoding: str = "powers"
+    dimension: Optional[int] = None
+    sigma: float = 2.0
+    features: Optional[int] = None
+    feature_scale: float = 10.0
+    omega: float = 30.0
+    colour: str = "ycocg"
+    loss: str = "mse"
+    huber_delta: float = 0.001
+    sampling: str = "pixels"
+    batch_size: int = 4096
+    learning_rate: Optional[float] = None
+    strip: bool = False
+
+    def __post_init__(self) -> None:
+        targets = [name for name in ("quality", "bpp", "target_size", "psnr") if getattr(self, name) is not None]
+        if len(targets) > 1:
+            raise ConfigError(f"{' and '.join(targets)} exclude each other: give one of them")
+        _one_of("field", self.field, FIELDS)
+        _one_of("encoding", self.encoding, ("powers", "gaussian", "none"))
+        _one_of("colour", self.colour, ("rgb", "ycocg", "yuv"))
+        _one_of("loss", self.loss, ("mse", "huber"))
+        _one_of("sampling", self.sampling, ("pixels", "random"))
+        _between("quality", self.quality, 0, 100)
+        _between("bpp", self.bpp, 1e-6, 64)
+        _between("target_size", self.target_size, 1, 2**31)
+        _between("psnr", self.psnr, 5, 80)
+        _between("effort", self.effort, 1, 9)
+        _between("seed", self.seed, 0, 2**31 - 1)
+        _between("steps", self.steps, 1, 10_000_000)
+        _between("batch_size", self.batch_size, 1, 2**22)
+        _between("huber_delta", self.huber_delta, 1e-6, 10)
+        _between("learning_rate", self.learning_rate, 1e-7, 1)
+
+
+def _one_of(name: str, value: str, allowed: "tuple[str, ...]") -> None:
+    if value not in allowed:
+        raise ConfigError(f"{name} is {value!r}, which is not one of {', '.join(allowed)}")
+
+
+def _between(name: str, value: "float | None", low: float, high: float) -> None:
+    if value is not None and not low <= value <= high:
+        raise ConfigError(f"{name} is {value}, outside of {low} to {high}")
