@@ -1,0 +1,3 @@
+from nifcodec.cli import main
+
+raise SystemExit(main())
