@@ -1,0 +1,51 @@
+# The environment is made in .venv by the first target that needs it.
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+# TensorFlow's wheels exist for these; the newest that runs is taken.
+PYTHONS := python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python3
+USABLE := import sys, venv, ensurepip; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 13))
+DEMO := demo
+
+.PHONY: help demo test lint check clean
+
+help:
+	@echo "make demo   train a field on sample_images/coffee.png, decode it at twice the size, measure it"
+	@echo "make test   run the tests"
+	@echo "make lint   run ruff, mypy and import-linter"
+	@echo "make check  lint and test"
+	@echo "make clean  remove $(VENV) and $(DEMO)"
+
+$(READY): pyproject.toml
+	@base=""; for python in $(PYTHONS); do \
+		if $$python -c '$(USABLE)' >/dev/null 2>&1; then base=$$python; break; fi; \
+	done; \
+	if [ -z "$$base" ]; then \
+		echo "no Python 3.8 to 3.13 with venv was found: install one (Debian: apt install python3-venv)" >&2; exit 1; \
+	fi; \
+	echo "making $(VENV) with $$($$base --version)"; \
+	$$base -m venv --clear $(VENV)
+	@$(PYTHON) -m pip install --quiet --upgrade pip
+	@$(PYTHON) -m pip install --quiet -e '.[train,bench,dev]'
+	@touch $@
+
+demo: $(READY)
+	@mkdir -p $(DEMO)
+	$(PYTHON) -m nifcodec encode sample_images/coffee.png -o $(DEMO)/coffee.nif --field fourier --bpp 0.5 -e 3 -f
+	$(PYTHON) -m nifcodec info $(DEMO)/coffee.nif
+	$(PYTHON) -m nifcodec decode $(DEMO)/coffee.nif -o $(DEMO)/coffee-2x.png --scale 2 -f
+	$(PYTHON) -m nifcodec verify $(DEMO)/coffee.nif --against sample_images/coffee.png
+
+test: $(READY)
+	$(PYTHON) -m pytest
+
+lint: $(READY)
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(VENV)/bin/lint-imports
+
+check: lint test
+
+clean:
+	rm -rf $(VENV) $(DEMO)
