@@ -1,0 +1,143 @@
+"""Command line: `python -m benchmarks rd` sweeps codecs, `... cost` prints one number a codec and lambda."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import List, Optional, Sequence, Tuple
+
+from benchmarks import kodak, machine, peers, plot, rd, report
+from benchmarks.codecs import DEFAULT_CODECS, Codec, parse_codecs
+from benchmarks.rows import Row, average_curve
+from nifcodec.errors import ConfigError, MissingDependencyError, NifError
+
+CODECS_HELP = """\
+codecs, separated by commas: NAME[:OPTION...][@[PARAMETER=]SETTING/SETTING...]
+  nif[:FIELD][:eN][:NAME=VALUE...]  effort N; NAME of nifcodec.EncodeConfig. PARAMETER: quality, bpp, psnr, target_size
+  jpeg[:420|:444]   webp[:m4|:m6][:sharp]   avif[:sN][:420|:444][:psnr]   settings are qualities
+  jpeg2000                                                                settings are bits per pixel
+  none              only the peers
+for example  nif:fourier:e3@20/40/60,nif:siren:steps=500@bpp=0.2/0.5,jpeg,avif:s4:psnr@8/30/55
+"""
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Run a command; returns the exit code (0, 1 something failed, 2 usage, 130 interrupted)."""
+    options = _parser().parse_args(arguments)
+    command = ["python", "-m", "benchmarks", *(sys.argv[1:] if arguments is None else arguments)]
+    try:
+        return int(options.run(options, command))
+    except NifError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nbenchmarks: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    shared = argparse.ArgumentParser(add_help=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+    shared.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="measured as RGB, 8 bits, no alpha")
+    shared.add_argument("--codecs", default=DEFAULT_CODECS, help="see below (default: %(default)s)")
+    shared.add_argument(
+        "-o", "--output", type=Path, default=Path("benchmark-results"), metavar="DIR",
+        help="results, and what is needed to go on after an interruption (default: %(default)s)",
+    )  # fmt: skip
+    shared.add_argument("--seed", type=int, default=0, help="of the nif codecs (default: %(default)s)")
+    shared.add_argument("--fresh", action="store_true", help="measure anew what DIR already holds")
+    shared.add_argument("--keep-files", action="store_true", help="keep the coded files under DIR/files")
+    shared.add_argument(
+        "--peers", type=Path, action="append", default=[], metavar="FILE",
+        help="published or earlier results: TSV, CSV, or CompressAI's JSON; may be repeated",
+    )  # fmt: skip
+    shared.add_argument("--peer-codecs", metavar="NAME,NAME", help="only these of the peers")
+    style = {"parents": [shared], "epilog": CODECS_HELP, "formatter_class": argparse.RawDescriptionHelpFormatter}
+    sweep = commands.add_parser("rd", help="rate-distortion sweep: table, plot, JSON, CSV", **style)  # type: ignore[arg-type]
+    sweep.add_argument("--anchor", help="codec that BD-rates refer to (default: jpeg where measured, else the first)")
+    sweep.set_defaults(run=_run_rd)
+    cost = commands.add_parser("cost", help="mean of 1000 (MSE + lambda bpp), best setting per picture", **style)  # type: ignore[arg-type]
+    cost.add_argument("--lambdas", default="0.0004,0.001,0.004", metavar="L,L", help="(default: %(default)s)")
+    cost.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    cost.set_defaults(run=_run_cost)
+    return parser
+
+
+def _run_rd(options: argparse.Namespace, command: List[str]) -> int:
+    codecs = parse_codecs(options.codecs, options.seed)
+    names = [codec.name for codec in codecs]
+    others = _peers(options, names)
+    pictures = rd.read_pictures(options.pictures)
+    images = [picture.name for picture in pictures]
+    others = peers.comparable(others, images)
+    available = list(dict.fromkeys([*names, *(row.codec for row in others)]))
+    if not available:
+        raise ConfigError("there is nothing to report: give codecs, or peers that cover the pictures")
+    anchor = options.anchor or ("jpeg" if "jpeg" in names else available[0])
+    if anchor not in available:
+        raise ConfigError(f"the anchor {anchor} is not among {', '.join(available)}")
+    rows, failures = _sweep(pictures, codecs, options)
+    record = machine.record(command, options.seed)
+    text = report.write(options.output, rows, others, codecs=codecs, images=images, anchor=anchor, record=record)
+    print(text)
+    measured = [average_curve(rows, name, images) for name in names]
+    curves = [report.mean_curve(others, name, images) for name in available if name not in names]
+    title = images[0] if len(images) == 1 else f"mean of {len(images)} pictures"
+    try:
+        plot.draw(measured, [curve for curve in curves if len(curve.bpp)], title, options.output / "rd")
+    except MissingDependencyError as error:
+        print(f"benchmarks: no plot: {error}", file=sys.stderr)
+    print(f"benchmarks: results are in {options.output}", file=sys.stderr)
+    return _exit_code(failures)
+
+
+def _run_cost(options: argparse.Namespace, command: List[str]) -> int:
+    try:
+        multipliers = [float(value) for value in options.lambdas.split(",")]
+    except ValueError:
+        raise ConfigError(f"--lambdas is {options.lambdas!r}: give numbers separated by commas") from None
+    codecs = parse_codecs(options.codecs, options.seed)
+    names = [codec.name for codec in codecs]
+    others = _peers(options, names)
+    pictures = rd.read_pictures(options.pictures)
+    images = [picture.name for picture in pictures]
+    rows, failures = _sweep(pictures, codecs, options)
+    costs, incomplete = kodak.mean_costs([*rows, *others], images, multipliers)
+    if incomplete:
+        listed = ", ".join(f"{codec} ({count})" for codec, count in incomplete.items())
+        print(f"benchmarks: left out, measured on fewer than {len(images)} pictures: {listed}", file=sys.stderr)
+    if options.json:
+        document = {**machine.record(command, options.seed), "pictures": images, "lambdas": multipliers}
+        print(report.json_text({**document, "costs": [asdict(item) for item in costs]}), end="")
+    else:
+        print(
+            f"Mean of 1000 (MSE + lambda bpp) over {len(images)} pictures, each at its best setting; less is better.\n"
+        )
+        print(kodak.markdown(costs, names, multipliers))
+    return _exit_code(failures)
+
+
+def _sweep(
+    pictures: Sequence[rd.Picture], codecs: Sequence[Codec], options: argparse.Namespace
+) -> Tuple[List[Row], int]:
+    return rd.sweep(
+        pictures, codecs, options.output, seed=options.seed, fresh=options.fresh, keep_files=options.keep_files
+    )
+
+
+def _peers(options: argparse.Namespace, measured: Sequence[str]) -> List[Row]:
+    only = None if options.peer_codecs is None else options.peer_codecs.split(",")
+    return peers.load(options.peers, only, measured)
+
+
+def _exit_code(failures: int) -> int:
+    if failures:
+        print(f"benchmarks: {failures} measurements failed; the same command tries them again", file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
