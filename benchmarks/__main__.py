@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     shared = argparse.ArgumentParser(add_help=False, formatter_class=argparse.RawDescriptionHelpFormatter)
     shared.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="measured as RGB, 8 bits, no alpha")
-    shared.add_argument("--codecs", default=DEFAULT_CODECS, help="see below (default: %(default)s)")
+    shared.add_argument("--codecs", help=f"see below (default: {DEFAULT_CODECS}, those that Pillow has)")
     shared.add_argument(
         "-o", "--output", type=Path, default=Path("benchmark-results"), metavar="DIR",
         help="results, and what is needed to go on after an interruption (default: %(default)s)",
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run_rd(options: argparse.Namespace, command: List[str]) -> int:
-    codecs = parse_codecs(options.codecs, options.seed)
+    codecs = _codecs(options)
     names = [codec.name for codec in codecs]
     others = _peers(options, names)
     pictures = rd.read_pictures(options.pictures)
@@ -99,7 +99,7 @@ def _run_cost(options: argparse.Namespace, command: List[str]) -> int:
         multipliers = [float(value) for value in options.lambdas.split(",")]
     except ValueError:
         raise ConfigError(f"--lambdas is {options.lambdas!r}: give numbers separated by commas") from None
-    codecs = parse_codecs(options.codecs, options.seed)
+    codecs = _codecs(options)
     names = [codec.name for codec in codecs]
     others = _peers(options, names)
     pictures = rd.read_pictures(options.pictures)
@@ -118,6 +118,18 @@ def _run_cost(options: argparse.Namespace, command: List[str]) -> int:
         )
         print(kodak.markdown(costs, names, multipliers))
     return _exit_code(failures)
+
+
+def _codecs(options: argparse.Namespace) -> List[Codec]:
+    if options.codecs is not None:
+        return parse_codecs(options.codecs, options.seed)
+    found: List[Codec] = []
+    for name in DEFAULT_CODECS.split(","):
+        try:
+            found += parse_codecs(name, options.seed)
+        except MissingDependencyError as error:
+            print(f"benchmarks: {name} left out: {error}", file=sys.stderr)
+    return found
 
 
 def _sweep(

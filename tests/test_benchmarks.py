@@ -123,6 +123,18 @@ def test_a_format_that_pillow_lacks_is_a_missing_dependency(monkeypatch: pytest.
         parse_codecs("avif")
 
 
+def test_the_default_codecs_are_those_that_are_there(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("benchmarks.codecs.features.check", lambda feature: feature == "jpg")
+    monkeypatch.setitem(vars(nifcodec), "encode", lambda *_, **__: b"file")
+    monkeypatch.setitem(vars(nifcodec), "decode", lambda data: np.zeros((48, 64, 3), np.uint8))
+    assert main(["cost", str(picture), "-o", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr()
+    assert [name in printed.out for name in ("nif:fourier", "nif:siren", "jpeg", "webp")] == [True, True, True, False]
+    assert all(f"{name} left out" in printed.err for name in ("webp", "avif", "jpeg2000"))
+
+
 def test_nif_codecs_use_the_public_interface(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: List[Any] = []
 
