@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any, TextIO
 
-from benchmarks.rows import Row
+from benchmarks.rows import Row, counted
 
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -21,7 +21,7 @@ class Progress:
         self._started = self._last = time.monotonic()
         self._label = ""
         if kept:
-            self._line(f"{kept} measurements kept from the run before, {total} to do")
+            self._line(f"{counted(kept, 'measurement')} kept from the run before, {total} to do")
 
     def start(self, codec: str, setting: str, image: str) -> None:
         self._label = f"[{self._done + 1}/{self._total}] {codec} {setting} {image}"

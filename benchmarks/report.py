@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks import bdrate
 from benchmarks.codecs import Codec
 from benchmarks.rd import file_name
-from benchmarks.rows import AVERAGE, Curve, Row, average_curve, codec_names, csv_text
+from benchmarks.rows import AVERAGE, Curve, Row, average_curve, codec_names, counted, csv_text
 from nifcodec.files import write_bytes
 
 SCHEMA = {"bpp": "bpp", "psnr_rgb": "psnr-rgb", "psnr_y": "psnr-y", "msssim_rgb": "ms-ssim-rgb"}
@@ -102,13 +102,13 @@ def markdown(rows: Sequence[Row], images: Sequence[str], anchor: str, record: Ma
     against = [f"BD-rate to {anchor} %", "mean of pictures' %", "MS-SSIM %", "over dB"]
     head = ["codec", "bpp", "PSNR dB", *against, "encode s", "decode s"]
     listed = f": {', '.join(images)}." if len(images) < 9 else "."
-    lines = [f"Mean over {len(images)} pictures{listed}"]
+    lines = [f"Mean over {counted(len(images), 'picture')}{listed}"]
     summaries = [_summary(rows, curves[name], anchor, images) for name in names if len(curves[name].bpp)]
     lines += ["", table(head, summaries)]
     head = ["codec", "setting", "bpp", "PSNR RGB", "PSNR luma", "MS-SSIM", "encode s", "decode s"]
     lines += ["", table(head, [line for name in names for line in _points(curves[name])])]
     machine = record["machine"]
-    place = f"{machine['processor']}, {machine['cores']} core{'s' if machine['cores'] > 1 else ''}, {machine['system']}"
+    place = f"{machine['processor']}, {counted(machine['cores'], 'core')}, {machine['system']}"
     lines += ["", f"{record['date']}, seed {record['seed']}, {place}."]
     lines += ["", ", ".join(f"{name} {version}" for name, version in record["versions"].items()) + "."]
     return "\n".join([*lines, "", f"    {' '.join(record['command'])}", ""])

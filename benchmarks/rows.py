@@ -136,6 +136,11 @@ class Curve:
 _MEANS = ("bpp", "psnr_rgb", "psnr_y", "msssim_rgb", "enc_s", "dec_s")
 
 
+def counted(number: int, noun: str) -> str:
+    """ "1 picture", "2 pictures"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def codec_names(rows: Iterable[Row]) -> List[str]:
     """The codecs in order of first appearance."""
     return list(dict.fromkeys(row.codec for row in rows))
