@@ -10,7 +10,7 @@ from typing import List, Optional, Sequence, Tuple
 
 from benchmarks import kodak, machine, peers, plot, rd, report
 from benchmarks.codecs import DEFAULT_CODECS, Codec, parse_codecs
-from benchmarks.rows import Row, average_curve
+from benchmarks.rows import Row, average_curve, counted
 from nifcodec.errors import ConfigError, MissingDependencyError, NifError
 
 CODECS_HELP = """\
@@ -85,7 +85,7 @@ def _run_rd(options: argparse.Namespace, command: List[str]) -> int:
     print(text)
     measured = [average_curve(rows, name, images) for name in names]
     curves = [report.mean_curve(others, name, images) for name in available if name not in names]
-    title = images[0] if len(images) == 1 else f"mean of {len(images)} pictures"
+    title = images[0] if len(images) == 1 else f"mean of {counted(len(images), 'picture')}"
     try:
         plot.draw(measured, [curve for curve in curves if len(curve.bpp)], title, options.output / "rd")
     except MissingDependencyError as error:
@@ -108,14 +108,13 @@ def _run_cost(options: argparse.Namespace, command: List[str]) -> int:
     costs, incomplete = kodak.mean_costs([*rows, *others], images, multipliers)
     if incomplete:
         listed = ", ".join(f"{codec} ({count})" for codec, count in incomplete.items())
-        print(f"benchmarks: left out, measured on fewer than {len(images)} pictures: {listed}", file=sys.stderr)
+        print(f"benchmarks: left out, not measured on all {len(images)} pictures: {listed}", file=sys.stderr)
     if options.json:
         document = {**machine.record(command, options.seed), "pictures": images, "lambdas": multipliers}
         print(report.json_text({**document, "costs": [asdict(item) for item in costs]}), end="")
     else:
-        print(
-            f"Mean of 1000 (MSE + lambda bpp) over {len(images)} pictures, each at its best setting; less is better.\n"
-        )
+        number = counted(len(images), "picture")
+        print(f"Mean of 1000 (MSE + lambda bpp) over {number}, each at its best setting; less is better.\n")
         print(kodak.markdown(costs, names, multipliers))
     return _exit_code(failures)
 
@@ -147,7 +146,7 @@ def _peers(options: argparse.Namespace, measured: Sequence[str]) -> List[Row]:
 
 def _exit_code(failures: int) -> int:
     if failures:
-        print(f"benchmarks: {failures} measurements failed; the same command tries them again", file=sys.stderr)
+        print(f"benchmarks: {counted(failures, 'measurement')} failed; the same command tries again", file=sys.stderr)
     return 1 if failures else 0
 
 

@@ -183,7 +183,7 @@ def test_a_sweep_resumes_behind_a_line_cut_short(
     again, _ = rd.sweep(pictures, parse_codecs("jpeg@10/50/80"), out)
     assert again[0] == first[0]
     assert [row.setting for row in again] == ["10", "50", "80"]
-    assert "1 measurements kept" in capsys.readouterr().err
+    assert "1 measurement kept" in capsys.readouterr().err
     assert rd.sweep(pictures, parse_codecs("jpeg@10/50/80"), out)[0] == again
 
 
