@@ -279,6 +279,6 @@ def _on_grid(value: float) -> float:
 def _dimension(side: int, sigma: float) -> int:
     """Powers up to half of the Nyquist frequency of `side` pixels over 2 units; ReLU makes the harmonics above."""
     dimension = 1
-    while dimension < MAX_DIMENSION and 1 < sigma and sigma**dimension <= 1.6 * side / 2:
+    while dimension < MAX_DIMENSION and sigma > 1 and sigma**dimension <= 1.6 * side / 2:
         dimension += 1
     return dimension
