@@ -1,0 +1,198 @@
+"""The backward chain: `.nif` -> container -> integers -> field -> samples -> picture, at any size.
+
+Never imports TensorFlow. `FAMILIES` is the one place where the kinds of field meet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from nifcodec import container, metrics
+from nifcodec.coding.tensors import decode_tensors
+from nifcodec.container import NifFile
+from nifcodec.errors import UnsupportedVersionError
+from nifcodec.fields import mlp
+from nifcodec.fields import spec as mlp_spec
+from nifcodec.fields.quantize import QuantizedMlp
+from nifcodec.geometry import DEFAULT_MAX_PIXELS, Window, choose_window
+from nifcodec.image import Image
+
+BAND_SAMPLES = 2**20  # samples rendered at a time: 16 MiB of float32 at four channels
+
+Render = Callable[
+    [np.ndarray, np.ndarray], np.ndarray
+]  # (us, vs) -> float32 (len(vs), len(us), channels), 1.0 is white
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the header says of a field: enough for `info`, without decoding a weight.
+
+    Attributes:
+        parameters: numbers that the payload holds.
+        macs_per_pixel: multiply-adds of one sample.
+        settings: everything else, by name.
+    """
+
+    parameters: int
+    macs_per_pixel: float
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of field: its name, how its description reads, and how a file becomes something to sample."""
+
+    name: str
+    describe: Callable[[NifFile], Description]
+    open: Callable[[NifFile], Render]
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """What `inspect` tells of a file.
+
+    Attributes:
+        width, height, channels, depth: of the picture; depth in bits a channel.
+        field: name of the family.
+        bytes: of the whole file; `parts` says where they are ("header", "weights", "metadata") and sums to it.
+        bpp: 8 x bytes / pixels.
+        parameters, macs_per_pixel, settings: of the field.
+        metadata: bytes of "icc", "exif" and "xmp" as they come out.
+    """
+
+    width: int
+    height: int
+    channels: int
+    depth: int
+    field: str
+    bytes: int
+    bpp: float
+    parts: Dict[str, int]
+    parameters: int
+    macs_per_pixel: float
+    settings: Dict[str, Any]
+    metadata: Dict[str, int]
+
+
+def decode(
+    data: bytes,
+    scale: Optional[float] = None,
+    size: Optional[Tuple[int, int]] = None,
+    crop: Optional[Tuple[int, int, int, int]] = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> np.ndarray:
+    """The picture of a `.nif`: uint8 (H, W, C), C as in the file (1 grey, 2 grey+alpha, 3 RGB, 4 RGBA).
+
+    Args:
+        data: the bytes of the file.
+        scale: factor of width and height, rounded half up, at least 1 pixel.
+        size: (width, height) of the output; a 0 keeps the aspect ratio.
+        crop: (left, top, width, height) in pixels of the stored picture; scale and size apply to it.
+        max_pixels: limit of the output.
+
+    Raises:
+        CorruptFileError: no `.nif`, a damaged one, or one above a limit; its subclass says which.
+        ConfigError: options that do not fit each other or the picture.
+    """
+    return decode_image(data, scale, size, crop, max_pixels).pixels
+
+
+def decode_image(
+    data: bytes,
+    scale: Optional[float] = None,
+    size: Optional[Tuple[int, int]] = None,
+    crop: Optional[Tuple[int, int, int, int]] = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> Image:
+    """`decode`, with the metadata of the file."""
+    file = container.unpack(data)
+    window = choose_window((file.width, file.height), scale, size, crop, max_pixels)
+    return Image(render(_family(file).open(file), window, file.channels), file.icc, file.exif, file.xmp)
+
+
+def render(field: Render, window: Window, channels: int) -> np.ndarray:
+    """Samples a field over a window: uint8 (rows, columns, channels).
+
+    Where an output pixel covers more than one of the source, it is the mean of samples spread evenly over it, so that
+    a reduction does not alias. Memory beyond the result does not depend on the window.
+    """
+    across, down = window.subsamples()
+    us, vs = window.us(across), window.vs(down)
+    pixels = np.empty((window.rows, window.columns, channels), dtype=np.uint8)
+    columns = min(window.columns, max(1, BAND_SAMPLES // (across * down)))
+    rows = max(1, BAND_SAMPLES // (columns * across * down))
+    for top in range(0, window.rows, rows):
+        for left in range(0, window.columns, columns):
+            tile = pixels[top : top + rows, left : left + columns]
+            height, width = tile.shape[:2]
+            samples = field(
+                us[left * across : (left + width) * across],
+                vs[top * down : (top + height) * down],
+            )
+            if across * down > 1:
+                samples = np.clip(samples, 0.0, 1.0).reshape(height, down, width, across, channels).mean(axis=(1, 3))
+            tile[:] = to_uint8(samples)
+    return pixels
+
+
+def to_uint8(values: np.ndarray) -> np.ndarray:
+    """Picture values, 1.0 white -> uint8, clipped, halves up."""
+    return np.floor(np.clip(values, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+
+
+def inspect(data: bytes) -> FileInfo:
+    """What a file holds, from its header: checks the container, not the weights. Raises CorruptFileError."""
+    file = container.unpack(data)
+    family = _family(file)
+    description = family.describe(file)
+    return FileInfo(
+        file.width,
+        file.height,
+        file.channels,
+        file.depth,
+        family.name,
+        len(data),
+        metrics.bits_per_pixel(len(data), file.width, file.height),
+        container.part_sizes(data),
+        description.parameters,
+        description.macs_per_pixel,
+        dict(description.settings),
+        {"icc": len(file.icc), "exif": len(file.exif), "xmp": len(file.xmp)},
+    )
+
+
+def _family(file: NifFile) -> Family:
+    if file.family not in FAMILIES:
+        raise UnsupportedVersionError(
+            f"the file holds a field of kind {file.family}, which this version does not know: update nifcodec"
+        )
+    return FAMILIES[file.family]
+
+
+def _describe_mlp(file: NifFile) -> Description:
+    spec = mlp_spec.unpack(file.family, file.channels, file.description)
+    used = {name: value for name, value in asdict(spec).items() if value not in (0, 0.0)}
+    settings = {name: value for name, value in used.items() if name not in ("family", "channels")}
+    return Description(spec.parameter_count(), spec.macs_per_pixel(), settings)
+
+
+def _open_mlp(file: NifFile) -> Render:
+    spec = mlp_spec.unpack(file.family, file.channels, file.description)
+    return mlp_renderer(
+        QuantizedMlp.from_payload(spec, decode_tensors(file.payload, QuantizedMlp.payload_shapes(spec)))
+    )
+
+
+def mlp_renderer(quantized: QuantizedMlp) -> Render:
+    """The network as stored, ready to be sampled."""
+    tensors: Sequence[np.ndarray] = quantized.dequantize()
+    return lambda us, vs: mlp.render(quantized.spec, tensors, us, vs)
+
+
+FAMILIES: Mapping[int, Family] = {
+    number: Family(name, _describe_mlp, _open_mlp) for name, number in mlp_spec.FAMILY_IDS.items()
+}

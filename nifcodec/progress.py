@@ -1,0 +1,99 @@
+"""What a person at the terminal sees of a training, and how Ctrl-C reaches it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from types import FrameType
+from typing import Any, Optional
+
+LOG_SECONDS = 5.0
+BAR_SECONDS = 0.1
+BAR_WIDTH = 24
+
+
+class ProgressLine:
+    """A progress callback on standard error: a bar that redraws on a terminal, a line every few seconds in a log.
+
+    Called with the `Progress` of a training: stage, step, steps, seconds, psnr (dB or None), bpp (or None).
+    """
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.terminal = sys.stderr.isatty()
+        self.shown = time.monotonic()
+        self.drawn = 0
+
+    def __call__(self, progress: Any) -> None:
+        now = time.monotonic()
+        if now - self.shown < (BAR_SECONDS if self.terminal else LOG_SECONDS):
+            return
+        self.shown = now
+        text = f"{self.label}: {describe(progress, bar=self.terminal)}"
+        if self.terminal:
+            sys.stderr.write("\r" + text.ljust(self.drawn))
+            self.drawn = len(text)
+        else:
+            sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Wipes the bar, so that the next line starts clean."""
+        if self.drawn:
+            sys.stderr.write("\r" + " " * self.drawn + "\r")
+            sys.stderr.flush()
+            self.drawn = 0
+
+
+def describe(progress: Any, bar: bool) -> str:
+    """One line: stage, step, time left, PSNR, estimated bits per pixel."""
+    part = progress.step / progress.steps if progress.steps else 0.0
+    words = [progress.stage]
+    if bar:
+        filled = int(part * BAR_WIDTH)
+        words.append("[" + "#" * filled + "." * (BAR_WIDTH - filled) + "]")
+    words.append(f"{progress.step}/{progress.steps}")
+    if part > 0:
+        words.append(f"{clock(progress.seconds * (1 - part) / part)} left")
+    if progress.psnr is not None:
+        words.append(f"{progress.psnr:.2f} dB")
+    if progress.bpp is not None:
+        words.append(f"{progress.bpp:.3f} bpp")
+    return "  ".join(words)
+
+
+def clock(seconds: float) -> str:
+    """m:ss, or h:mm:ss from an hour on."""
+    minutes, rest = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Interrupt:
+    """Ctrl-C while the context is open: the first sets `requested`, the second raises KeyboardInterrupt.
+
+    The object is the callable that a training polls.
+    """
+
+    def __init__(self, quiet: bool) -> None:
+        self.requested = False
+        self.quiet = quiet
+        self.previous: Any = None
+
+    def __call__(self) -> bool:
+        return self.requested
+
+    def __enter__(self) -> "Interrupt":
+        self.previous = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self.previous)
+
+    def _handle(self, _number: int, _frame: Optional[FrameType]) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        if not self.quiet:
+            sys.stderr.write("\ninterrupted: finishing with the best so far; Ctrl-C again stops without a file\n")
