@@ -1,0 +1,255 @@
+"""The command line: `nifcodec encode | decode | info | verify`.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 corrupt or unsupported file, 4 output exists, 130 interrupted. Of several
+inputs one failure does not stop the rest; the code is then that of the failures where they agree, else 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from typing import Callable, List, Optional, Sequence, Tuple
+
+from nifcodec import __version__
+from nifcodec.config import DEFAULT_QUALITY, FIELDS, EncodeConfig
+from nifcodec.errors import ConfigError, InterruptedEncodeError, NifError
+from nifcodec.files import STREAM
+
+INTERRUPTED = 130
+ENCODE_OPTIONS = tuple(EncodeConfig.__dataclass_fields__)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Runs one command; returns its exit code. Usage errors leave through SystemExit(2), as argparse does."""
+    arguments = _parser().parse_args(argv)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("always", category=UserWarning, module=r"nifcodec\.")
+        warnings.showwarning = _show_warning
+        try:
+            return int(arguments.run(arguments))
+        except NifError as error:
+            _complain(str(error))
+            return error.exit_code
+        except KeyboardInterrupt:
+            _complain("interrupted")
+            return INTERRUPTED
+        except BrokenPipeError:
+            # Whoever read our output has stopped; flushing it again at exit would print a traceback.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nifcodec", description="Stores a picture as a small neural field that was trained on it alone."
+    )
+    parser.add_argument("--version", action="version", version=f"nifcodec {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.required = True
+    _add_encode(commands)
+    _add_decode(commands)
+    _add_info(commands)
+    _add_verify(commands)
+    return parser
+
+
+def _add_encode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "encode",
+        help="pictures to .nif",
+        description="Trains a field on each picture and writes it as .nif, beside the picture unless told otherwise.",
+        argument_default=argparse.SUPPRESS,
+    )
+    command.set_defaults(run=_encode)
+    _add_paths(command, "picture, or - for standard input", "FILE.nif, or - for standard output")
+    target = command.add_mutually_exclusive_group()
+    target.add_argument(
+        "-q", "--quality", type=float, metavar="Q", help=f"0 smallest to 100 best (default {DEFAULT_QUALITY:.0f})"
+    )
+    target.add_argument("--bpp", type=float, metavar="B", help="bits per pixel of the whole file")
+    target.add_argument("--target-size", type=int, metavar="BYTES", help="bytes of the whole file")
+    target.add_argument("--psnr", type=float, metavar="DB", help="RGB PSNR of the decoded picture")
+    command.add_argument("-e", "--effort", type=int, metavar="E", help="1 fastest to 9 (default 5)")
+    command.add_argument("--seed", type=int, metavar="N", help="seed of everything random (default 0)")
+    command.add_argument("--strip", action="store_true", help="drop EXIF and XMP; the ICC profile always stays")
+    _add_reporting(command)
+    network = command.add_argument_group("the field and its training")
+    network.add_argument("--field", choices=FIELDS, help=f"kind of field (default {EncodeConfig.field})")
+    network.add_argument("--width", type=int, metavar="N", help="units of a hidden layer (default: from the target)")
+    network.add_argument("--layers", type=int, metavar="N", help="hidden layers (default: from the target)")
+    network.add_argument("--encoding", choices=("powers", "gaussian", "none"), help="of positions, for fourier")
+    network.add_argument("--dimension", type=int, metavar="N", help="number of powers")
+    network.add_argument("--sigma", type=float, metavar="S", help="base of the powers")
+    network.add_argument("--features", type=int, metavar="N", help="number of Gaussian features")
+    network.add_argument("--feature-scale", type=float, metavar="S", help="their spread in cycles per picture")
+    network.add_argument("--omega", type=float, metavar="W", help="frequency factor of siren")
+    network.add_argument("--colour", choices=("rgb", "ycocg", "yuv"), help="space of the network's output")
+    network.add_argument("--steps", type=int, metavar="N", help="training steps (default: from the effort)")
+    network.add_argument("--batch-size", type=int, metavar="N", help="samples a step")
+    network.add_argument("--sampling", choices=("pixels", "random"), help="one sample a pixel, or random positions")
+    network.add_argument("--loss", choices=("mse", "huber"))
+    network.add_argument("--huber-delta", type=float, metavar="D")
+    network.add_argument("--learning-rate", type=float, metavar="R", help="peak of the cosine schedule")
+
+
+def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "decode",
+        help=".nif to pictures, at any size",
+        description="Renders each .nif as a picture, PNG beside it unless told otherwise.",
+    )
+    command.set_defaults(run=_decode)
+    _add_paths(command, ".nif, or - for standard input", "picture, its format by the ending; - for standard output")
+    command.add_argument(
+        "--format", metavar="F", help="png, jpg, webp, tiff, bmp, ppm or jp2 (default: by -o, else png)"
+    )
+    size = command.add_mutually_exclusive_group()
+    size.add_argument("--scale", type=float, metavar="F", help="factor of width and height")
+    size.add_argument("--size", type=_size, metavar="WxH", help="pixels of the output; a 0 keeps the aspect ratio")
+    command.add_argument(
+        "--crop", type=_crop, metavar="X,Y,W,H", help="only this part, in pixels of the stored picture"
+    )
+    command.add_argument("--max-pixels", type=int, metavar="N", help="limit of the output (default 2^27)")
+    command.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def _add_info(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser("info", help="what a .nif holds", description="Prints what each .nif holds.")
+    command.set_defaults(run=_info)
+    command.add_argument("inputs", nargs="+", metavar="FILE", help=".nif, or - for standard input")
+    command.add_argument("--json", action="store_true", help="one JSON object a file")
+
+
+def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "verify",
+        help="check a .nif, and measure it against its original",
+        description="Checks every checksum, decodes the whole file, and measures it.",
+    )
+    command.set_defaults(run=_verify)
+    command.add_argument("inputs", nargs=1, metavar="FILE", help=".nif, or - for standard input")
+    command.add_argument("--against", metavar="ORIGINAL", help="picture to measure PSNR and MS-SSIM against")
+    command.add_argument("--max-pixels", type=int, metavar="N", help="limit of the picture (default 2^27)")
+    command.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_paths(command: argparse.ArgumentParser, inputs: str, output: str) -> None:
+    command.add_argument("inputs", nargs="+", metavar="IN", help=inputs)
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("-o", "--output", metavar="OUT", default=None, help=output)
+    where.add_argument("--out-dir", metavar="DIR", default=None, help="folder of the outputs; made where missing")
+    command.add_argument("-f", "--force", action="store_true", default=False, help="replace an existing output")
+
+
+def _add_reporting(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", default=False, help="one JSON object a picture on stdout")
+    loudness = command.add_mutually_exclusive_group()
+    loudness.add_argument("--quiet", action="store_true", default=False, help="print errors only")
+    loudness.add_argument("-v", "--verbose", action="store_true", default=False, help="print the bytes of each part")
+
+
+def _size(text: str) -> Tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    return int(width), int(height)
+
+
+_size.__name__ = "WxH"  # argparse names the type in its message
+
+
+def _crop(text: str) -> Tuple[int, int, int, int]:
+    left, top, width, height = (int(part) for part in text.split(","))
+    return left, top, width, height
+
+
+_crop.__name__ = "X,Y,W,H"
+
+
+def _encode(arguments: argparse.Namespace) -> int:
+    from nifcodec import commands
+
+    config = EncodeConfig(**{name: value for name, value in vars(arguments).items() if name in ENCODE_OPTIONS})
+    outputs = _outputs(arguments, ".nif")
+    if arguments.json and STREAM in outputs:
+        raise ConfigError("--json and the file cannot both go to standard output: give -o FILE")
+    from nifcodec.progress import Interrupt
+
+    with Interrupt(arguments.quiet) as interrupt:
+
+        def one(source: str, target: str) -> None:
+            commands.encode_file(source, target, config, arguments, interrupt)
+            if interrupt.requested:
+                raise InterruptedEncodeError(f"{target} holds what was trained until the interruption")
+
+        return _each(arguments.inputs, outputs, one)
+
+
+def _decode(arguments: argparse.Namespace) -> int:
+    from nifcodec import commands
+
+    ending = "." + (arguments.format or "png").lower().lstrip(".")
+    return _each(arguments.inputs, _outputs(arguments, ending), lambda s, t: commands.decode_file(s, t, arguments))
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    from nifcodec import commands
+
+    return _each(arguments.inputs, arguments.inputs, lambda source, _: commands.print_info(source, arguments.json))
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from nifcodec import commands
+
+    return _each(arguments.inputs, arguments.inputs, lambda source, _: commands.verify_file(source, arguments))
+
+
+def _each(sources: Sequence[str], targets: Sequence[str], job: Callable[[str, str], None]) -> int:
+    """Runs the job on every pair; complains about each failure; returns the exit code."""
+    codes: List[int] = []
+    for source, target in zip(sources, targets):
+        try:
+            job(source, target)
+        except NifError as error:
+            _complain(str(error) if source in str(error) else f"{source}: {error}")
+            codes.append(error.exit_code)
+        except MemoryError:
+            _complain(f"{source}: not enough memory")
+            codes.append(1)
+        if INTERRUPTED in codes:
+            return INTERRUPTED
+    return 0 if not codes else codes[0] if len(set(codes)) == 1 else 1
+
+
+def _outputs(arguments: argparse.Namespace, ending: str) -> List[str]:
+    """One output an input. Raises ConfigError where they are not clear."""
+    sources: List[str] = arguments.inputs
+    if sources.count(STREAM) > 1:
+        raise ConfigError("standard input can be read once only")
+    if arguments.output is not None:
+        if len(sources) > 1:
+            raise ConfigError("-o names one output and there are several inputs: use --out-dir")
+        return [arguments.output]
+    if arguments.out_dir is not None and STREAM in sources:
+        raise ConfigError("standard input has no name to be kept in --out-dir: give -o FILE")
+    targets = [_named_after(source, arguments.out_dir, ending) for source in sources]
+    for index, target in enumerate(targets):
+        if target in targets[:index]:
+            raise ConfigError(f"{sources[targets.index(target)]} and {sources[index]} would both become {target}")
+    return targets
+
+
+def _named_after(source: str, folder: Optional[str], ending: str) -> str:
+    if source == STREAM:
+        return STREAM
+    stem = os.path.splitext(source)[0] + ending
+    return stem if folder is None else os.path.join(folder, os.path.basename(stem))
+
+
+def _complain(message: str) -> None:
+    sys.stderr.write(f"nifcodec: {message}\n")
+
+
+def _show_warning(message: "Warning | str", *_: object, **__: object) -> None:
+    sys.stderr.write(f"nifcodec: warning: {message}\n")

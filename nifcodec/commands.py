@@ -1,0 +1,131 @@
+"""What each command does with one file. Here rather than in `cli`, so that `--help` loads neither NumPy nor Pillow."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from dataclasses import asdict
+from typing import Any, Dict, Optional
+
+from nifcodec import decoder, encoder, metrics
+from nifcodec.config import EncodeConfig
+from nifcodec.errors import OutputError
+from nifcodec.files import STREAM, check_output, read_bytes, write_bytes
+from nifcodec.geometry import DEFAULT_MAX_PIXELS
+from nifcodec.image import encode_picture, format_of, read_image
+from nifcodec.progress import Interrupt, ProgressLine
+
+
+def encode_file(
+    source: str, target: str, config: EncodeConfig, arguments: argparse.Namespace, interrupt: Interrupt
+) -> None:
+    """Reads a picture, trains, writes the `.nif`, reports what the written bytes decode to."""
+    _make_folder(arguments.out_dir)
+    check_output(target, arguments.force, source)
+    image = read_image(source)
+    line = None if arguments.quiet else ProgressLine(os.path.basename(source))
+    try:
+        encoded = encoder.encode_image(image, config, line, interrupt)
+    finally:
+        if line:
+            line.clear()
+    write_bytes(target, encoded.data, arguments.force)
+    report = asdict(encoded.report)
+    if arguments.json:
+        _print_json({"file": target, "source": source, **report})
+    elif not arguments.quiet:
+        measures = f"{_decibels(report['psnr_rgb'])}, MS-SSIM {report['ms_ssim']:.4f}"
+        trained = f"{report['field']}, {report['steps']} steps, {report['seconds']:.1f} s"
+        sys.stderr.write(f"{target}: {_size_of(report)}, {measures}, {trained}\n")
+        if arguments.verbose:
+            sys.stderr.write(f"  {_parts(report['parts'])}\n")
+
+
+def decode_file(source: str, target: str, arguments: argparse.Namespace) -> None:
+    """Reads a `.nif`, renders what was asked for, writes the picture."""
+    _make_folder(arguments.out_dir)
+    format = format_of(target, arguments.format)
+    check_output(target, arguments.force, source)
+    started = time.monotonic()
+    image = decoder.decode_image(
+        read_bytes(source), arguments.scale, arguments.size, arguments.crop, _max_pixels(arguments)
+    )
+    write_bytes(target, encode_picture(image, format), arguments.force)
+    if not arguments.quiet and target != STREAM:
+        sys.stderr.write(f"{target}: {image.width}x{image.height}, {time.monotonic() - started:.1f} s\n")
+
+
+def print_info(source: str, as_json: bool) -> None:
+    """Prints what the header says."""
+    info = asdict(decoder.inspect(read_bytes(source)))
+    if as_json:
+        _print_json({"file": source, **info})
+        return
+    kind = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}[info["channels"]]
+    print(f"{source}: {_size_of(info)}, {kind}, {info['depth']} bits a channel")
+    settings = ", ".join(f"{name} {value}" for name, value in info["settings"].items())
+    print(f"  field     {info['field']}: {settings}")
+    print(f"  cost      {info['parameters']} parameters, {info['macs_per_pixel']:.0f} multiply-adds a pixel")
+    print(f"  bytes     {_parts(info['parts'])}")
+    kept = ", ".join(f"{name.upper()} {size} bytes" for name, size in info["metadata"].items() if size)
+    print(f"  metadata  {kept or 'none'}")
+
+
+def verify_file(source: str, arguments: argparse.Namespace) -> None:
+    """Checks and decodes a whole file; measures it against the original where one is given."""
+    data = read_bytes(source)
+    original = read_image(arguments.against) if arguments.against else None
+    started = time.monotonic()
+    info = asdict(decoder.inspect(data))
+    pixels = decoder.decode(data, max_pixels=_max_pixels(arguments))
+    report: Dict[str, Any] = {**info, "seconds": time.monotonic() - started, "steps": None}
+    report.update(psnr_rgb=None, psnr_luma=None, ms_ssim=None)
+    if original is not None:
+        report["psnr_rgb"] = metrics.psnr(original.pixels, pixels)
+        report["psnr_luma"] = metrics.psnr_luma(original.pixels, pixels)
+        report["ms_ssim"] = metrics.ms_ssim(original.pixels, pixels)
+    if arguments.json:
+        _print_json({"file": source, "against": arguments.against, **report})
+        return
+    print(f"{source}: intact, {_size_of(report)}, {info['field']}, decoded in {report['seconds']:.1f} s")
+    if original is not None:
+        luma = f"luma {_decibels(report['psnr_luma'])}"
+        print(
+            f"  against {arguments.against}: {_decibels(report['psnr_rgb'])}, {luma}, MS-SSIM {report['ms_ssim']:.4f}"
+        )
+
+
+def _make_folder(folder: Optional[str]) -> None:
+    if folder is not None:
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from None
+
+
+def _max_pixels(arguments: argparse.Namespace) -> int:
+    return DEFAULT_MAX_PIXELS if arguments.max_pixels is None else int(arguments.max_pixels)
+
+
+def _print_json(row: Dict[str, Any]) -> None:
+    """One line. JSON has no infinity: the PSNR of equal pictures is null, beside "identical": true."""
+    plain = {name: None if value == math.inf else value for name, value in row.items()}
+    if "psnr_rgb" in row:
+        plain["identical"] = None if row["psnr_rgb"] is None else row["psnr_rgb"] == math.inf
+    print(json.dumps(plain), flush=True)
+
+
+def _size_of(row: Dict[str, Any]) -> str:
+    return f"{row['width']}x{row['height']}, {row['bytes']} bytes, {row['bpp']:.3f} bpp"
+
+
+def _decibels(psnr: float) -> str:
+    return "identical" if psnr == math.inf else f"PSNR {psnr:.2f} dB"
+
+
+def _parts(parts: Dict[str, int]) -> str:
+    return ", ".join(f"{name} {size}" for name, size in parts.items())

@@ -1,0 +1,69 @@
+"""What loads what: TensorFlow only for training, nothing heavy for --help."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import nifcodec
+
+HEAVY = ("tensorflow", "keras", "h5py", "numpy", "PIL", "constriction")
+
+
+def loaded_after(code: str) -> "set[str]":
+    """Top-level modules in a new interpreter after `code`."""
+    report = "\nimport sys; sys.stderr.write('\\n' + ' '.join(name for name in sys.modules if '.' not in name))"
+    result = subprocess.run([sys.executable, "-c", code + report], capture_output=True, text=True, check=True)
+    return set(result.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import nifcodec, nifcodec.cli; nifcodec.EncodeConfig",
+        "import nifcodec.cli\ntry: nifcodec.cli.main(['--help'])\nexcept SystemExit: pass",
+        "import nifcodec.cli\ntry: nifcodec.cli.main(['encode', '--help'])\nexcept SystemExit: pass",
+    ],
+)
+def test_help_loads_nothing_heavy(code: str) -> None:
+    assert not loaded_after(code) & set(HEAVY)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import nifcodec; nifcodec.decode, nifcodec.inspect, nifcodec.encode",
+        "import nifcodec.commands",
+        "import nifcodec.cli; nifcodec.cli.main(['info', 'does-not-exist.nif'])",
+        "import nifcodec.cli; nifcodec.cli.main(['decode', 'does-not-exist.nif'])",
+    ],
+)
+def test_reading_loads_no_tensorflow(code: str) -> None:
+    loaded = loaded_after(code)
+    assert "numpy" in loaded
+    assert not loaded & {"tensorflow", "keras", "h5py"}
+
+
+def test_help_is_quick() -> None:
+    seconds = []
+    for _ in range(5):
+        started = time.monotonic()
+        subprocess.run([sys.executable, "-m", "nifcodec", "--help"], stdout=subprocess.DEVNULL, check=True)
+        seconds.append(time.monotonic() - started)
+    assert min(seconds) < 0.3
+
+
+def test_public_names_exist() -> None:
+    assert all(hasattr(nifcodec, name) for name in nifcodec.__all__)
+    assert set(nifcodec.__all__) == set(dir(nifcodec))
+    with pytest.raises(AttributeError):
+        nifcodec.no_such_name  # noqa: B018
+
+
+def test_version_is_the_projects() -> None:
+    project = (Path(__file__).resolve().parents[1] / "pyproject.toml").read_text()
+    assert f'version = "{nifcodec.__version__}"' in project
