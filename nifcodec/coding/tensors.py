@@ -14,8 +14,10 @@ from nifcodec.coding.wire import compress, decompress, read_varint, read_varints
 from nifcodec.errors import LimitError, MalformedError, TruncatedError
 
 MAX_SYMBOL = 1 << 20
-# 2^24 weights are far more than a picture of 2^29 pixels can use; they bound the memory of decoding to 200 MiB.
+# 2^24 weights are far more than a picture of 2^29 pixels can use; they bound the memory of decoding to 320 MiB.
 MAX_COUNT = 1 << 24
+# zstandard wins on repetition in small tensors; its path takes forty bytes a value, so that large ones are kept off it.
+MAX_ZSTANDARD_COUNT = 1 << 20
 
 RANGE_CODED, ZSTANDARD = 0, 1
 _ZIGZAG_BYTES = 4
@@ -37,6 +39,8 @@ def encode_tensors(tensors: Sequence[np.ndarray]) -> bytes:
         raise LimitError(f"the tensors have more than {MAX_COUNT} values together: use a smaller network")
     coded = bytes([RANGE_CODED]) + _encode_range(flat)
     joined = np.concatenate(flat) if flat else np.zeros(0, dtype=np.int64)
+    if joined.size > MAX_ZSTANDARD_COUNT:
+        return coded
     raw = write_varints(np.where(joined < 0, -2 * joined - 1, 2 * joined))
     packed = bytes([ZSTANDARD]) + write_varint(len(raw)) + compress(raw)
     return packed if len(packed) < len(coded) else coded
@@ -135,6 +139,8 @@ def _decode_range(body: bytes, sizes: Sequence[int]) -> List[np.ndarray]:
 
 
 def _decode_zstandard(body: bytes, sizes: Sequence[int]) -> List[np.ndarray]:
+    if sum(sizes) > MAX_ZSTANDARD_COUNT:
+        raise MalformedError("method of the weights", f"is not allowed for {sum(sizes)} weights", 0)
     length, offset = read_varint(body, 0, "length of the weights")
     if length > _ZIGZAG_BYTES * sum(sizes):
         raise MalformedError("length of the weights", f"is {length}, too much for {sum(sizes)} weights", 1)

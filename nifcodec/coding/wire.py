@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Tuple, Union
 
 import numpy as np
 import zstandard
@@ -25,7 +25,7 @@ def write_varint(value: int) -> bytes:
     return bytes(out)
 
 
-def read_varint(data: bytes, offset: int, field: str) -> Tuple[int, int]:
+def read_varint(data: Union[bytes, memoryview], offset: int, field: str) -> Tuple[int, int]:
     """The value at `offset` and the offset behind it.
 
     Raises:

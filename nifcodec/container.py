@@ -1,0 +1,285 @@
+"""A `.nif` file as chunks: signature, version, lengths, checksums and limits (FORMAT.md, "Container").
+
+Reading validates before it allocates: a file is one contiguous list of chunks, each inside of the file, each with its
+checksum, nothing before, between or after them.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from typing import Dict, Iterator, List, NamedTuple, Tuple
+
+from nifcodec.coding.wire import compress, decompress, read_varint, write_varint
+from nifcodec.errors import (
+    ChecksumError,
+    LimitError,
+    MalformedError,
+    NotANifError,
+    TruncatedError,
+    UnsupportedVersionError,
+)
+
+# As in PNG: a byte above 127 shows 7-bit transfers, CR LF and LF show text-mode ones, 1A ends a listing on old systems.
+SIGNATURE = b"\x89NIF\r\n\x1a\n"
+MAJOR, MINOR = 1, 0
+
+HEADER, WEIGHTS = "H", "W"
+METADATA = {"c": "icc", "e": "exif", "x": "xmp"}
+STORED, ZSTANDARD = 0, 1
+DEPTH_CODES = {8: 0}
+
+# Chunks of six bytes would cost thirty times their size in memory; a file of this version has at most five known ones.
+MAX_CHUNKS = 256
+
+_CRC_BYTES = 4
+# Changed line ends, a cleared top bit, Latin-1 read as UTF-8, a byte that was no UTF-8.
+_TEXT_DAMAGE = (SIGNATURE[:4], b"\x09NIF", b"\xc2\x89NIF", b"\xef\xbf\xbdNIF")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a reader accepts.
+
+    Attributes:
+        side: pixels of width and of height. 2^17 is twice what JPEG can hold.
+        pixels: width times height. 2^29 pixels are 1.5 GiB of 8-bit RGB, the most that is sensible to hold at once.
+        description: bytes of the field's description, which is parsed before its own limits are known. 2^16.
+        metadata: bytes of each unpacked ICC profile, EXIF and XMP. 2^24: the largest printer profiles have a few MiB.
+    """
+
+    side: int = 1 << 17
+    pixels: int = 1 << 29
+    description: int = 1 << 16
+    metadata: int = 1 << 24
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class NifFile:
+    """Contents of a file.
+
+    Attributes:
+        width, height: of the picture, in pixels, 1 or more.
+        channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; alpha is straight.
+        depth: bits a channel: 8.
+        family: kind of field: 1 fourier, 2 siren, 3 wavelet.
+        description: what the family needs to know besides its weights, packed by the family.
+        payload: the coded weights.
+        icc, exif, xmp: metadata as it stands in picture files, b"" where there is none.
+    """
+
+    width: int
+    height: int
+    channels: int
+    depth: int
+    family: int
+    description: bytes
+    payload: bytes
+    icc: bytes = b""
+    exif: bytes = b""
+    xmp: bytes = b""
+
+
+class _Chunk(NamedTuple):
+    kind: str
+    offset: int
+    data: memoryview
+    size: int
+
+
+def pack(file: NifFile) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        LimitError: the picture or a part is above `DEFAULT_LIMITS`, so that no reader would take the file.
+        ValueError: a value that the format does not have.
+    """
+    known = 1 <= file.channels <= 4 and file.depth in DEPTH_CODES and 1 <= file.family <= 255
+    if not known or file.width < 1 or file.height < 1:
+        raise ValueError(
+            f"the format has no picture of {file.width} x {file.height} pixels, {file.channels} channels of "
+            f"{file.depth} bits, family {file.family}"
+        )
+    _check_limits(file, DEFAULT_LIMITS)
+    kind = file.channels | DEPTH_CODES[file.depth] << 4
+    head = write_varint(file.width) + write_varint(file.height) + bytes([kind, file.family]) + file.description
+    parts = [SIGNATURE, bytes([MAJOR, MINOR]), _chunk(HEADER, head)]
+    for letter, name in METADATA.items():
+        raw: bytes = getattr(file, name)
+        if raw:
+            parts.append(_chunk(letter, _pack_metadata(raw)))
+    parts.append(_chunk(WEIGHTS, file.payload))
+    return b"".join(parts)
+
+
+def unpack(data: bytes, limits: Limits = DEFAULT_LIMITS) -> NifFile:
+    """The contents of a file, with every checksum verified.
+
+    Raises:
+        NotANifError, UnsupportedVersionError, TruncatedError, ChecksumError, LimitError, MalformedError: by cause.
+    """
+    chunks = list(_chunks(data))
+    return replace(_read(chunks, limits), payload=bytes(chunks[-1].data))
+
+
+def read_header(data: bytes, limits: Limits = DEFAULT_LIMITS) -> NifFile:
+    """As `unpack`, but the payload is neither needed nor checked and comes back empty.
+
+    Args:
+        data: a file, or as much of its beginning as reaches the first byte of the `W` chunk.
+    """
+    return _read(list(_chunks(data, weights=False)), limits)
+
+
+def part_sizes(data: bytes) -> Dict[str, int]:
+    """Bytes of a file by part, which sum to its length.
+
+    "weights" is the payload, "metadata" the ancillary chunks with their framing, "header" everything else.
+    """
+    chunks = list(_chunks(data))
+    weights = len(chunks[-1].data)
+    metadata = sum(chunk.size for chunk in chunks if chunk.kind.islower())
+    return {"header": len(data) - weights - metadata, "weights": weights, "metadata": metadata}
+
+
+def _chunk(kind: str, data: bytes) -> bytes:
+    body = kind.encode("ascii") + write_varint(len(data)) + data
+    return body + zlib.crc32(body).to_bytes(_CRC_BYTES, "little")
+
+
+def _pack_metadata(raw: bytes) -> bytes:
+    packed = compress(raw)
+    method, content = (ZSTANDARD, packed) if len(packed) < len(raw) else (STORED, raw)
+    return bytes([method]) + write_varint(len(raw)) + content
+
+
+def _chunks(data: bytes, weights: bool = True) -> Iterator[_Chunk]:
+    """The chunks of a file in their order, checked one by one; ends behind `W`, or before it without `weights`."""
+    offset, last = _start(data), ""
+    view = memoryview(data)
+    for _ in range(MAX_CHUNKS):
+        if offset >= len(data):
+            raise TruncatedError(f"the file ends after {len(data)} bytes, before its weights: get it again")
+        kind = chr(data[offset])
+        if not (kind.isascii() and kind.isalpha()):
+            raise MalformedError("chunk type", f"is {data[offset]}, not a letter", offset)
+        if kind == WEIGHTS and not weights:
+            _check_order(kind, last, offset)
+            return
+        length, start = read_varint(data, offset + 1, "a chunk's length")
+        end = start + length
+        if end + _CRC_BYTES > len(data):
+            raise TruncatedError(f"the file ends after {len(data)} bytes of {end + _CRC_BYTES} or more: get it again")
+        if zlib.crc32(view[offset:end]) != int.from_bytes(view[end : end + _CRC_BYTES], "little"):
+            raise ChecksumError(f"the file is damaged: chunk {kind} at byte {offset} does not match its checksum")
+        if kind.isupper() and kind not in (HEADER, WEIGHTS):
+            raise UnsupportedVersionError(f"the file needs a newer nifcodec: its chunk {kind} is not known to this one")
+        _check_order(kind, last, offset)
+        chunk = _Chunk(kind, start, view[start:end], end + _CRC_BYTES - offset)
+        offset = end + _CRC_BYTES
+        if kind == WEIGHTS and offset < len(data):
+            raise MalformedError("end of file", f"is followed by {len(data) - offset} bytes", offset)
+        yield chunk
+        if kind == WEIGHTS:
+            return
+        if kind in (HEADER, *METADATA):
+            last = kind
+    raise LimitError(f"the file has more than {MAX_CHUNKS} chunks")
+
+
+def _start(data: bytes) -> int:
+    if data and len(data) < len(SIGNATURE) and SIGNATURE.startswith(data):
+        raise TruncatedError(f"the file ends after {len(data)} bytes, inside of its signature: get it again")
+    if not data.startswith(SIGNATURE):
+        if any(data.startswith(damage) for damage in _TEXT_DAMAGE):
+            raise NotANifError("the file was damaged, perhaps by a text-mode transfer: get it again in binary mode")
+        raise NotANifError("this is not a .nif file" if data else "the file is empty")
+    start = len(SIGNATURE) + 2
+    if len(data) < start:
+        raise TruncatedError(f"the file ends after {len(data)} bytes, before its version: get it again")
+    major, minor = data[start - 2], data[start - 1]
+    if major != MAJOR:
+        raise UnsupportedVersionError(
+            f"the file has version {major}.{minor} of the format, this nifcodec reads {MAJOR}.x: install another one"
+        )
+    return start
+
+
+def _check_order(kind: str, last: str, offset: int) -> None:
+    order = (HEADER, *METADATA, WEIGHTS)
+    if not last and kind != HEADER:
+        raise MalformedError("chunk order", f"has {kind} where the header H must be", offset)
+    if last and kind in order and order.index(kind) <= order.index(last):
+        raise MalformedError("chunk order", f"has {kind} behind {last}", offset)
+
+
+def _read(chunks: List[_Chunk], limits: Limits) -> NifFile:
+    header = _unpack_header(chunks[0], limits)
+    metadata = {chunk.kind: _unpack_metadata(chunk, limits) for chunk in chunks if chunk.kind in METADATA}
+    return replace(header, icc=metadata.get("c", b""), exif=metadata.get("e", b""), xmp=metadata.get("x", b""))
+
+
+def _unpack_header(chunk: _Chunk, limits: Limits) -> NifFile:
+    width, offset = _varint(chunk, 0, "width")
+    height, offset = _varint(chunk, offset, "height")
+    if width == 0 or height == 0:
+        raise MalformedError("size", f"is {width} x {height} pixels", chunk.offset)
+    if len(chunk.data) < offset + 2:
+        raise MalformedError("header", "ends before the kind of field", chunk.offset + offset)
+    kind, family = chunk.data[offset], chunk.data[offset + 1]
+    if not 1 <= kind & 15 <= 4:
+        raise MalformedError("channels", f"are {kind & 15}, not 1 to 4", chunk.offset + offset)
+    if kind >> 4 != DEPTH_CODES[8]:
+        raise UnsupportedVersionError(f"the file needs a newer nifcodec: its bit depth has the code {kind >> 4}")
+    if family == 0:
+        raise MalformedError("family", "is 0", chunk.offset + offset + 1)
+    # A slice of at most one byte too many, so that an oversized description is refused before it is copied.
+    description = bytes(chunk.data[offset + 2 :][: limits.description + 1])
+    file = NifFile(width, height, kind & 15, 8, family, description, b"")
+    _check_limits(file, limits)
+    return file
+
+
+def _unpack_metadata(chunk: _Chunk, limits: Limits) -> bytes:
+    name = METADATA[chunk.kind]
+    if not chunk.data:
+        raise MalformedError(name, "has no method", chunk.offset)
+    method = chunk.data[0]
+    size, start = _varint(chunk, 1, f"length of {name}")
+    content = chunk.data[start:]
+    if size == 0:
+        raise MalformedError(name, "is empty", chunk.offset)
+    if size > limits.metadata:
+        raise LimitError(f"the {name} data has {size} bytes, the limit is {limits.metadata}")
+    if method == STORED and len(content) == size:
+        return bytes(content)
+    if method == STORED:
+        raise MalformedError(name, f"has {len(content)} bytes in place of {size}", chunk.offset)
+    if method == ZSTANDARD:
+        return decompress(bytes(content), size, name)
+    raise MalformedError(name, f"has the method {method}, which is not defined", chunk.offset)
+
+
+def _varint(chunk: _Chunk, offset: int, field: str) -> Tuple[int, int]:
+    try:
+        return read_varint(chunk.data, offset, field)
+    except TruncatedError:  # the checksum was right: nothing was cut off, the chunk was written wrong
+        raise MalformedError(field, "is cut short by the end of its chunk", chunk.offset + offset) from None
+
+
+def _check_limits(file: NifFile, limits: Limits) -> None:
+    side, pixels = max(file.width, file.height), file.width * file.height
+    if side > limits.side or pixels > limits.pixels:
+        raise LimitError(
+            f"a picture of {file.width} x {file.height} pixels is above the limits of {limits.side} pixels a side and "
+            f"{limits.pixels} together"
+        )
+    if len(file.description) > limits.description:
+        raise LimitError(f"the field's description has more than {limits.description} bytes")
+    for name in METADATA.values():
+        size = len(getattr(file, name))
+        if size > limits.metadata:
+            raise LimitError(f"the {name} data has {size} bytes, the limit is {limits.metadata}: strip it")

@@ -1,0 +1,226 @@
+"""The container: golden bytes, round trips, and one error a cause, each from bytes built by hand."""
+
+import zlib
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nifcodec import container
+from nifcodec.coding import wire
+from nifcodec.container import SIGNATURE, Limits, NifFile, pack, part_sizes, read_header, unpack
+from nifcodec.errors import (
+    ChecksumError,
+    LimitError,
+    MalformedError,
+    NotANifError,
+    TruncatedError,
+    UnsupportedVersionError,
+)
+
+PLAIN = NifFile(768, 512, 3, 8, 1, b"descr", b"payload")
+RICH = replace(PLAIN, icc=b"I" * 3000, exif=bytes(range(256)), xmp=b"<x:xmpmeta/>")
+
+
+def chunk(kind, data):
+    body = kind + wire.write_varint(len(data)) + data
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def build(*chunks, version=b"\1\0"):
+    return SIGNATURE + version + b"".join(chunks)
+
+
+HEADER = chunk(b"H", b"\x80\x06\x80\x04\x03\x01descr")
+WEIGHTS = chunk(b"W", b"payload")
+
+
+def test_golden_bytes():
+    signature, version = "894e49460d0a1a0a", "0100"
+    header, weights = "480b800680040301" + "6465736372" + "de0a1a3d", "5707" + "7061796c6f6164" + "6384bf25"
+    assert pack(PLAIN).hex() == signature + version + header + weights
+    assert pack(PLAIN) == build(HEADER, WEIGHTS)
+
+
+@pytest.mark.parametrize("file", [PLAIN, RICH, replace(PLAIN, payload=b"", description=b""), replace(RICH, exif=b"")])
+def test_round_trip(file):
+    data = pack(file)
+    assert unpack(data) == file
+    assert read_header(data) == replace(file, payload=b"")
+    assert sum(part_sizes(data).values()) == len(data)
+    assert part_sizes(data)["weights"] == len(file.payload)
+
+
+@settings(deadline=None)
+@given(
+    st.builds(
+        NifFile,
+        width=st.integers(1, 2**14),
+        height=st.integers(1, 2**14),
+        channels=st.integers(1, 4),
+        depth=st.just(8),
+        family=st.integers(1, 255),
+        description=st.binary(max_size=300),
+        payload=st.binary(max_size=300),
+        icc=st.binary(max_size=300),
+        exif=st.binary(max_size=300),
+        xmp=st.binary(max_size=300),
+    )
+)
+def test_any_file_round_trips(file):
+    assert unpack(pack(file)) == file
+
+
+def test_a_minimal_file_spends_at_most_40_bytes_outside_of_the_payload():
+    for side in (1, 512, 8000, 2**14):
+        data = pack(NifFile(side, side, 3, 8, 1, b"12345678", b"w" * 10_000))
+        assert len(data) - 10_000 <= 40
+
+
+def test_metadata_is_compressed_only_where_that_helps():
+    assert part_sizes(pack(replace(PLAIN, icc=b"I" * 3000)))["metadata"] < 60
+    noise = zlib.compress(bytes(range(256)))
+    assert part_sizes(pack(replace(PLAIN, icc=noise)))["metadata"] <= len(noise) + 10
+
+
+def test_header_from_a_prefix():
+    data = pack(RICH)
+    reach = len(data) - len(WEIGHTS) + 1
+    assert read_header(data[:reach]) == replace(RICH, payload=b"")
+    with pytest.raises(TruncatedError):
+        read_header(data[: reach - 1])
+
+
+def test_unknown_ancillary_chunks_are_skipped():
+    extra = chunk(b"q", b"later")
+    data = build(HEADER, extra, chunk(b"x", b"\0\2hi"), extra, WEIGHTS, version=b"\1\7")
+    assert unpack(data) == replace(PLAIN, xmp=b"hi")
+    assert part_sizes(data)["metadata"] == 2 * len(extra) + 10
+
+
+HUGE = wire.write_varint(2**17 + 1)
+SIDE = wire.write_varint(2**17)
+
+REFUSED = {
+    "empty": (b"", NotANifError, "empty"),
+    "another format": (b"\xff\xd8\xff\xe0" + bytes(40), NotANifError, "not a .nif"),
+    "line ends to LF": (pack(PLAIN).replace(b"\r\n", b"\n"), NotANifError, "text-mode"),
+    "line ends to CR LF": (pack(PLAIN).replace(b"\n", b"\r\n"), NotANifError, "text-mode"),
+    "seven bits": (bytes(b & 127 for b in pack(PLAIN)), NotANifError, "text-mode"),
+    "read as Latin-1": (pack(PLAIN).decode("latin-1").encode(), NotANifError, "text-mode"),
+    "read as UTF-8": (pack(PLAIN).decode(errors="replace").encode(), NotANifError, "text-mode"),
+    "signature only": (SIGNATURE, TruncatedError, "8 bytes"),
+    "part of the signature": (SIGNATURE[:3], TruncatedError, "signature"),
+    "major version": (build(HEADER, WEIGHTS, version=b"\2\0"), UnsupportedVersionError, "version 2.0"),
+    "no chunk": (build(), TruncatedError, "before its weights"),
+    "no weights": (build(HEADER), TruncatedError, "before its weights"),
+    "cut": (build(HEADER, WEIGHTS)[:-1], TruncatedError, "ends after"),
+    "cut in a length": (build(HEADER) + b"W\x80", TruncatedError, "length"),
+    "huge length": (build(HEADER) + b"W\xff\xff\xff\xff\x0f" + b"1234", TruncatedError, "ends after"),
+    "length of 33 bits": (build(HEADER) + b"W\xff\xff\xff\xff\x1f", MalformedError, "2\\^32"),
+    "length of six bytes": (build(HEADER) + b"W\xff\xff\xff\xff\xff\0", MalformedError, "five bytes"),
+    "length not minimal": (build(HEADER) + b"W\x80\0" + bytes(9), MalformedError, "shortest"),
+    "checksum": (build(HEADER, WEIGHTS[:-1] + bytes([WEIGHTS[-1] ^ 1])), ChecksumError, "chunk W"),
+    "chunk type": (build(HEADER, chunk(b"\x07", b""), WEIGHTS), MalformedError, "letter"),
+    "chunk type above ASCII": (build(HEADER, chunk(b"\xe9", b""), WEIGHTS), MalformedError, "letter"),
+    "critical chunk": (build(HEADER, chunk(b"Q", b""), WEIGHTS), UnsupportedVersionError, "chunk Q"),
+    "weights first": (build(WEIGHTS, HEADER), MalformedError, "header H must be"),
+    "ancillary first": (build(chunk(b"q", b""), HEADER, WEIGHTS), MalformedError, "header H must be"),
+    "two headers": (build(HEADER, HEADER, WEIGHTS), MalformedError, "H behind H"),
+    "two profiles": (build(HEADER, *[chunk(b"c", b"\0\1i")] * 2, WEIGHTS), MalformedError, "c behind c"),
+    "wrong order": (build(HEADER, chunk(b"x", b"\0\1i"), chunk(b"e", b"\0\1i"), WEIGHTS), MalformedError, "e behind x"),
+    "after the weights": (build(HEADER, WEIGHTS, chunk(b"q", b"")), MalformedError, "followed by 6 bytes"),
+    "trailing byte": (build(HEADER, WEIGHTS) + b"\0", MalformedError, "followed by 1 bytes"),
+    "many chunks": (build(HEADER, *[chunk(b"q", b"")] * 300, WEIGHTS), LimitError, "chunks"),
+    "empty header": (build(chunk(b"H", b""), WEIGHTS), MalformedError, "width"),
+    "short header": (build(chunk(b"H", b"\1\1\3"), WEIGHTS), MalformedError, "kind of field"),
+    "no width": (build(chunk(b"H", b"\0\1\3\1"), WEIGHTS), MalformedError, "0 x 1"),
+    "no height": (build(chunk(b"H", b"\1\0\3\1"), WEIGHTS), MalformedError, "1 x 0"),
+    "no channels": (build(chunk(b"H", b"\1\1\0\1"), WEIGHTS), MalformedError, "channels"),
+    "five channels": (build(chunk(b"H", b"\1\1\5\1"), WEIGHTS), MalformedError, "channels"),
+    "reserved depth": (build(chunk(b"H", b"\1\1\x13\1"), WEIGHTS), UnsupportedVersionError, "depth"),
+    "family 0": (build(chunk(b"H", b"\1\1\3\0"), WEIGHTS), MalformedError, "family"),
+    "width": (build(chunk(b"H", HUGE + b"\1\3\1"), WEIGHTS), LimitError, "131073 x 1 "),
+    "height": (build(chunk(b"H", b"\1" + HUGE + b"\3\1"), WEIGHTS), LimitError, "1 x 131073 "),
+    "pixels": (build(chunk(b"H", SIDE + SIDE + b"\3\1"), WEIGHTS), LimitError, "536870912 together"),
+    "description": (build(chunk(b"H", b"\1\1\3\1" + bytes(65537)), WEIGHTS), LimitError, "description"),
+    "metadata without method": (build(HEADER, chunk(b"c", b""), WEIGHTS), MalformedError, "no method"),
+    "metadata without length": (build(HEADER, chunk(b"c", b"\0"), WEIGHTS), MalformedError, "cut short"),
+    "metadata empty": (build(HEADER, chunk(b"c", b"\0\0"), WEIGHTS), MalformedError, "empty"),
+    "metadata method": (build(HEADER, chunk(b"c", b"\2\1x"), WEIGHTS), MalformedError, "method 2"),
+    "metadata short": (build(HEADER, chunk(b"e", b"\0\3ab"), WEIGHTS), MalformedError, "2 bytes in place of 3"),
+    "metadata long": (build(HEADER, chunk(b"e", b"\0\1ab"), WEIGHTS), MalformedError, "2 bytes in place of 1"),
+    "metadata not zstd": (build(HEADER, chunk(b"e", b"\1\3abc"), WEIGHTS), MalformedError, "zstandard"),
+    "metadata limit": (
+        build(HEADER, chunk(b"e", b"\1" + wire.write_varint(2**24 + 1)), WEIGHTS),
+        LimitError,
+        "exif data has 16777217",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name):
+    data, error, match = REFUSED[name]
+    with pytest.raises(error, match=match) as caught:
+        unpack(data)
+    assert type(caught.value) is error
+    assert caught.value.exit_code == 3
+
+
+def metadata_file(raw, size=None, extra=b""):
+    content = wire.compress(raw) + extra
+    return build(HEADER, chunk(b"e", b"\1" + wire.write_varint(len(raw) if size is None else size) + content), WEIGHTS)
+
+
+def test_compressed_metadata_must_be_exactly_what_it_says():
+    raw = b"abc" * 1000
+    assert unpack(metadata_file(raw)).exif == raw
+    for data in (metadata_file(raw, 2999), metadata_file(raw, 3001), metadata_file(raw, extra=b"\0")):
+        with pytest.raises(MalformedError):
+            unpack(data)
+
+
+def test_a_bomb_is_refused_by_what_it_says():
+    bomb = bytes(2**24 + 1)
+    with pytest.raises(LimitError):
+        unpack(metadata_file(bomb))
+    with pytest.raises(MalformedError):
+        unpack(metadata_file(bomb, 100))
+
+
+def test_limits_are_the_callers_choice():
+    data = pack(RICH)
+    for limits in (Limits(side=700), Limits(pixels=768 * 511), Limits(description=4), Limits(metadata=2999)):
+        with pytest.raises(LimitError):
+            unpack(data, limits)
+    assert unpack(data, Limits(768, 768 * 512, 5, 3000)) == RICH
+
+
+def test_what_no_reader_takes_is_not_written():
+    limit = container.DEFAULT_LIMITS
+    for file in (
+        replace(PLAIN, width=limit.side + 1),
+        replace(PLAIN, width=limit.side, height=limit.side),
+        replace(PLAIN, description=bytes(limit.description + 1)),
+        replace(PLAIN, xmp=bytes(limit.metadata + 1)),
+    ):
+        with pytest.raises(LimitError):
+            pack(file)
+    for field, value in (("width", 0), ("height", 0), ("channels", 0), ("channels", 5), ("depth", 16), ("family", 0)):
+        with pytest.raises(ValueError, match="no picture"):
+            pack(replace(PLAIN, **{field: value}))
+
+
+@pytest.mark.parametrize("value", [0, 1, 127, 128, 300, 2**14, 2**28 - 1, 2**32 - 1])
+def test_varint(value):
+    data = wire.write_varint(value)
+    assert wire.read_varint(b"x" + data + b"y", 1, "number") == (value, 1 + len(data))
+    assert len(data) == max(1, -(-value.bit_length() // 7))
+
+
+def test_varint_range():
+    for value in (-1, 2**32):
+        with pytest.raises(ValueError, match="outside"):
+            wire.write_varint(value)
