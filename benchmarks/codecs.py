@@ -69,7 +69,8 @@ class NifCodec(Codec):
             self._configured(setting)
 
     def warm_up(self) -> None:
-        nifcodec.encode(np.zeros((16, 16, 3), np.uint8), replace(self._configured(self.settings[0]), steps=1))
+        # At the default quality: a target in bits per pixel would ask this small picture for too small a file.
+        nifcodec.encode(np.zeros((16, 16, 3), np.uint8), replace(self.config, steps=1))
 
     def encode(self, pixels: np.ndarray, setting: str, progress: Optional[Callable[[Any], None]] = None) -> bytes:
         return nifcodec.encode(pixels, self._configured(setting), progress=progress)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from typing import Any, TextIO
+from typing import Any, Optional, TextIO
 
 from benchmarks.rows import Row, counted
 
@@ -36,8 +37,8 @@ class Progress:
             return
         self._last = now
         parts = [f"{self._label}  {update.stage} {update.step}/{update.steps}"]
-        parts += [] if update.psnr is None else [f"{update.psnr:.2f} dB"]
-        parts += [] if update.bpp is None else [f"{update.bpp:.3f} bpp"]
+        parts += [f"{update.psnr:.2f} dB"] if _known(update.psnr) else []
+        parts += [f"{update.bpp:.3f} bpp"] if _known(update.bpp) else []
         text = "  ".join(parts)
         self._stream.write(f"\r\033[K{text}" if self._terminal else f"{text}\n")
         self._stream.flush()
@@ -59,6 +60,10 @@ class Progress:
         self._last = time.monotonic()
         self._stream.write(f"\r\033[K{text}\n" if self._terminal else f"{text}\n")
         self._stream.flush()
+
+
+def _known(value: Optional[float]) -> bool:
+    return value is not None and not math.isnan(value)
 
 
 def _clock(seconds: float) -> str:
