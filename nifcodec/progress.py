@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import time
@@ -16,7 +17,7 @@ BAR_WIDTH = 24
 class ProgressLine:
     """A progress callback on standard error: a bar that redraws on a terminal, a line every few seconds in a log.
 
-    Called with the `Progress` of a training: stage, step, steps, seconds, psnr (dB or None), bpp (or None).
+    Called with the `Progress` of a training: stage, step, steps, seconds, psnr (dB) and bpp (NaN while unknown).
     """
 
     def __init__(self, label: str) -> None:
@@ -56,9 +57,9 @@ def describe(progress: Any, bar: bool) -> str:
     words.append(f"{progress.step}/{progress.steps}")
     if part > 0:
         words.append(f"{clock(progress.seconds * (1 - part) / part)} left")
-    if progress.psnr is not None:
+    if math.isfinite(progress.psnr):
         words.append(f"{progress.psnr:.2f} dB")
-    if progress.bpp is not None:
+    if math.isfinite(progress.bpp):
         words.append(f"{progress.bpp:.3f} bpp")
     return "  ".join(words)
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from nifcodec import container, encoder
 from nifcodec.coding.tensors import encode_tensors
-from nifcodec.config import EncodeConfig
 from nifcodec.container import NifFile
 from nifcodec.fields.quantize import QuantizedMlp, quantize
 from nifcodec.fields.spec import FAMILY_IDS, MlpSpec, design, pack
+from nifcodec.task import Task, Trained
 
 SAMPLES = Path(__file__).resolve().parents[1] / "sample_images"
 
@@ -39,9 +38,9 @@ def nif_bytes(width: int, height: int, channels: int = 3, family: str = "fourier
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Encoding without training: the network stays random."""
 
-    def train(image: np.ndarray, config: EncodeConfig, *_: Any) -> encoder.Trained:
-        network = random_network(image.shape[2], config.field, config.seed)
+    def train(task: Task) -> Trained:
+        network = random_network(task.image.channels, task.config.field, task.config.seed)
         payload = encode_tensors(network.to_payload())
-        return encoder.Trained(FAMILY_IDS[config.field], pack(network.spec), payload, 7)
+        return Trained(FAMILY_IDS[task.config.field], pack(network.spec), payload, 7)
 
     monkeypatch.setattr(encoder, "TRAINERS", {"fourier": train, "siren": train})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from nifcodec import encoder
 from nifcodec.cli import main
 from nifcodec.image import Image, from_array, read_image, write_image
 from nifcodec.progress import ProgressLine, clock, describe
+from nifcodec.task import Task, Trained
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (12, 18, 3), dtype=np.uint8)
 
@@ -145,11 +147,12 @@ class TestEncode:
         trainer = encoder.TRAINERS["fourier"]
 
         def interrupted(times: int) -> Any:
-            def train(image: np.ndarray, config: Any, target: Any, progress: Any, interrupt: Any) -> Any:
+            def train(task: Task) -> Trained:
                 for _ in range(times):
                     os.kill(os.getpid(), signal.SIGINT)
-                assert interrupt()
-                return trainer(image, config, target, progress, interrupt)
+                assert task.interrupt is not None
+                assert task.interrupt()
+                return trainer(task)
 
             return train
 
@@ -235,8 +238,9 @@ class TestDecode:
         assert main(["decode", "field.nif", "-o", "b.jpg"]) == 0
         assert main(["decode", "field.nif", "--format", "webp"]) == 0
         assert main(["decode", "field.nif", "-o", "odd.name", "--format", "PNG"]) == 0
-        formats = [PillowImage.open(name).format for name in ("b.jpg", "field.webp", "odd.name")]
-        assert formats == ["JPEG", "WEBP", "PNG"]
+        for name, format in (("b.jpg", "JPEG"), ("field.webp", "WEBP"), ("odd.name", "PNG")):
+            with PillowImage.open(name) as picture:
+                assert picture.format == format
         assert main(["decode", "field.nif", "-o", "b.nonsense"]) == 1
         assert main(["decode", "field.nif", "--format", "nonsense"]) == 1
 
@@ -316,7 +320,7 @@ def test_streams(folder: Path) -> None:
 
 
 class Step:
-    stage, step, steps, seconds, psnr, bpp = "training", 250, 1000, 30.0, 31.416, None
+    stage, step, steps, seconds, psnr, bpp = "training", 250, 1000, 30.0, 31.416, math.nan
 
 
 def test_progress_in_a_log_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:

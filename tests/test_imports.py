@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -49,11 +49,13 @@ def test_reading_loads_no_tensorflow(code: str) -> None:
 
 
 def test_help_is_quick() -> None:
+    """In processor time, the least of three: a busy machine is no reason to fail."""
     seconds = []
-    for _ in range(5):
-        started = time.monotonic()
+    for _ in range(3):
+        before = os.times()
         subprocess.run([sys.executable, "-m", "nifcodec", "--help"], stdout=subprocess.DEVNULL, check=True)
-        seconds.append(time.monotonic() - started)
+        after = os.times()
+        seconds.append(sum(after[2:4]) - sum(before[2:4]))
     assert min(seconds) < 0.3
 
 

@@ -1,0 +1,126 @@
+"""The forward chain: picture -> field, trained -> integers -> bytes -> `.nif`, measured as the file it became.
+
+`TRAINERS` is the one place where the kinds of field meet; TensorFlow is imported by a trainer that needs it.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Dict, Mapping, Optional, Union
+
+import numpy as np
+
+from nifcodec import container, decoder, metrics
+from nifcodec.colour import fill_transparent
+from nifcodec.config import EncodeConfig
+from nifcodec.fields.spec import FAMILY_IDS
+from nifcodec.image import Image, from_array
+from nifcodec.mlp_encoder import train_mlp
+from nifcodec.task import Task, Trained
+
+Progress = Callable[[Any], None]
+Interrupt = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the bytes that were written decode to.
+
+    Attributes:
+        bytes: of the whole file; `parts` says where they are ("header", "weights", "metadata") and sums to it.
+        bpp: 8 x bytes / pixels.
+        psnr_rgb: dB, 8-bit RGB of the decoded file, MSE over the three channels.
+        ms_ssim: multi-scale structural similarity.
+        seconds: from the picture to the measured file.
+        steps: training steps.
+        field: name of the family.
+    """
+
+    bytes: int
+    width: int
+    height: int
+    bpp: float
+    psnr_rgb: float
+    ms_ssim: float
+    seconds: float
+    steps: int
+    field: str
+    parts: Dict[str, int]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The file and what is to be said of it."""
+
+    data: bytes
+    report: Report
+
+
+def encode(
+    picture: Union[np.ndarray, Image],
+    config: EncodeConfig = EncodeConfig(),  # noqa: B008  frozen
+    progress: Optional[Progress] = None,
+    interrupt: Optional[Interrupt] = None,
+) -> bytes:
+    """The `.nif` of a picture.
+
+    Args:
+        picture: uint8 (H, W) or (H, W, 1..4): grey, grey+alpha, RGB, RGBA with straight alpha; or an Image.
+        config: what is asked for.
+        progress: called now and then with a `training.fit.Progress`.
+        interrupt: polled now and then; True ends the training with the best state so far.
+
+    Raises:
+        ImageError, ConfigError, MissingDependencyError, TrainingError, InterruptedEncodeError.
+    """
+    return encode_image(
+        picture if isinstance(picture, Image) else from_array(picture), config, progress, interrupt
+    ).data
+
+
+def encode_image(
+    image: Image,
+    config: EncodeConfig = EncodeConfig(),  # noqa: B008  frozen
+    progress: Optional[Progress] = None,
+    interrupt: Optional[Interrupt] = None,
+) -> Encoded:
+    """`encode`, with a report of the file. Fully transparent pixels lose their hidden colour."""
+    started = time.monotonic()
+    if config.strip:
+        image = replace(image, exif=b"", xmp=b"")
+    values = fill_transparent(image.pixels).astype(np.float32) / np.float32(255.0)
+    task = Task(image, values, config, progress, interrupt)
+    trained = TRAINERS[config.field](task)
+    data = task.pack(trained)
+    decoded = decoder.decode(data, max_pixels=task.pixels)
+    report = Report(
+        len(data),
+        image.width,
+        image.height,
+        metrics.bits_per_pixel(len(data), image.width, image.height),
+        metrics.psnr(image.pixels, decoded),
+        metrics.ms_ssim(image.pixels, decoded),
+        time.monotonic() - started,
+        trained.steps,
+        config.field,
+        container.part_sizes(data),
+    )
+    _warn_of_a_missed_target(config, report)
+    return Encoded(data, report)
+
+
+def _warn_of_a_missed_target(config: EncodeConfig, report: Report) -> None:
+    """Says how close the file came where that is not what was asked for."""
+    asked = config.target_size if config.bpp is None else int(config.bpp * report.width * report.height / 8)
+    if asked is not None and report.bytes > asked:
+        warnings.warn(f"{asked} bytes were asked for; the smallest file found has {report.bytes}", stacklevel=3)
+    if config.psnr is not None and report.psnr_rgb < config.psnr:
+        warnings.warn(
+            f"{config.psnr} dB were asked for; the file reaches {report.psnr_rgb:.2f}: try a higher effort",
+            stacklevel=3,
+        )
+
+
+TRAINERS: Mapping[str, Callable[[Task], Trained]] = {name: train_mlp for name in FAMILY_IDS}

@@ -1,0 +1,117 @@
+"""A picture as a coordinate network, at the size or the quality that was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable, Optional
+
+from nifcodec.coding.tensors import encode_tensors
+from nifcodec.errors import InterruptedEncodeError
+from nifcodec.fields.quantize import STEP_INDICES, QuantizedMlp, quantize
+from nifcodec.fields.spec import FAMILY_IDS, MlpSpec, design, pack
+from nifcodec.task import Task, Trained
+
+if TYPE_CHECKING:
+    from nifcodec.training.fit import FitResult
+
+# Bits per pixel of the weights at quality 0, and the qualities over which they double: 0.05 to 3.8.
+LEAST_BPP, DOUBLING = 0.05, 16.0
+# What a photograph takes at 30 dB, and the decibels that twice the bits gain: where the search for a PSNR starts.
+BPP_AT_30_DB, DECIBELS_PER_DOUBLING = 0.5, 2.5
+PSNR_TRAININGS = 3
+PSNR_MARGIN = 0.3  # what quantization may cost
+COARSER, FINER = 40, 16  # step indices, eight to an octave, by which a trained network's steps may be moved
+
+
+def train_mlp(task: Task) -> Trained:
+    """Trains a network whose size follows from the target, then moves its quantization steps until the target is met.
+
+    Raises:
+        MissingDependencyError: TensorFlow is not installed.
+        TrainingError, ConfigError, InterruptedEncodeError.
+    """
+    if task.config.psnr is not None:
+        return _at_psnr(task, task.config.psnr)
+    target = task.target_bytes()
+    if target is None:
+        return _trained(_fit(task, _design(task, quality_bpp(task.quality()) * task.pixels), None))
+    overhead = len(task.pack(Trained(1, b"", b"", 0))) + 16  # the description and the length of the payload
+    bits = 8.0 * max(target - overhead, 1)
+    result = _fit(task, _design(task, bits), bits)
+    return _trained(result, _shift(result, lambda trained: len(task.pack(trained)) <= target))
+
+
+def quality_bpp(quality: float) -> float:
+    """Quality 0 to 100 -> bits per pixel that the network is dimensioned for."""
+    return LEAST_BPP * 2.0 ** (quality / DOUBLING)
+
+
+def _at_psnr(task: Task, target: float) -> Trained:
+    """A network that reaches the PSNR where one of a few sizes does, with the coarsest steps that still do."""
+    bpp = BPP_AT_30_DB * 2.0 ** ((target - 30.0) / DECIBELS_PER_DOUBLING)
+    for _ in range(PSNR_TRAININGS):
+        result = _fit(task, _design(task, bpp * task.pixels), None)
+        missing = target + PSNR_MARGIN - result.psnr_float
+        if missing <= 0 or (task.interrupt is not None and task.interrupt()):
+            break
+        bpp *= 2.0 ** max(missing / DECIBELS_PER_DOUBLING, 0.5)
+    coarsest = _shift(result, lambda trained: task.psnr(task.pack(trained)) < target) - 1
+    return _trained(result, coarsest if coarsest >= -FINER * len(result.quantized.steps) else 0)
+
+
+def _design(task: Task, bits: float) -> MlpSpec:
+    config, image = task.config, task.image
+    return design(
+        config.field,
+        image.channels,
+        (image.height, image.width),
+        bits,
+        width=config.width,
+        layers=config.layers,
+        encoding=config.encoding,
+        dimension=config.dimension,
+        sigma=config.sigma,
+        features=config.features,
+        feature_scale=config.feature_scale,
+        seed=config.seed,
+        omega=config.omega,
+        colour=config.colour,
+    )
+
+
+def _fit(task: Task, spec: MlpSpec, target_bits: Optional[float]) -> "FitResult":
+    from nifcodec.training.fit import fit
+
+    result = fit(task.values, spec, task.config, task.progress, task.interrupt, target_bits=target_bits)
+    if result.steps == 0:
+        raise InterruptedEncodeError("interrupted before the first training step: nothing was written")
+    return result
+
+
+def _trained(result: "FitResult", shift: int = 0) -> Trained:
+    network = result.quantized if shift == 0 else _requantized(result, shift)
+    return Trained(
+        FAMILY_IDS[network.spec.family], pack(network.spec), encode_tensors(network.to_payload()), result.steps
+    )
+
+
+def _shift(result: "FitResult", reached: Callable[[Trained], bool]) -> int:
+    """The least shift of the steps for which `reached` holds, where it holds for all coarser ones."""
+    tensors = len(result.quantized.steps)
+    low, high = -FINER * tensors - 1, COARSER * tensors
+    while high - low > 1:
+        middle = (low + high) // 2
+        if reached(_trained(result, middle)):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _requantized(result: "FitResult", shift: int) -> QuantizedMlp:
+    """The tuned weights with steps coarser by `shift` index steps, spread evenly over the tensors."""
+    steps = result.quantized.steps
+    indices = tuple(
+        min(max(index - (shift + tensor) // len(steps), 0), STEP_INDICES - 1) for tensor, index in enumerate(steps)
+    )
+    symbols = tuple(quantize(tensor, index) for tensor, index in zip(result.tuned_tensors, indices))
+    return QuantizedMlp(result.quantized.spec, symbols, indices)

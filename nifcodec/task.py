@@ -1,0 +1,88 @@
+"""One picture to encode, as the chain hands it to whatever trains a field on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, Optional
+
+import numpy as np
+
+from nifcodec import container, decoder, metrics
+from nifcodec.config import DEFAULT_QUALITY, EncodeConfig
+from nifcodec.container import NifFile
+from nifcodec.errors import ConfigError
+from nifcodec.image import Image
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a trainer hands over: the parts of the file that are its own, and the steps it took."""
+
+    family: int
+    description: bytes
+    payload: bytes
+    steps: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a trainer works on.
+
+    Attributes:
+        image: the picture that the file will be measured against, with its metadata.
+        values: float32 (H, W, C) in [0, 1], what to train on; differs from the picture under full transparency.
+        config: what is asked for.
+        progress, interrupt: callbacks of `encoder.encode`.
+    """
+
+    image: Image
+    values: np.ndarray
+    config: EncodeConfig
+    progress: Optional[Callable[[Any], None]]
+    interrupt: Optional[Callable[[], bool]]
+
+    @property
+    def pixels(self) -> int:
+        return self.image.width * self.image.height
+
+    def pack(self, trained: Trained) -> bytes:
+        """The whole file."""
+        image = self.image
+        file = NifFile(
+            image.width,
+            image.height,
+            image.channels,
+            8,
+            trained.family,
+            trained.description,
+            trained.payload,
+            image.icc,
+            image.exif,
+            image.xmp,
+        )
+        return container.pack(file)
+
+    def psnr(self, data: bytes) -> float:
+        """RGB PSNR in dB of a file, decoded."""
+        return metrics.psnr(self.image.pixels, decoder.decode(data, max_pixels=self.pixels))
+
+    def target_bytes(self) -> Optional[int]:
+        """Bytes of the whole file where the configuration sets them; None for a quality or a PSNR.
+
+        Raises ConfigError where the metadata alone takes more.
+        """
+        config = self.config
+        target = config.target_size if config.bpp is None else int(config.bpp * self.pixels / 8)
+        if target is None:
+            return None
+        metadata = len(self.pack(Trained(1, b"", b"", 0)))
+        if target <= metadata:
+            raise ConfigError(
+                f"{target} bytes are asked for and the file takes {metadata} without its weights: "
+                "ask for more, or use --strip"
+            )
+        return target
+
+    def quality(self) -> float:
+        """0 to 100, for a configuration without any other target."""
+        return DEFAULT_QUALITY if self.config.quality is None else self.config.quality
