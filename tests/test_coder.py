@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain import PlainDecoder, PlainEncoder
 
 from nifcodec.coding.coder import TOTAL, Decoder, Encoder, Model, decode, encode
 from nifcodec.errors import MalformedError
@@ -18,53 +19,6 @@ def table(weights):
     freqs = [1 + w * (TOTAL - n) // total for w in weights]
     freqs[-1] += TOTAL - sum(freqs)
     return np.array(freqs)
-
-
-class PlainEncoder:
-    """FORMAT.md's range coder with the whole stream as one Python integer: no carry logic, no library."""
-
-    def __init__(self):
-        self.low, self.width, self.words = 0, 2**64 - 1, 0
-
-    def put(self, symbols, freqs):
-        cumulative = np.concatenate([[0], np.cumsum(freqs)])
-        for s in symbols:
-            scale = self.width >> 24
-            self.low += scale * int(cumulative[s])
-            self.width = scale * int(freqs[s])
-            if self.width < 2**32:
-                self.width <<= 32
-                self.low <<= 32
-                self.words += 1
-
-    def finish(self):
-        for zeros in range(64, -1, -8):
-            point = (self.low + (1 << zeros) - 1) >> zeros << zeros
-            if point < self.low + self.width:
-                return point.to_bytes(4 * self.words + 8, "big").rstrip(b"\0")
-        raise AssertionError("the interval contains its own start")
-
-
-class PlainDecoder:
-    def __init__(self, data):
-        self.data = data + bytes(8)
-        self.position, self.offset, self.width = 8, int.from_bytes(self.data[:8], "big"), 2**64 - 1
-
-    def get(self, count, freqs):
-        cumulative = np.concatenate([[0], np.cumsum(freqs)])
-        out = []
-        for _ in range(count):
-            scale = self.width >> 24
-            s = int(np.searchsorted(cumulative, self.offset // scale, side="right")) - 1
-            out.append(s)
-            self.offset -= scale * int(cumulative[s])
-            self.width = scale * int(freqs[s])
-            if self.width < 2**32:
-                word = (self.data[self.position : self.position + 4] + bytes(4))[:4]
-                self.position += 4
-                self.width <<= 32
-                self.offset = self.offset << 32 | int.from_bytes(word, "big")
-        return out
 
 
 def skewed(rng, n):
@@ -112,8 +66,8 @@ def test_carries_run_through_many_words(n):
     assert first_bytes == [0x7F, 0x80]
 
 
-def test_golden_stream():
-    freqs = table([1, 4, 9, 16, 9, 4, 1])
+def test_example_of_the_format_description():
+    freqs = np.array([381301, 1525201, 3431702, 6100804, 3431702, 1525201, 381305])
     symbols = np.array([3, 3, 2, 4, 0, 6, 3, 1, 5, 3, 2], dtype=np.int32)
     assert encode(symbols, np.zeros(11, dtype=int), [freqs]).hex() == "77ac7cd5"
 

@@ -1,9 +1,11 @@
 """The frequency tables: legal, symmetric, close to the shapes they stand for, and the same for ever."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+from plain import plain_table
 
 from nifcodec.coding.coder import TOTAL
 from nifcodec.coding.tables import (
@@ -29,6 +31,15 @@ def test_the_tables_are_the_ones_of_the_format():
     for table_id in range(TABLE_COUNT):
         digest.update(frequencies(table_id).astype("<i8").tobytes())
     assert digest.hexdigest() == DIGEST
+
+
+@pytest.mark.parametrize("table_id", [0, 7, 31, 45, 64, 90, 110])
+def test_the_recipe_of_the_format_description_gives_the_tables(table_id):
+    assert frequencies(table_id).tolist() == plain_table(table_id)
+
+
+def test_the_format_description_states_the_digest():
+    assert DIGEST in (Path(__file__).parent.parent / "FORMAT.md").read_text(encoding="utf-8")
 
 
 def test_table_of_the_format_description():

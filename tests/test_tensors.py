@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain import plain_tensors
 
 from nifcodec.coding.escapes import escape_bits
 from nifcodec.coding.tables import largest
 from nifcodec.coding.tensors import (
     MAX_COUNT,
     MAX_SYMBOL,
+    MAX_ZSTANDARD_COUNT,
     RANGE_CODED,
     ZSTANDARD,
     decode_tensors,
@@ -48,6 +50,14 @@ def test_network_round_trip_and_length(spread):
     assert len(data) <= ideal * 1.01 + 16
     if data[0] == RANGE_CODED:
         assert len(data) >= ideal * 0.99 - 16
+
+
+def test_a_reader_written_from_the_format_description_gets_the_same_integers():
+    tensors = network(np.random.default_rng(8), width=12, spread=30.0)
+    tensors[1][0, :5] = [900, -900, 77_777, MAX_SYMBOL, -MAX_SYMBOL]
+    tensors[3][2] = -400
+    read = plain_tensors(encode_tensors(tensors), [tensor.size for tensor in tensors])
+    assert read == [tensor.ravel().tolist() for tensor in tensors]
 
 
 def test_large_payload_is_close_to_the_ideal_length():
@@ -91,6 +101,13 @@ def test_repetition_falls_back_to_zstandard():
     data = assert_round_trip([pattern])
     assert data[0] == ZSTANDARD
     assert len(data) < ideal_bits([pattern]) / 8 / 10
+
+
+def test_large_tensors_never_fall_back():
+    data = assert_round_trip([np.tile(np.arange(-8, 8), MAX_ZSTANDARD_COUNT // 16 + 1).astype(np.int32)])
+    assert data[0] == RANGE_CODED
+    with pytest.raises(MalformedError, match="method"):
+        decode_tensors(bytes([ZSTANDARD]) + data[1:], [(MAX_ZSTANDARD_COUNT + 1,)])
 
 
 def test_all_zero_weights_cost_almost_nothing():
