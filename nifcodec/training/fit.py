@@ -25,7 +25,7 @@ from nifcodec.training.quantizer import choose_steps
 from nifcodec.training.samples import Sampler
 
 EFFORT_STEPS = (250, 500, 1000, 2500, 5000, 10_000, 20_000, 50_000, 100_000)  # efforts 1 to 9
-LEARNING_RATES = {"fourier": 5e-3, "siren": 2e-3}
+LEARNING_RATES = {"fourier": 1e-2, "siren": 2e-3}
 TUNING_SHARE = 0.25  # of the steps, spent on the rounded weights
 TUNING_RATE = 0.1  # of the learning rate
 WARM_UP = 50  # steps over which the learning rate rises
@@ -34,6 +34,7 @@ EVALUATION_SAMPLES = 2**16
 BETA1, BETA2, EPSILON = 0.9, 0.99, 1e-15
 
 State = Tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # parameters, first and second moments: flat float32 vectors
+Samples = Tuple[tf.Tensor, tf.Tensor]  # coords, colours
 Objective = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -56,12 +57,14 @@ class FitResult:
     Attributes:
         quantized: the network as it is stored.
         float_tensors: its weights before rounding.
+        tuned_tensors: the float weights whose rounding `quantized` is, for another choice of steps near it.
         psnr_float: PSNR in dB of the picture (clipped, not rounded) rendered from `float_tensors`.
         steps: training steps done.
     """
 
     quantized: QuantizedMlp
     float_tensors: Tuple[np.ndarray, ...]
+    tuned_tensors: Tuple[np.ndarray, ...]
     psnr_float: float
     steps: int
 
@@ -91,7 +94,7 @@ def distortion(config: EncodeConfig, predicted: tf.Tensor, colours: tf.Tensor) -
 
 
 def train_step(
-    objective: Objective, state: State, step: tf.Tensor, coords: tf.Tensor, colours: tf.Tensor, learning_rate: tf.Tensor
+    objective: Objective, state: State, step: tf.Tensor, samples: Samples, learning_rate: tf.Tensor
 ) -> Tuple[State, tf.Tensor]:
     """One update of Adam (Kingma and Ba 2015) without side effects.
 
@@ -99,7 +102,7 @@ def train_step(
         objective: (flat parameters, coords, colours) -> scalar loss.
         state: parameters and moments.
         step: scalar float32, number of updates done on these moments.
-        coords, colours: (batch, 2) and (batch, channels) float32.
+        samples: coords (batch, 2) and colours (batch, channels), float32.
 
     Returns:
         The new state and the loss before the update.
@@ -107,7 +110,7 @@ def train_step(
     flat, first, second = state
     with tf.GradientTape() as tape:
         tape.watch(flat)
-        loss = objective(flat, coords, colours)
+        loss = objective(flat, *samples)
     gradient = tape.gradient(loss, flat)
     first = BETA1 * first + (1.0 - BETA1) * gradient
     second = BETA2 * second + (1.0 - BETA2) * tf.square(gradient)
@@ -119,20 +122,24 @@ class Loop:
     """Many training steps on one objective: compiled chunks, a cosine schedule, the best state kept.
 
     Args:
+        draw: batch number (scalar int32) -> coords and colours, inside the graph.
         evaluate: flat parameters -> (score to minimise, mean squared error, bits), Python floats.
         report: called after each chunk with (steps done, mean squared error, bits).
+        interrupt: polled before each chunk; True ends the run.
+        chunk: steps of a compiled call.
     """
 
     def __init__(
         self,
-        sampler: Sampler,
+        *,
+        draw: Callable[[tf.Tensor], Samples],
         objective: Objective,
         evaluate: Callable[[tf.Tensor], Tuple[float, float, float]],
         report: Callable[[int, float, float], None],
         interrupt: Callable[[], bool],
         chunk: int,
     ) -> None:
-        self._sampler, self._objective = sampler, objective
+        self._draw, self._objective = draw, objective
         self._evaluate, self._report, self._interrupt = evaluate, report, interrupt
         self._chunk = chunk
 
@@ -140,21 +147,21 @@ class Loop:
         """Train from `start` for `steps` steps or until interrupted: the best parameters and the steps done.
 
         Raises:
-            TrainingError: the loss became infinite again after a restart from the best state at half the rate.
+            TrainingError: training diverged again after a restart from the best state at half the rate.
         """
         compiled = self._compile(steps)
         best, best_score = start, self._evaluate(start)[0]
         state: State = (start, tf.zeros_like(start), tf.zeros_like(start))
-        done, peak, restarted = 0, learning_rate, False
+        done, fresh, peak = 0, 0, learning_rate
         while done < steps and not self._interrupt():
             count = min(self._chunk, steps - done)
-            *state, loss = compiled(*state, tf.constant(done), tf.constant(peak), count)
-            done += count
+            state, loss = compiled(state, tf.constant((done, fresh)), tf.constant(peak), count)
+            done, fresh = done + count, fresh + count
             score, error, bits = self._evaluate(state[0])
             if not (math.isfinite(float(loss)) and math.isfinite(score)):
-                if restarted:
+                if peak < learning_rate:
                     raise TrainingError("training diverged twice: try a lower learning rate or another seed")
-                restarted, peak = True, peak / 2
+                peak, fresh = learning_rate / 2, 0
                 state = (best, tf.zeros_like(best), tf.zeros_like(best))
                 continue
             if score < best_score:
@@ -162,22 +169,19 @@ class Loop:
             self._report(done, error, bits)
         return best, done
 
-    def _compile(self, steps: int) -> Callable[..., Tuple[tf.Tensor, ...]]:
+    def _compile(self, steps: int) -> Callable[..., Tuple[State, tf.Tensor]]:
         # Measured on one core: XLA (jit_compile=True) is slower than TensorFlow's own kernels at these products.
-        @tf.function
-        def chunk(
-            flat: tf.Tensor, first: tf.Tensor, second: tf.Tensor, start: tf.Tensor, peak: tf.Tensor, count: int
-        ) -> Tuple[tf.Tensor, ...]:
-            loss = tf.constant(0.0)
-            for offset in tf.range(count):
-                coords, colours = self._sampler.draw(start + offset)
-                step = tf.cast(start + offset, tf.float32)
-                rise = tf.minimum(1.0, (step + 1.0) / WARM_UP)
-                fall = 0.5 * (1.0 + tf.cos(math.pi * step / steps))
-                (flat, first, second), loss = train_step(
-                    self._objective, (flat, first, second), step, coords, colours, peak * rise * fall
-                )
-            return flat, first, second, loss
+        @tf.function(autograph=False)
+        def chunk(state: State, counters: tf.Tensor, peak: tf.Tensor, count: int) -> Tuple[State, tf.Tensor]:
+            def body(offset: tf.Tensor, state: State, _: tf.Tensor) -> Tuple[tf.Tensor, State, tf.Tensor]:
+                step, fresh = counters[0] + offset, tf.cast(counters[1] + offset, tf.float32)
+                rise = tf.minimum(1.0, (fresh + 1.0) / WARM_UP)
+                fall = 0.5 * (1.0 + tf.cos(math.pi * tf.cast(step, tf.float32) / steps))
+                state, loss = train_step(self._objective, state, fresh, self._draw(step), peak * rise * fall)
+                return offset + 1, state, loss
+
+            first = (tf.constant(0), state, tf.constant(0.0))
+            return tf.while_loop(lambda offset, *_: offset < count, body, first, maximum_iterations=count)[1:]
 
         return chunk
 
@@ -193,6 +197,7 @@ def fit(
     config: EncodeConfig,
     progress: Optional[Callable[[Progress], None]] = None,
     interrupt: Optional[Callable[[], bool]] = None,
+    *,
     target_bits: Optional[float] = None,
 ) -> FitResult:
     """Train `spec` on a picture and turn it into integers.
@@ -227,7 +232,7 @@ def fit(
 
     coords, colours = sampler.fixed(EVALUATION_SAMPLES)
 
-    @tf.function
+    @tf.function(autograph=False)
     def squared_error(flat: tf.Tensor) -> tf.Tensor:
         predicted = tf.clip_by_value(networks.forward(spec, layout.split(flat), coords), 0.0, 1.0)
         return tf.reduce_mean(tf.square(predicted - colours))
@@ -240,7 +245,14 @@ def fit(
         return error, error, math.nan if target_bits is None else target_bits
 
     start = layout.join(networks.initial_tensors(spec, config.seed, image.mean(axis=(0, 1))))
-    loop = Loop(sampler, float_objective, float_score, reporter("fit", 0), stop, chunk)
+    loop = Loop(
+        draw=sampler.draw,
+        objective=float_objective,
+        evaluate=float_score,
+        report=reporter("fit", 0),
+        interrupt=stop,
+        chunk=chunk,
+    )
     trained, done = loop.run(start, total - tuning, peak)
     float_tensors = tuple(tensor.numpy() for tensor in layout.split(trained))
 
@@ -257,7 +269,7 @@ def fit(
         tensors = rounded(flat)
         return distortion(config, networks.forward(spec, tensors, at), wanted) + price * relax.rate(tensors, sizes)
 
-    @tf.function
+    @tf.function(autograph=False)
     def rounded_state(flat: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
         tensors = rounded(flat)
         return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0), relax.rate(tensors, sizes)
@@ -268,11 +280,19 @@ def fit(
         return error + plan.price * float(bits), error, float(bits)
 
     if tuning and not stop():
-        loop = Loop(sampler, tuned_objective, tuned_score, reporter("tune", done), stop, chunk)
+        loop = Loop(
+            draw=sampler.draw,
+            objective=tuned_objective,
+            evaluate=tuned_score,
+            report=reporter("tune", done),
+            interrupt=stop,
+            chunk=chunk,
+        )
         trained, tuned = loop.run(trained, tuning, peak * TUNING_RATE)
         done += tuned
-    quantized = plan.apply(spec, [tensor.numpy() for tensor in layout.split(trained)])
-    return FitResult(quantized, float_tensors, _picture_psnr(spec, float_tensors, image), done)
+    tuned_tensors = tuple(tensor.numpy() for tensor in layout.split(trained))
+    quantized = plan.apply(spec, tuned_tensors)
+    return FitResult(quantized, float_tensors, tuned_tensors, _picture_psnr(spec, float_tensors, image), done)
 
 
 def _huber_scale(config: EncodeConfig, squared: float) -> float:
