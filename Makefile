@@ -31,7 +31,7 @@ $(READY): pyproject.toml
 
 demo: $(READY)
 	@mkdir -p $(DEMO)
-	$(PYTHON) -m nifcodec encode sample_images/coffee.png -o $(DEMO)/coffee.nif --field fourier --bpp 0.5 -e 3 -f
+	$(PYTHON) -m nifcodec encode sample_images/coffee.png -o $(DEMO)/coffee.nif --field fourier --bpp 0.5 -e 4 -f
 	$(PYTHON) -m nifcodec info $(DEMO)/coffee.nif
 	$(PYTHON) -m nifcodec decode $(DEMO)/coffee.nif -o $(DEMO)/coffee-2x.png --scale 2 -f
 	$(PYTHON) -m nifcodec verify $(DEMO)/coffee.nif --against sample_images/coffee.png

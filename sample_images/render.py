@@ -16,7 +16,7 @@ Mask = np.ndarray  # bool (rows, columns)
 
 
 def supersampled(width: int, height: int, paint: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
-    """paint(x, y) -> (rows, columns, channels) in 0..1 at positions in pixels; uint8 (height, width, channels) of it."""
+    """paint(x, y), positions in pixels -> (rows, columns, channels) in 0..1; uint8 (height, width, channels) of it."""
     n = SUBSAMPLES
     x = (np.arange(width * n) + 0.5) / n
     y = (np.arange(height * n) + 0.5) / n

@@ -8,18 +8,13 @@ from dataclasses import dataclass
 from typing import Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
+import tensorflow as tf
 
 from nifcodec.config import EncodeConfig
-from nifcodec.errors import MissingDependencyError, TrainingError
+from nifcodec.errors import TrainingError
 from nifcodec.fields.mlp import pixel_centres, render
 from nifcodec.fields.quantize import QuantizedMlp
 from nifcodec.fields.spec import MlpSpec
-
-try:
-    import tensorflow as tf
-except ImportError as error:
-    raise MissingDependencyError("encoding with this field needs TensorFlow: pip install 'nifcodec[train]'") from error
-
 from nifcodec.training import networks, relax
 from nifcodec.training.quantizer import choose_steps
 from nifcodec.training.samples import Sampler
