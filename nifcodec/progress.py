@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import socket
 import sys
 import time
 from types import FrameType
@@ -74,27 +75,43 @@ def clock(seconds: float) -> str:
 class Interrupt:
     """Ctrl-C while the context is open: the first sets `requested`, the second raises KeyboardInterrupt.
 
-    The object is the callable that a training polls.
+    The object is the callable that a training polls. Python runs its signal handlers between two of its own
+    instructions, so that presses during one long call into TensorFlow become one; the wake-up descriptor, written as
+    each signal arrives, counts them.
     """
 
     def __init__(self, quiet: bool) -> None:
-        self.requested = False
         self.quiet = quiet
-        self.previous: Any = None
+        self.presses = 0
+
+    @property
+    def requested(self) -> bool:
+        return self.presses > 0
 
     def __call__(self) -> bool:
         return self.requested
 
     def __enter__(self) -> "Interrupt":
-        self.previous = signal.signal(signal.SIGINT, self._handle)
+        self._arrived, self._arriving = socket.socketpair()
+        self._arrived.setblocking(False)
+        self._arriving.setblocking(False)
+        self._previous_descriptor = signal.set_wakeup_fd(self._arriving.fileno(), warn_on_full_buffer=False)
+        self._previous = signal.signal(signal.SIGINT, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self.previous)
+        signal.signal(signal.SIGINT, self._previous)
+        signal.set_wakeup_fd(self._previous_descriptor)
+        self._arrived.close()
+        self._arriving.close()
 
     def _handle(self, _number: int, _frame: Optional[FrameType]) -> None:
-        if self.requested:
+        first = not self.requested
+        try:
+            self.presses += self._arrived.recv(4096).count(signal.SIGINT)
+        except BlockingIOError:  # counted by the run before this one
+            return
+        if self.presses > 1:
             raise KeyboardInterrupt
-        self.requested = True
-        if not self.quiet:
+        if first and not self.quiet:
             sys.stderr.write("\ninterrupted: finishing with the best so far; Ctrl-C again stops without a file\n")

@@ -20,7 +20,7 @@ import nifcodec
 from nifcodec import encoder
 from nifcodec.cli import main
 from nifcodec.image import Image, from_array, read_image, write_image
-from nifcodec.progress import ProgressLine, clock, describe
+from nifcodec.progress import Interrupt, ProgressLine, clock, describe
 from nifcodec.task import Task, Trained
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (12, 18, 3), dtype=np.uint8)
@@ -317,6 +317,18 @@ def test_streams(folder: Path) -> None:
     assert np.array_equal(read_image(result.stdout).pixels, nifcodec.decode(data))
     info = subprocess.run([*run, "info", "-", "--json"], input=data, stdout=subprocess.PIPE, check=True, env=here)
     assert json.loads(info.stdout)["width"] == 18
+
+
+def test_a_second_press_raises_and_the_handler_goes() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Interrupt(quiet=True) as interrupt:
+        assert not interrupt()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupt()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == before
+    assert signal.set_wakeup_fd(-1) == -1
 
 
 class Step:
