@@ -180,6 +180,7 @@ def test_fit_learns_a_picture_and_rounds_it_with_little_loss(family, channels, o
     assert result.steps == 300
     assert result.psnr_float > 20
     assert psnr(result, image) > result.psnr_float - 1.0
+    assert all(0 < report.bpp < 64 and report.psnr > 0 for report in reports)
     assert [report.step for report in reports] == sorted(report.step for report in reports)
     assert (reports[-1].step, reports[-1].stage) == (300, "tune")
     assert QuantizedMlp.from_payload(spec, result.quantized.to_payload()).steps == result.quantized.steps

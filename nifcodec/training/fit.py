@@ -14,7 +14,7 @@ from nifcodec.config import EncodeConfig
 from nifcodec.errors import TrainingError
 from nifcodec.fields.mlp import pixel_centres, render
 from nifcodec.fields.quantize import QuantizedMlp
-from nifcodec.fields.spec import MlpSpec
+from nifcodec.fields.spec import BITS_PER_PARAMETER, MlpSpec
 from nifcodec.training import networks, relax
 from nifcodec.training.quantizer import choose_steps
 from nifcodec.training.samples import Sampler
@@ -225,6 +225,7 @@ def fit(
 
         return report
 
+    expected_bits = BITS_PER_PARAMETER * spec.parameter_count() if target_bits is None else target_bits
     coords, colours = sampler.fixed(EVALUATION_SAMPLES)
 
     @tf.function(autograph=False)
@@ -237,7 +238,7 @@ def fit(
 
     def float_score(flat: tf.Tensor) -> Tuple[float, float, float]:
         error = float(squared_error(flat))
-        return error, error, math.nan if target_bits is None else target_bits
+        return error, error, expected_bits
 
     start = layout.join(networks.initial_tensors(spec, config.seed, image.mean(axis=(0, 1))))
     loop = Loop(
