@@ -26,6 +26,8 @@ TUNING_RATE = 0.1  # of the learning rate
 WARM_UP = 50  # steps over which the learning rate rises
 CHUNK_FLOPS = 1e11  # of a compiled call: seconds, so that progress and Ctrl-C are answered
 EVALUATION_SAMPLES = 2**16
+COLLAPSE = 3.0  # times the best score: sines can fall off a cliff without ever reaching NaN
+MAX_RESTARTS = 4
 BETA1, BETA2, EPSILON = 0.9, 0.99, 1e-15
 
 State = Tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # parameters, first and second moments: flat float32 vectors
@@ -141,22 +143,27 @@ class Loop:
     def run(self, start: tf.Tensor, steps: int, learning_rate: float) -> Tuple[tf.Tensor, int]:
         """Train from `start` for `steps` steps or until interrupted: the best parameters and the steps done.
 
+        Where the loss is no number, or the score is far above the best, training restarts from the best state at half
+        the rate.
+
         Raises:
-            TrainingError: training diverged again after a restart from the best state at half the rate.
+            TrainingError: the loss is still no number after MAX_RESTARTS restarts.
         """
         compiled = self._compile(steps)
         best, best_score = start, self._evaluate(start)[0]
         state: State = (start, tf.zeros_like(start), tf.zeros_like(start))
-        done, fresh, peak = 0, 0, learning_rate
+        done, fresh, restarts = 0, 0, 0
         while done < steps and not self._interrupt():
             count = min(self._chunk, steps - done)
-            state, loss = compiled(state, tf.constant((done, fresh)), tf.constant(peak), count)
+            peak = tf.constant(learning_rate * 0.5**restarts)
+            state, loss = compiled(state, tf.constant((done, fresh)), peak, count)
             done, fresh = done + count, fresh + count
             score, error, bits = self._evaluate(state[0])
-            if not (math.isfinite(float(loss)) and math.isfinite(score)):
-                if peak < learning_rate:
-                    raise TrainingError("training diverged twice: try a lower learning rate or another seed")
-                peak, fresh = learning_rate / 2, 0
+            finite = math.isfinite(float(loss)) and math.isfinite(score)
+            if not finite and restarts == MAX_RESTARTS:
+                raise TrainingError("training keeps diverging: try a lower learning rate or another seed")
+            if not finite or (score > COLLAPSE * best_score and restarts < MAX_RESTARTS):
+                restarts, fresh = restarts + 1, 0
                 state = (best, tf.zeros_like(best), tf.zeros_like(best))
                 continue
             if score < best_score:

@@ -1,0 +1,127 @@
+"""A trained context network in integers, and the frequency tables that its outputs choose from.
+
+Scales of the integers (per 1.0 of the float twin): features 32, hidden units 128, weights 256, linear terms 1024, so
+that log2 scales and means come out at 32768. All sums stay below 2^23: exact in float32, in any order.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Sequence, Tuple
+
+import numpy as np
+
+SCALES, FRACTIONS, SYMBOL_MAX = 32, 5, 16
+TABLES, COLUMNS = SCALES * FRACTIONS, 2 * SYMBOL_MAX + 1
+TOTAL = 1 << 24
+BOUND = (1 << 23) - 1
+HIDDEN_TOP, FEATURE_TOP = 1023, 127
+PSEUDO_COUNT = 200.0  # weight of the Laplacian beside the counted samples of a table
+TAIL = 1e-5
+
+NAMES = ("w1", "b1", "w2", "b2", "w3", "b3", "skip")
+Network = Dict[str, np.ndarray]
+
+
+def _bounded(weights: np.ndarray, bias: np.ndarray, top: int, reserve: np.ndarray) -> np.ndarray:
+    """Integer weights (in, out), a column shrunk where its largest possible sum would reach 2^23."""
+    whole = np.rint(weights).clip(-32767, 32767)
+    room = BOUND - np.abs(bias) - reserve
+    needed = np.abs(whole).sum(axis=0) * top
+    factor = np.minimum(1.0, room / np.maximum(needed, 1))
+    return np.where(factor < 1, np.trunc(whole * factor), whole)
+
+
+def to_integers(weights: Sequence[np.ndarray]) -> Network:
+    """w1, b1, w2, b2, w3, b3, skip of the float twin -> the arrays that a prior stores."""
+    w1, b1, w2, b2, w3, b3, skip = [np.asarray(weight, np.float64) for weight in weights]
+    half = BOUND // 2  # leaves the weights at least as much room as the bias
+    biases = [np.rint(b * s).clip(-half, half) for b, s in ((b1, 256 * 32), (b2, 256 * 128), (b3, 256 * 128))]
+    none = np.zeros(1)
+    whole_skip = _bounded(skip * 1024, np.zeros(1), 2 * FEATURE_TOP, none)[:, 0]  # at most half of the range
+    reserve = np.array([0.0, np.abs(whole_skip).sum() * FEATURE_TOP])
+    return {
+        "w1": _bounded(w1 * 256, biases[0], FEATURE_TOP, none).astype(np.int16),
+        "b1": biases[0].astype(np.int32),
+        "w2": _bounded(w2 * 256, biases[1], HIDDEN_TOP, none).astype(np.int16),
+        "b2": biases[1].astype(np.int32),
+        "w3": _bounded(w3 * 256, biases[2], HIDDEN_TOP, reserve).astype(np.int16),
+        "b3": biases[2].astype(np.int32),
+        "skip": whole_skip.astype(np.int16),
+    }
+
+
+def outputs(network: Network, features: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """int8 features (N, F) -> scale index 0..63 in quarter octaves from 2^-6, mean in eighths of a step; int64 (N,)."""
+    arrays = {name: array.astype(np.float32) for name, array in network.items()}
+    x = features.astype(np.float32)
+    hidden = np.clip(np.floor((x @ arrays["w1"] + arrays["b1"]) / 64), 0, HIDDEN_TOP)
+    hidden = np.clip(np.floor((hidden @ arrays["w2"] + arrays["b2"]) / 256), 0, HIDDEN_TOP)
+    out = (hidden @ arrays["w3"] + arrays["b3"]).astype(np.int64)
+    linear = (x[:, : len(arrays["skip"])] @ arrays["skip"]).astype(np.int64)
+    scale = np.clip((out[:, 0] + 24 * 8192 + 4096) >> 13, 0, 63)
+    return scale, np.clip((out[:, 1] + linear + 2048) >> 12, -1016, 1016)
+
+
+def cells(scale: np.ndarray, mean: np.ndarray, symbols: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each coefficient's table, column in it (0 and the last: an escape follows) and number of raw low bits."""
+    base = (mean + 4) >> 3
+    fraction = mean - 8 * base
+    rest = np.where(fraction < 0, base - symbols, symbols - base)
+    shift = np.where(scale >= SCALES, (scale - SCALES) // 4 + 1, 0)
+    fraction = np.where(shift > 0, 0, np.abs(fraction))
+    rest = np.where(shift > 0, (rest + ((1 << shift) >> 1)) >> shift, rest)
+    table = FRACTIONS * (scale - 4 * shift) + fraction
+    return table, np.clip(rest, -SYMBOL_MAX, SYMBOL_MAX) + SYMBOL_MAX, shift
+
+
+def count(network: Network, features: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+    """Histogram int64 (TABLES, COLUMNS) of the samples under a network."""
+    counts = np.zeros(TABLES * COLUMNS, np.int64)
+    for start in range(0, len(symbols), 1 << 16):
+        part = slice(start, start + (1 << 16))
+        table, column, _ = cells(*outputs(network, features[part]), symbols[part].astype(np.int64))
+        counts += np.bincount(table * COLUMNS + column, minlength=TABLES * COLUMNS)
+    return counts.reshape(TABLES, COLUMNS)
+
+
+def laplacian(scale: float, mean: float) -> np.ndarray:
+    """Probabilities of -SYMBOL_MAX..SYMBOL_MAX, the ends with all beyond them, float64 (COLUMNS,)."""
+    borders = np.arange(-SYMBOL_MAX, SYMBOL_MAX) + 0.5 - mean
+    below = np.where(borders < 0, 0.5 * np.exp(-np.abs(borders) / scale), 1 - 0.5 * np.exp(-np.abs(borders) / scale))
+    masses = np.diff(np.concatenate([[0.0], below, [1.0]]))
+    return masses * (1 - TAIL) + TAIL / COLUMNS
+
+
+def frequency_tables(counts: np.ndarray) -> np.ndarray:
+    """Histogram -> uint32 (TABLES, COLUMNS): rows sum to 2^24, every entry is at least 1, mean 0 is symmetric."""
+    tables = np.empty((TABLES, COLUMNS), np.int64)
+    for row in range(TABLES):
+        scale, fraction = divmod(row, FRACTIONS)
+        observed = counts[row].astype(np.float64)
+        if fraction == 0:
+            observed = (observed + observed[::-1]) / 2
+        model = laplacian(2.0 ** (scale / 4 - 6), fraction / 8)
+        shares = (observed + PSEUDO_COUNT * model) / (observed.sum() + PSEUDO_COUNT * model.sum())
+        if fraction == 0:
+            shares = (shares + shares[::-1]) / 2  # the model's two halves differ in the last place
+        tables[row] = np.floor(shares * (TOTAL - COLUMNS)).astype(np.int64) + 1
+        # The middle takes what rounding left over, so that the symmetry stays.
+        middle = SYMBOL_MAX if fraction == 0 else int(tables[row].argmax())
+        tables[row, middle] += TOTAL - tables[row].sum()
+    return tables.astype(np.uint32)
+
+
+def coded_bits(network: Network, tables: np.ndarray, features: np.ndarray, symbols: np.ndarray) -> float:
+    """Mean bits of a coefficient as a file codes it: integers, tables, raw bits; escapes as Exp-Golomb codes."""
+    costs = 24 - np.log2(tables.astype(np.float64))
+    total = 0.0
+    for start in range(0, len(symbols), 1 << 16):
+        part = slice(start, start + (1 << 16))
+        scale, mean = outputs(network, features[part])
+        values = symbols[part].astype(np.int64)
+        table, column, shift = cells(scale, mean, values)
+        escaped = (column == 0) | (column == COLUMNS - 1)
+        excess = np.maximum((np.abs(values - ((mean + 4) >> 3)) >> shift) - SYMBOL_MAX, 0)
+        golomb = 2 * np.floor(np.log2(excess + 1)) + 1
+        total += float((costs[table, column] + shift + np.where(escaped, golomb, 0)).sum())
+    return total / len(symbols)
