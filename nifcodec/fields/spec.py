@@ -6,7 +6,6 @@ al. 2020) with a skip connection half way, and `siren` (Sitzmann et al. 2020).
 
 from __future__ import annotations
 
-import math
 import struct
 from dataclasses import dataclass, replace
 from typing import List, Optional, Tuple
@@ -278,8 +277,8 @@ def _on_grid(value: float) -> float:
 
 
 def _dimension(side: int, sigma: float) -> int:
-    """Powers up to an eighth of the Nyquist frequency, pi / 2 radians a pixel: ReLU makes the harmonics above."""
+    """Powers up to half of the Nyquist frequency of `side` pixels over 2 units; ReLU makes the harmonics above."""
     dimension = 1
-    while dimension < MAX_DIMENSION and sigma > 1 and sigma**dimension <= side * math.pi / 2 / 8:
+    while dimension < MAX_DIMENSION and sigma > 1 and sigma**dimension <= 1.6 * side / 2:
         dimension += 1
     return dimension
