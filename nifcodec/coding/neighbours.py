@@ -11,7 +11,7 @@ Everything here is integer arithmetic on integers: the same numbers on every mac
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Sequence, Tuple
+from typing import List, Mapping, Sequence, Tuple
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class Band:
 
 
 def compand(units: np.ndarray) -> np.ndarray:
-    """Integers in 1/UNIT steps -> int8 features: nearly linear below one step, logarithmic above (table in FORMAT.md)."""
+    """Integers in 1/UNIT steps -> int8 features: nearly linear below one step, logarithmic above."""
     return COMPAND_TABLE.take(units + COMPAND_LIMIT, mode="clip")
 
 
@@ -109,23 +109,24 @@ class LevelFeatures:
         self.near_length = max(len(near_neighbours(band, True)) for band in bands)
         self._near_index = [self._plan(False), self._plan(True)]
 
-    def _fill_static(self, target: np.ndarray, low: np.ndarray, parent: "np.ndarray | None",
-                     grandparent: "np.ndarray | None") -> None:
+    def _fill_static(
+        self, target: np.ndarray, low: np.ndarray, parent: "np.ndarray | None", grandparent: "np.ndarray | None"
+    ) -> None:
         height, width = self.height, self.width
         if parent is not None:
             coarse = np.zeros(((height + 1) // 2 + 2, (width + 1) // 2 + 2), np.int8)
             coarse[1 : 1 + parent.shape[0], 1 : 1 + parent.shape[1]] = compand(parent * UNIT)
             for k, (dy, dx) in enumerate(SQUARE):
-                shifted = coarse[1 + dy : coarse.shape[0] - 1 + dy, 1 + dx : coarse.shape[1] - 1 + dx]
-                target[..., k] = _repeat(shifted, 2, (height, width))
+                moved = coarse[1 + dy : coarse.shape[0] - 1 + dy, 1 + dx : coarse.shape[1] - 1 + dx]
+                target[..., k] = _repeat(moved, 2, (height, width))
         if grandparent is not None:
             repeated = _repeat(compand(grandparent * UNIT), 4, (height, width))
             target[: repeated.shape[0], : repeated.shape[1], len(SQUARE)] = repeated
         padded = np.pad(low.astype(np.int32), 2, mode="edge")
-        low = padded[2 : 2 + height, 2 : 2 + width]
+        centre = padded[2 : 2 + height, 2 : 2 + width]
         for k, (dy, dx) in enumerate(WINDOW):
             shifted = padded[2 + dy : 2 + dy + height, 2 + dx : 2 + dx + width]
-            target[..., len(SQUARE) + 1 + k] = compand(shifted - low)
+            target[..., len(SQUARE) + 1 + k] = compand(shifted - centre)
 
     def _plan(self, odd: bool) -> np.ndarray:
         """Flat offsets (bands, columns of the pass, near_length) into the skewed array, relative to a row's start."""
@@ -165,7 +166,7 @@ class LevelFeatures:
         index = self._near_index[1 if odd else 0]
         near, total = self.near_length, self.near_length + STATIC
         flat = self._near.reshape(-1)[row * self._near.shape[1] * self._near.shape[2] :]
-        out = np.empty(index.shape[:2] + (2 * total + CONSTANTS,), np.float32)
+        out = np.empty((*index.shape[:2], 2 * total + CONSTANTS), np.float32)
         out[..., :near] = flat.take(index)
         out[..., near:total] = self._static[row, :, (1 if odd else 0) :: 2]
         np.abs(out[..., :total], out=out[..., total : 2 * total])

@@ -18,10 +18,10 @@ import numpy as np
 PRECISION = 14  # fractional bits of the integer constants
 LIFTING = (-1.586134342059924, -0.052980118572961, 0.882911075530934, 0.443506852043971)
 SCALE = 1.149604398860241
-_LIFTING_FIXED = tuple(int(round(value * (1 << PRECISION))) for value in LIFTING)
-_SCALE_LOW_FIXED = int(round((1 << PRECISION) / SCALE))
-_SCALE_HIGH_FIXED = int(round((1 << PRECISION) * SCALE))
-_SQRT_HALF_FIXED = int(round((1 << PRECISION) * 0.5**0.5))
+_LIFTING_FIXED = tuple(round(value * (1 << PRECISION)) for value in LIFTING)
+_SCALE_LOW_FIXED = round((1 << PRECISION) / SCALE)
+_SCALE_HIGH_FIXED = round((1 << PRECISION) * SCALE)
+_SQRT_HALF_FIXED = round((1 << PRECISION) * 0.5**0.5)
 _HALF = 1 << (PRECISION - 1)
 
 Bands = Tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -39,7 +39,7 @@ def _sums_at_odd(even: np.ndarray, count: int) -> np.ndarray:
 def _sums_at_even(odd: np.ndarray, count: int) -> np.ndarray:
     """odd[i - 1] + odd[i] for each even sample i, mirrored at both ends."""
     size = odd.shape[-1]
-    total = np.empty(odd.shape[:-1] + (count,), odd.dtype)
+    total = np.empty((*odd.shape[:-1], count), odd.dtype)
     total[..., :size] = odd
     total[..., size:] = odd[..., size - 1 :]
     total[..., 1 : size + 1] += odd[..., : count - 1]
@@ -72,7 +72,7 @@ def synthesise(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     odd -= _scaled(_sums_at_odd(even, odd.shape[-1]), _LIFTING_FIXED[2])
     even -= _scaled(_sums_at_even(odd, even.shape[-1]), _LIFTING_FIXED[1])
     odd -= _scaled(_sums_at_odd(even, odd.shape[-1]), _LIFTING_FIXED[0])
-    signal = np.empty(even.shape[:-1] + (even.shape[-1] + odd.shape[-1],), even.dtype)
+    signal = np.empty((*even.shape[:-1], even.shape[-1] + odd.shape[-1]), even.dtype)
     signal[..., 0::2], signal[..., 1::2] = even, odd
     return signal
 
