@@ -7,7 +7,7 @@ from typing import Optional
 
 from nifcodec.errors import ConfigError
 
-FIELDS = ("fourier", "siren")
+FIELDS = ("wavelet", "fourier", "siren")
 DEFAULT_QUALITY = 60.0
 
 
@@ -39,7 +39,7 @@ class EncodeConfig:
         strip: drop EXIF and XMP (the ICC profile always stays).
     """
 
-    field: str = "fourier"
+    field: str = "wavelet"
     quality: Optional[float] = None
     bpp: Optional[float] = None
     target_size: Optional[int] = None

@@ -10,12 +10,15 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec import container, metrics
+from nifcodec import container, metrics, priors
+from nifcodec.coding.compand import UNIT
+from nifcodec.coding.lattice import Conditions, Lattice, decode_lattice
 from nifcodec.coding.tensors import decode_tensors
 from nifcodec.container import NifFile
 from nifcodec.errors import UnsupportedVersionError
-from nifcodec.fields import mlp
+from nifcodec.fields import mlp, wavelet
 from nifcodec.fields import spec as mlp_spec
+from nifcodec.fields.lifting import synthesise_plane
 from nifcodec.fields.quantize import QuantizedMlp
 from nifcodec.geometry import DEFAULT_MAX_PIXELS, Window, choose_window
 from nifcodec.image import Image
@@ -193,6 +196,28 @@ def mlp_renderer(quantized: QuantizedMlp) -> Render:
     return lambda us, vs: mlp.render(quantized.spec, tensors, us, vs)
 
 
+def _describe_wavelet(file: NifFile) -> Description:
+    spec = wavelet.unpack(file.description)
+    prior = priors.find(spec.prior)
+    lattice = _lattice(file)
+    settings = {"step": spec.step, "prior": spec.prior.hex(), "levels": lattice.levels}
+    macs = prior.context.macs_per_pixel(lattice.colours) + prior.synthesis.macs_per_pixel()
+    return Description(file.width * file.height * file.channels, macs, settings)
+
+
+def _open_wavelet(file: NifFile) -> Render:
+    spec = wavelet.unpack(file.description)
+    prior = priors.find(spec.prior)
+    plane, _ = decode_lattice(file.payload, _lattice(file), Conditions(prior.context, spec.step_feature))
+    picture = wavelet.finish(plane, spec, prior.synthesis, UNIT)
+    return lambda us, vs: wavelet.sample(picture, us, vs)
+
+
+def _lattice(file: NifFile) -> Lattice:
+    return Lattice(file.width, file.height, wavelet.colours(file.channels), synthesise_plane)
+
+
 FAMILIES: Mapping[int, Family] = {
-    number: Family(name, _describe_mlp, _open_mlp) for name, number in mlp_spec.FAMILY_IDS.items()
+    **{number: Family(name, _describe_mlp, _open_mlp) for name, number in mlp_spec.FAMILY_IDS.items()},
+    wavelet.FAMILY_ID: Family("wavelet", _describe_wavelet, _open_wavelet),
 }

@@ -19,6 +19,7 @@ from nifcodec.fields.spec import FAMILY_IDS
 from nifcodec.image import Image, from_array
 from nifcodec.mlp_encoder import train_mlp
 from nifcodec.task import Task, Trained
+from nifcodec.wavelet_encoder import train_wavelet
 
 Progress = Callable[[Any], None]
 Interrupt = Callable[[], bool]
@@ -123,4 +124,7 @@ def _warn_of_a_missed_target(config: EncodeConfig, report: Report) -> None:
         )
 
 
-TRAINERS: Mapping[str, Callable[[Task], Trained]] = {name: train_mlp for name in FAMILY_IDS}
+TRAINERS: Mapping[str, Callable[[Task], Trained]] = {
+    **{name: train_mlp for name in FAMILY_IDS},
+    "wavelet": train_wavelet,
+}

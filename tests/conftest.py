@@ -39,8 +39,9 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Encoding without training: the network stays random."""
 
     def train(task: Task) -> Trained:
-        network = random_network(task.image.channels, task.config.field, task.config.seed)
+        family = "siren" if task.config.field == "siren" else "fourier"
+        network = random_network(task.image.channels, family, task.config.seed)
         payload = encode_tensors(network.to_payload())
-        return Trained(FAMILY_IDS[task.config.field], pack(network.spec), payload, 7)
+        return Trained(FAMILY_IDS[family], pack(network.spec), payload, 7)
 
-    monkeypatch.setattr(encoder, "TRAINERS", {"fourier": train, "siren": train})
+    monkeypatch.setattr(encoder, "TRAINERS", dict.fromkeys(("wavelet", "fourier", "siren"), train))

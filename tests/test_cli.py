@@ -144,7 +144,7 @@ class TestEncode:
     def test_first_interrupt_finishes_second_leaves_no_file(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        trainer = encoder.TRAINERS["fourier"]
+        trainer = encoder.TRAINERS["wavelet"]
 
         def interrupted(times: int) -> Any:
             def train(task: Task) -> Trained:
@@ -158,11 +158,11 @@ class TestEncode:
 
         write_image(from_array(PIXELS), "c.png")
         before = signal.getsignal(signal.SIGINT)
-        monkeypatch.setattr(encoder, "TRAINERS", {"fourier": interrupted(1)})
+        monkeypatch.setattr(encoder, "TRAINERS", {"wavelet": interrupted(1)})
         assert main(["encode", "a.png", "c.png"]) == 130
         assert nifcodec.decode(Path("a.nif").read_bytes()).shape == PIXELS.shape
         assert not Path("c.nif").exists()
-        monkeypatch.setattr(encoder, "TRAINERS", {"fourier": interrupted(2)})
+        monkeypatch.setattr(encoder, "TRAINERS", {"wavelet": interrupted(2)})
         assert main(["encode", "c.png"]) == 130
         assert sorted(os.listdir(folder)) == ["a.nif", "a.png", "c.png", "field.nif"]
         assert signal.getsignal(signal.SIGINT) == before

@@ -17,7 +17,7 @@ from nifcodec.errors import ConfigError, ImageError, InterruptedEncodeError
 from nifcodec.image import Image, read_image
 from nifcodec.mlp_encoder import quality_bpp
 
-QUICK = {"steps": 60, "batch_size": 512}
+QUICK = {"field": "fourier", "steps": 60, "batch_size": 512}
 
 
 def smooth(height: int, width: int, channels: int) -> np.ndarray:
@@ -128,7 +128,7 @@ def test_metadata_goes_through() -> None:
 
 def test_progress_counts_up_and_interrupt_finishes_early() -> None:
     seen: List[Any] = []
-    config = EncodeConfig(width=64, layers=4, steps=4000, batch_size=1024)
+    config = EncodeConfig(field="fourier", width=64, layers=4, steps=4000, batch_size=1024)
     encoded = encoder.encode_image(Image(smooth(64, 64, 3)), config, seen.append, lambda: len(seen) >= 1)
     assert 0 < encoded.report.steps < 4000
     assert nifcodec.decode(encoded.data).shape == (64, 64, 3)
@@ -156,7 +156,9 @@ def test_without_tensorflow_encode_says_what_to_install_and_decode_works(tmp_pat
     def run(*argv: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run([sys.executable, "-c", program, *argv], capture_output=True, text=True, check=False)
 
-    encoded = run("encode", str(SAMPLES / "odd.png"), "-o", str(tmp_path / "odd.nif"))
+    assert run("encode", str(SAMPLES / "odd.png"), "-o", str(tmp_path / "closed.nif")).returncode == 0
+    assert run("decode", str(tmp_path / "closed.nif")).returncode == 0
+    encoded = run("encode", str(SAMPLES / "odd.png"), "-o", str(tmp_path / "odd.nif"), "--field", "fourier")
     assert encoded.returncode == 1
     assert encoded.stderr.count("\n") == 1
     assert "pip install" in encoded.stderr

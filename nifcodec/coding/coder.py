@@ -45,6 +45,27 @@ class Model:
         self._categorical = constriction.stream.model.Categorical((table - 1).astype(np.float64), perfect=False)
 
 
+class ModelSet:
+    """Several tables of one length, for symbols that each have their own.
+
+    Args:
+        tables: integer array (tables, n), every row as in `Model`.
+
+    Raises:
+        ValueError: a row breaks the rules of a table.
+    """
+
+    __slots__ = ("_family", "_weights", "size")
+
+    def __init__(self, tables: np.ndarray) -> None:
+        rows = np.asarray(tables, dtype=np.int64)
+        if rows.ndim != 2 or rows.shape[1] < 2 or int(rows.min()) < 1 or bool((rows.sum(axis=1) != TOTAL).any()):
+            raise ValueError(f"each table needs two or more entries, each at least 1, that sum to {TOTAL}")
+        self.size = int(rows.shape[1])
+        self._weights = (rows - 1).astype(np.float64)  # as in `Model`: nothing is rounded
+        self._family = constriction.stream.model.Categorical(perfect=False)
+
+
 class Encoder:
     """Collects symbols, `put` by `put`, into one stream."""
 
@@ -66,6 +87,11 @@ class Encoder:
             self._coder.encode(np.ascontiguousarray(symbols, dtype=np.int32), model._categorical)
         except KeyError:
             raise ValueError(f"a symbol lies outside of the alphabet 0 to {model.size - 1}") from None
+
+    def put_each(self, symbols: np.ndarray, ids: np.ndarray, models: ModelSet) -> None:
+        """Append symbols, int32 (count,), each under the table that `ids` (count,) names."""
+        if len(symbols):
+            self._coder.encode(np.ascontiguousarray(symbols, dtype=np.int32), models._family, models._weights[ids])
 
     def finish(self) -> bytes:
         """The stream of everything that was put; the encoder stays usable. Nothing put gives b""."""
@@ -112,6 +138,22 @@ class Decoder:
         except AssertionError:  # constriction's exception for a point in the gap that the division by TOTAL leaves
             raise MalformedError("range coded stream", "belongs to no sequence of symbols") from None
         self._again.put(symbols, model)
+        return symbols
+
+    def get_each(self, ids: np.ndarray, models: ModelSet) -> np.ndarray:
+        """The next symbols, int32 (count,), each under the table that `ids` (count,) names.
+
+        These are not encoded again, so that `finish` does not guard them: their owner keeps a checksum of them.
+
+        Raises:
+            MalformedError: the bytes belong to no sequence of symbols.
+        """
+        if not len(ids):
+            return np.zeros(0, np.int32)
+        try:
+            symbols: np.ndarray = self._coder.decode(models._family, models._weights[ids])
+        except AssertionError:
+            raise MalformedError("range coded stream", "belongs to no sequence of symbols") from None
         return symbols
 
     def finish(self) -> None:

@@ -107,6 +107,7 @@ class LevelFeatures:
             target = self._static[LAG * index : LAG * index + self.height, index]
             self._fill_static(target, low[band.colour], parents.get(band), grandparents.get(band))
         self.near_length = max(len(near_neighbours(band, True)) for band in bands)
+        self.length = 2 * (self.near_length + STATIC) + CONSTANTS
         self._near_index = [self._plan(False), self._plan(True)]
 
     def _fill_static(

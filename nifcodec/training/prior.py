@@ -75,8 +75,12 @@ class Run:
         self.training, self.held_out = prior_samples.split(options.folders, every, options.limit)
         self.work = options.work or os.path.splitext(options.output)[0] + "-work"
         os.makedirs(self.work, exist_ok=True)
-        names = "\n".join(os.path.basename(path) for path in self.training + [""] + self.held_out)
-        settings = {"seed": options.seed, "steps": options.steps, "pictures": hashlib.sha256(names.encode()).hexdigest()}
+        names = "\n".join(os.path.basename(path) for path in [*self.training, "", *self.held_out])
+        settings = {
+            "seed": options.seed,
+            "steps": options.steps,
+            "pictures": hashlib.sha256(names.encode()).hexdigest(),
+        }
         path = self.path("settings.json")
         if os.path.exists(path):
             with open(path, encoding="utf-8") as stored:
@@ -211,11 +215,19 @@ def _base(path: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m nifcodec.training.prior", description="Train a prior.")
     parser.add_argument("folders", nargs="+", metavar="FOLDER", help="folders of photographs, at least 96x96 pixels")
-    parser.add_argument("-o", dest="output", required=True, metavar="FILE", help="the prior, .npz; its card is beside it")
-    parser.add_argument("--work", metavar="DIR", help="finished stages, about 6 GB for 500 pictures (default: FILE-work)")
+    parser.add_argument(
+        "-o", dest="output", required=True, metavar="FILE", help="the prior, .npz; its card is beside it"
+    )
+    parser.add_argument(
+        "--work", metavar="DIR", help="finished stages, about 6 GB for 500 pictures (default: FILE-work)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random (default: 0)")
-    parser.add_argument("--steps", type=int, default=DEFAULT_STEPS, metavar="N", help="of a network (default: %(default)s)")
-    parser.add_argument("--holdout", type=int, nargs="+", metavar="K", help="hold out every K-th picture of a folder (25)")
+    parser.add_argument(
+        "--steps", type=int, default=DEFAULT_STEPS, metavar="N", help="of a network (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--holdout", type=int, nargs="+", metavar="K", help="hold out every K-th picture of a folder (25)"
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N pictures of a folder")
     return parser
 

@@ -118,8 +118,11 @@ def without_mean(kernel: tf.Tensor) -> tf.Tensor:
 
 
 def filter_outputs(
-    kernels: Sequence[tf.Tensor], biases: Sequence[tf.Tensor], conditions: Sequence[tf.Tensor],
-    planes: tf.Tensor, step_features: tf.Tensor,
+    kernels: Sequence[tf.Tensor],
+    biases: Sequence[tf.Tensor],
+    conditions: Sequence[tf.Tensor],
+    planes: tf.Tensor,
+    step_features: tf.Tensor,
 ) -> tf.Tensor:
     """Rebuilt planes (N, H, W, 3) in steps, H and W even -> corrected planes.
 
@@ -144,7 +147,11 @@ def relative_error(out: tf.Tensor, rebuilt: tf.Tensor, original: tf.Tensor) -> t
 
 
 def train_filter(
-    rebuilt: np.ndarray, originals: np.ndarray, features: np.ndarray, steps: int, seed: int,
+    rebuilt: np.ndarray,
+    originals: np.ndarray,
+    features: np.ndarray,
+    steps: int,
+    seed: int,
     report: Callable[[int, int], None],
 ) -> Tuple[Arrays, Arrays, Arrays]:
     """Kernels (3, 3, in, out), biases (out,) and conditions (2, out) of the synthesis network."""
@@ -163,7 +170,7 @@ def train_filter(
     @tf.function
     def train_step(x: tf.Tensor, y: tf.Tensor, f: tf.Tensor, step: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
-            out = filter_outputs([without_mean(kernels[0])] + kernels[1:], biases, conditions, x, f)
+            out = filter_outputs([without_mean(kernels[0]), *kernels[1:]], biases, conditions, x, f)
             loss = relative_error(out, x, y)
         optimiser.apply(tape.gradient(loss, weights), step)
 
@@ -172,12 +179,17 @@ def train_filter(
         batch = [tf.constant(array[chosen]) for array in (rebuilt, originals, features)]
         train_step(*batch, tf.constant(step + 1.0))
         report(step + 1, steps)
-    kernels = [without_mean(kernels[0])] + kernels[1:]
+    kernels = [without_mean(kernels[0]), *kernels[1:]]
     return [k.numpy() for k in kernels], [b.numpy() for b in biases], [c.numpy() for c in conditions]
 
 
 def filter_error(
-    kernels: Arrays, biases: Arrays, conditions: Arrays, rebuilt: np.ndarray, originals: np.ndarray, features: np.ndarray
+    kernels: Arrays,
+    biases: Arrays,
+    conditions: Arrays,
+    rebuilt: np.ndarray,
+    originals: np.ndarray,
+    features: np.ndarray,
 ) -> float:
     """`relative_error` over all patches, of weights in any float type."""
     weights = [[tf.constant(array.astype(np.float32)) for array in part] for part in (kernels, biases, conditions)]

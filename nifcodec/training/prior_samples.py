@@ -56,7 +56,9 @@ def split(folders: Sequence[str], holdout: Sequence[int], limit: "int | None") -
         names = sorted(name for name in os.listdir(folder) if os.path.splitext(name)[1].lower() in FORMATS)
         paths = [os.path.join(folder, name) for name in names][:limit]
         if len(paths) < 2:
-            raise ConfigError(f"{folder} has {len(paths)} pictures: at least one to train and one to hold out are needed")
+            raise ConfigError(
+                f"{folder} has {len(paths)} pictures: at least one to train and one to hold out are needed"
+            )
         held_out += paths[::every]
         training += [path for index, path in enumerate(paths) if index % every]
     return training, held_out
@@ -97,7 +99,9 @@ class Analysed:
             self.sizes.append((height, width))
         self.low, self.details = analyse_levels(self.planes, len(self.sizes))
 
-    def quantize(self, step: float, threshold: float) -> Tuple[List[Dict[Band, np.ndarray]], List[np.ndarray], np.ndarray]:
+    def quantize(
+        self, step: float, threshold: float
+    ) -> Tuple[List[Dict[Band, np.ndarray]], List[np.ndarray], np.ndarray]:
         """Integers of each level, its low-pass plane and the final planes, both in 1/UNIT steps.
 
         A magnitude is rounded up from `threshold` on: 0.5 is plain rounding, more is a dead zone.
@@ -107,7 +111,8 @@ class Analysed:
             return (np.sign(values) * np.floor(np.abs(values) / step + 1 - limit)).astype(np.int64)
 
         symbols = [
-            {band: integers(level[band.orientation][band.colour], threshold) for band in BANDS} for level in self.details
+            {band: integers(level[band.orientation][band.colour], threshold) for band in BANDS}
+            for level in self.details
         ]
         plane = integers(self.low, 0.5) * UNIT
         lows: List[np.ndarray] = []

@@ -1,0 +1,198 @@
+"""The context model: small integer networks from a coefficient's neighbours to the table it is coded under.
+
+Each network is a perceptron with two hidden layers and a linear path to the mean. Its inputs, weights and activations
+are integers, and every sum stays below 2^23, so that float32 products give exactly the integer result in any order of
+summation: the same tables on every machine (FORMAT.md, "Context model").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Mapping, Sequence, Tuple
+
+import numpy as np
+
+from nifcodec.coding.coder import PRECISION, ModelSet
+from nifcodec.coding.escapes import escape_bits
+from nifcodec.coding.neighbours import Band, feature_columns
+
+HIDDEN_MAX = 1023
+SCALE_MAX = 63  # quarter octaves; 24 is a scale of one step
+FIRST_SHIFTED = 32  # from this scale on, low bits are sent raw and the rest under the scale an octave or more below
+FRACTIONS = 5  # means are rounded to eighths of a step and mirrored: 0 to 4 eighths
+LARGEST = 16  # symbols are -16..16; both ends announce an escape
+MEAN_MAX = 1016
+GROUPS = 3
+
+Key = Tuple[int, int, int, int]  # colour, orientation, group of levels, odd
+
+
+@dataclass(frozen=True)
+class Network:
+    """Integer weights of one network, as float32 arrays of integers: inputs x hidden, hidden x hidden, hidden x 2."""
+
+    w1: np.ndarray
+    b1: np.ndarray
+    w2: np.ndarray
+    b2: np.ndarray
+    w3: np.ndarray
+    b3: np.ndarray
+    skip: np.ndarray
+
+    def is_exact(self) -> bool:
+        """Whether no sum can reach 2^23, whatever the inputs."""
+        first = np.abs(self.w1).sum(axis=0) * 127 + np.abs(self.b1)
+        second = np.abs(self.w2).sum(axis=0) * HIDDEN_MAX + np.abs(self.b2)
+        third = np.abs(self.w3).sum(axis=0) * HIDDEN_MAX + np.abs(self.b3) + np.abs(self.skip).sum() * 127
+        return max(float(bound.max()) for bound in (first, second, third)) < 2**23
+
+
+class ContextModel:
+    """All networks and tables of a prior.
+
+    Args:
+        networks: one for each colour 0..2, orientation 0..2, group 0..2 and parity.
+        tables: frequencies (160, 33): row 5 * scale + fraction.
+    """
+
+    def __init__(self, networks: Mapping[Key, Network], tables: np.ndarray) -> None:
+        self.networks = networks
+        self.models = ModelSet(tables)
+        self._lengths = PRECISION - np.log2(tables.astype(np.float64))
+
+    def level(self, bands: Sequence[Band], level: int, near_length: int, features: int) -> "LevelModel":
+        """The networks of a level's bands, ready for whole passes."""
+        return LevelModel(self.networks, bands, min(level, GROUPS - 1), near_length, features)
+
+    def macs_per_pixel(self, colours: Sequence[int]) -> float:
+        """Multiply-adds of a pixel's coefficients where none of the finest bands is empty."""
+        total = 0.0
+        for (colour, _, group, _), net in self.networks.items():
+            share = 0.125 * 0.25**group  # of a band's pixels in one of two passes
+            planes = sum((0 if plane == 3 else plane) == colour for plane in colours)
+            total += planes * share * (net.w1.size + net.w2.size + net.w3.size + net.skip.size)
+        return total
+
+    def code_length(self, values: np.ndarray, scales: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """Bits that integers take under their contexts, float64, all arrays of one shape."""
+        cells = split(values, scales, means)
+        bits = self._lengths[cells.tables, cells.symbols] + cells.shifts
+        escaped = cells.excess >= 0
+        bits[escaped] += escape_bits(cells.excess[escaped]) - 1
+        return bits
+
+
+class LevelModel:
+    """Networks of one level, stacked, with zero weights where a band's network reads fewer features or is narrower."""
+
+    def __init__(
+        self, networks: Mapping[Key, Network], bands: Sequence[Band], group: int, near_length: int, features: int
+    ) -> None:
+        kinds = [[i for i, band in enumerate(bands) if band.is_chroma is chroma] for chroma in (False, True)]
+        self._parts: Dict[bool, List[Tuple[slice, Network]]] = {}
+        for odd in (False, True):
+            parts: List[Tuple[slice, Network]] = []
+            for indices in kinds:
+                if not indices:
+                    continue
+                chosen = [
+                    networks[(0 if bands[i].colour == 3 else bands[i].colour, bands[i].orientation, group, int(odd))]
+                    for i in indices
+                ]
+                columns = [feature_columns(bands[i], odd, near_length) for i in indices]
+                # Luma comes first, chroma next, alpha last: each kind is one run but for alpha, which is a luma.
+                for run in _runs(indices):
+                    members = [indices.index(i) for i in run]
+                    stacked = _stack([chosen[m] for m in members], [columns[m] for m in members], features)
+                    parts.append((slice(run[0], run[-1] + 1), stacked))
+            self._parts[odd] = parts
+
+    def __call__(self, features: np.ndarray, odd: bool) -> Tuple[np.ndarray, np.ndarray]:
+        """Features float32 (bands, n, features) -> scale index 0..63 and mean in eighths, int32 (bands, n) each."""
+        scales = np.empty(features.shape[:2], np.int32)
+        means = np.empty(features.shape[:2], np.int32)
+        for where, net in self._parts[odd]:
+            x = features[where]
+            hidden = np.matmul(x, net.w1)
+            hidden += net.b1[:, None]
+            hidden *= 2.0**-6
+            hidden = np.clip(np.floor(hidden, out=hidden), 0, HIDDEN_MAX, out=hidden)
+            hidden = np.matmul(hidden, net.w2)
+            hidden += net.b2[:, None]
+            hidden *= 2.0**-8
+            hidden = np.clip(np.floor(hidden, out=hidden), 0, HIDDEN_MAX, out=hidden)
+            out = np.matmul(hidden, net.w3) + net.b3[:, None]
+            mean = (out[..., 1] + np.matmul(x, net.skip[..., None])[..., 0]).astype(np.int32)
+            scales[where] = np.clip((out[..., 0].astype(np.int32) + (24 * 8192 + 4096)) >> 13, 0, SCALE_MAX)
+            means[where] = np.clip((mean + 2048) >> 12, -MEAN_MAX, MEAN_MAX)
+        return scales, means
+
+
+def _runs(indices: Sequence[int]) -> List[List[int]]:
+    runs: List[List[int]] = []
+    for index in indices:
+        if runs and runs[-1][-1] == index - 1:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    return runs
+
+
+def _stack(networks: Sequence[Network], columns: Sequence[np.ndarray], features: int) -> Network:
+    w1 = np.zeros((len(networks), features, networks[0].w1.shape[1]), np.float32)
+    skip = np.zeros((len(networks), features), np.float32)
+    for i, (network, used) in enumerate(zip(networks, columns)):
+        w1[i, used] = network.w1
+        skip[i, used[: len(network.skip)]] = network.skip
+    b1, w2, b2, w3, b3 = (np.stack([getattr(net, name) for net in networks]) for name in ("b1", "w2", "b2", "w3", "b3"))
+    return Network(w1, b1, w2, b2, w3, b3, skip)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Integers as what is coded: a symbol under a table, raw low bits, and an escape's excess (-1: none) and sign."""
+
+    tables: np.ndarray
+    symbols: np.ndarray
+    shifts: np.ndarray
+    low_bits: np.ndarray
+    excess: np.ndarray
+    negative: np.ndarray
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How a residual is mirrored and shifted under its context."""
+
+    base: np.ndarray
+    mirrored: np.ndarray
+    shifts: np.ndarray
+    tables: np.ndarray
+
+
+def frame(scales: np.ndarray, means: np.ndarray) -> Frame:
+    """The table, and the map between an integer and its symbol, from a context."""
+    base = (means + 4) >> 3
+    fraction = means - 8 * base
+    mirrored = fraction < 0
+    shifts = np.where(scales >= FIRST_SHIFTED, (scales - FIRST_SHIFTED) // 4 + 1, 0)
+    fraction = np.where(shifts > 0, 0, np.abs(fraction))
+    return Frame(base, mirrored, shifts, FRACTIONS * (scales - 4 * shifts) + fraction)
+
+
+def split(values: np.ndarray, scales: np.ndarray, means: np.ndarray) -> Cells:
+    """Integers under their contexts -> what is coded of each."""
+    where = frame(scales, means)
+    residual = values.astype(np.int64) - where.base
+    residual = np.where(where.mirrored, -residual, residual)
+    moved = residual + ((1 << where.shifts) >> 1)
+    high = moved >> where.shifts
+    symbols = np.clip(high, -LARGEST, LARGEST) + LARGEST
+    excess = np.where(np.abs(high) >= LARGEST, np.abs(high) - LARGEST, -1)
+    return Cells(where.tables, symbols, where.shifts, moved - (high << where.shifts), excess, high < 0)
+
+
+def join(high: np.ndarray, low_bits: np.ndarray, where: Frame) -> np.ndarray:
+    """The inverse of `split`: high parts (symbols, or escaped values) and raw low bits -> integers."""
+    residual = (high << where.shifts) + low_bits - ((1 << where.shifts) >> 1)
+    return np.where(where.mirrored, -residual, residual) + where.base

@@ -1,0 +1,77 @@
+"""The shipped priors, found by the hash of their content."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Dict, Mapping
+
+import numpy as np
+
+from nifcodec.coding.context import ContextModel, Key, Network
+from nifcodec.errors import UnknownPriorError
+from nifcodec.fields.wavelet import HASH_BYTES, SynthesisNetwork
+
+DEFAULT = "photo"
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Both networks of the wavelet field, as trained over many pictures.
+
+    Attributes:
+        hash: the first bytes of the SHA-256 of the file, by which a `.nif` names it.
+    """
+
+    hash: bytes
+    context: ContextModel
+    synthesis: SynthesisNetwork
+
+
+def named(name: str = DEFAULT) -> Prior:
+    """A shipped prior by its name."""
+    return _load(str(_FOLDER / f"{name}.npz"))
+
+
+def find(wanted: bytes) -> Prior:
+    """A shipped prior by the hash in a file.
+
+    Raises:
+        UnknownPriorError: this installation does not have it.
+    """
+    for path in sorted(_FOLDER.glob("*.npz")):
+        if _hash(str(path)) == wanted:
+            return _load(str(path))
+    raise UnknownPriorError(
+        f"the file was coded with the prior {wanted.hex()}, which this installation lacks: update nifcodec"
+    )
+
+
+@lru_cache(maxsize=None)
+def _hash(path: str) -> bytes:
+    return hashlib.sha256(Path(path).read_bytes()).digest()[:HASH_BYTES]
+
+
+@lru_cache(maxsize=None)
+def _load(path: str) -> Prior:
+    with np.load(path, allow_pickle=False) as archive:
+        arrays: Mapping[str, np.ndarray] = {name: archive[name] for name in archive.files}
+    networks: Dict[Key, Network] = {}
+    for colour in range(3):
+        for orientation in range(3):
+            for group in range(3):
+                for odd in range(2):
+                    prefix = f"c{colour}o{orientation}g{group}p{odd}."
+                    names = ("w1", "b1", "w2", "b2", "w3", "b3", "skip")
+                    parts = [arrays[prefix + name].astype(np.float32) for name in names]
+                    networks[(colour, orientation, group, odd)] = Network(*parts)
+    layers = sum(name.startswith("synthesis.w") for name in arrays)
+    synthesis = SynthesisNetwork(
+        [arrays[f"synthesis.w{i}"].astype(np.float32) for i in range(layers)],
+        [arrays[f"synthesis.b{i}"].astype(np.float32) for i in range(layers)],
+        [arrays[f"synthesis.f{i}"].astype(np.float32) for i in range(layers - 1)],
+    )
+    return Prior(_hash(path), ContextModel(networks, arrays["tables"]), synthesis)

@@ -1,0 +1,162 @@
+"""A picture as a wavelet field, in closed form: coefficients, their quantization and the step that meets the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import log2
+from typing import Callable, Dict, List, Optional, Tuple
+
+import numpy as np
+
+from nifcodec import priors
+from nifcodec.coding.compand import UNIT
+from nifcodec.coding.context import ContextModel
+from nifcodec.coding.lattice import (
+    MAX_VALUE,
+    Conditions,
+    Lattice,
+    Pass,
+    Planes,
+    encode_lattice,
+    known,
+    used_bands,
+    walk,
+)
+from nifcodec.coding.neighbours import LAG, Band
+from nifcodec.fields import wavelet
+from nifcodec.fields.lifting import analyse_levels, synthesise_plane
+from nifcodec.fields.wavelet import STEP_INDICES, WaveletSpec
+from nifcodec.task import Task, Trained
+
+# Step = LAGRANGIAN sqrt(lambda), the ratio that gave the least J on held-out pictures (docs/wavelet-field.md).
+LAGRANGIAN = 4.6
+# The step index at quality 0, and how far it falls to quality 100: steps from 1.6 to 1/90.
+COARSEST_INDEX, INDEX_RANGE = 556, 460
+
+
+START_INDEX = 300
+INDICES_PER_OCTAVE = 80  # by which the step grows while a photograph's size halves
+DECIBELS = 4.5  # that a photograph gains while its size doubles
+BITS_TOLERANCE, DECIBEL_TOLERANCE = 0.02, 0.02  # in octaves: 1.4 % of a size, 0.09 dB
+WRONG_SIDE = 1e3  # in octaves: any field on the right side of the target is nearer
+
+Context = Tuple[np.ndarray, np.ndarray]  # scale indices and means
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A picture's integers at one step."""
+
+    spec: WaveletSpec
+    low: np.ndarray
+    levels: List[Planes]
+
+
+class ClosedForm:
+    """The coefficients of a picture, to be quantized at any step."""
+
+    def __init__(self, task: Task) -> None:
+        self._prior = priors.named()
+        channels = task.values.shape[2]
+        self.lattice = Lattice(task.image.width, task.image.height, wavelet.colours(channels), synthesise_plane)
+        self._planes = wavelet.to_planes(task.values)
+        self._low, self._details = analyse_levels(self._planes, self.lattice.levels)
+
+    def quantize(self, index: int) -> Quantized:
+        """Integers at a step: rounded, then lowered where the bits saved are worth more than the error added."""
+        spec = WaveletSpec(index, self._prior.hash)
+        places = [(band, self.lattice.colours.index(band.colour)) for band in self.lattice.bands]
+        scaled = [{band: bands[band.orientation][i] / spec.step for band, i in places} for bands in self._details]
+        low = _rounded(self._low / spec.step)
+        levels: List[Planes] = [{band: _rounded(values) for band, values in level.items()} for level in scaled]
+        contexts = self._contexts(spec, low, levels)
+        for level, planes in enumerate(levels):
+            for band in contexts[level]:
+                planes[band] = _lower(scaled[level][band], planes[band], contexts[level][band], self._prior.context)
+        return Quantized(spec, low, levels)
+
+    def trained(self, index: int) -> Trained:
+        """The field at a step: its integers as bytes, and the synthesis network as strong as suits the picture."""
+        quantized = self.quantize(index)
+        spec = quantized.spec
+        conditions = Conditions(self._prior.context, spec.step_feature)
+        payload, plane = encode_lattice(self.lattice, conditions, quantized.low, quantized.levels)
+        planes = plane.astype(np.float32) / np.float32(UNIT)
+        change = wavelet.correction(planes, spec, self._prior.synthesis)
+        strengths = wavelet.best_strengths(self._planes / spec.step, planes, change)
+        return Trained(wavelet.FAMILY_ID, replace(spec, strengths=strengths).pack(), payload, 0)
+
+    def _contexts(self, spec: WaveletSpec, low: np.ndarray, levels: List[Planes]) -> "List[Dict[Band, Context]]":
+        """Scale index and mean of every coefficient of the bands that are not all zero."""
+        coded = used_bands(self.lattice, levels)
+        source = known(levels, coded)
+        found: "List[Dict[Band, Context]]" = [
+            {band: (np.zeros(planes[band].shape, np.int32), np.zeros(planes[band].shape, np.int32)) for band in bands}
+            for planes, bands in zip(levels, coded)
+        ]
+
+        def exchange(part: Pass) -> np.ndarray:
+            columns = slice(1 if part.odd else 0, None, 2)
+            for i, count in enumerate(part.valid.sum(axis=1).tolist()):
+                if count:
+                    scales, means = found[part.level][coded[part.level][i]]
+                    scales[part.row - LAG * i, columns] = part.scales[i, :count]
+                    means[part.row - LAG * i, columns] = part.means[i, :count]
+            return source(part)
+
+        walk(self.lattice, Conditions(self._prior.context, spec.step_feature), low, coded, exchange)
+        return found
+
+
+def _rounded(scaled: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(scaled), -MAX_VALUE, MAX_VALUE).astype(np.int64)
+
+
+def _lower(scaled: np.ndarray, rounded: np.ndarray, context: Context, model: ContextModel) -> np.ndarray:
+    """Rate-distortion optimised quantization in one pass, each coefficient by itself under its context."""
+    weight = 3 / LAGRANGIAN**2  # a bit, in squared steps summed over three channels
+    lowered = rounded - np.sign(rounded)
+    cost = (scaled - rounded) ** 2 + weight * model.code_length(rounded, *context)
+    other = (scaled - lowered) ** 2 + weight * model.code_length(lowered, *context)
+    return np.where(other < cost, lowered, rounded)
+
+
+def train_wavelet(task: Task) -> Trained:
+    """The field in closed form, at the step that meets the target."""
+    form = ClosedForm(task)
+    target = task.target_bytes()
+    if target is not None:
+        return _search(form, lambda trained: log2(len(task.pack(trained)) / target), BITS_TOLERANCE, True)
+    if task.config.psnr is not None:
+        wanted = task.config.psnr
+        return _search(
+            form, lambda trained: (task.psnr(task.pack(trained)) - wanted) / DECIBELS, DECIBEL_TOLERANCE, False
+        )
+    return form.trained(round(COARSEST_INDEX - INDEX_RANGE * task.quality() / 100))
+
+
+def _search(form: ClosedForm, excess: Callable[[Trained], float], tolerance: float, largest: bool) -> Trained:
+    """The field nearest to a target, by interpolation inside a bracket of steps.
+
+    Args:
+        excess: how far above the target a field is, in octaves of its size; falls as the step grows.
+        tolerance: what is near enough.
+        largest: the target is the most that is allowed, and not the least.
+    """
+    finest, coarsest, index = -1, STEP_INDICES, START_INDEX
+    best: Optional[Trained] = None
+    best_miss = float("inf")
+    while best is None or (coarsest - finest > 1 and best_miss > tolerance):
+        trained = form.trained(index)
+        miss = excess(trained)
+        penalty = WRONG_SIDE if (miss > 0) == largest and miss != 0 else 0.0
+        if best is None or abs(miss) + penalty < best_miss:
+            best, best_miss = trained, abs(miss) + penalty
+        if miss > 0:
+            finest = index
+        else:
+            coarsest = index
+        # Half the tolerance is aimed at, so that the next try does not fall on the wrong side of the target.
+        aim = miss + (tolerance if largest else -tolerance) / 2
+        index = min(max(index + round(aim * INDICES_PER_OCTAVE), finest + 1), coarsest - 1)
+    return best

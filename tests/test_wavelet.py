@@ -1,0 +1,181 @@
+"""The wavelet field: exact networks, round trips of every shape, targets, geometry and damage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import nifcodec
+from nifcodec import container, decoder, priors
+from nifcodec.coding.context import ContextModel, frame, join, split
+from nifcodec.coding.lattice import Conditions, Lattice, decode_lattice, encode_lattice
+from nifcodec.config import EncodeConfig
+from nifcodec.errors import ChecksumError, CorruptFileError, UnknownPriorError
+from nifcodec.fields import wavelet
+from nifcodec.fields.lifting import synthesise_plane
+from nifcodec.metrics import psnr
+
+
+def picture(height, width, channels=3, seed=0):
+    """Smooth shades, an edge and some texture."""
+    y, x = np.mgrid[0:height, 0:width] / max(height, width)
+    random = np.random.default_rng(seed)
+    shade = 0.5 + 0.3 * np.sin(5 * x + 3 * y) + 0.2 * (x + 0.7 * y > 0.6)
+    planes = [shade * (0.6 + 0.1 * c) + 0.04 * random.standard_normal((height, width)) for c in range(channels)]
+    return np.clip(np.stack(planes, -1) * 255, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("network", sorted(priors.named().context.networks))
+def test_no_sum_of_the_shipped_networks_can_leave_the_exact_range(network):
+    assert priors.named().context.networks[network].is_exact()
+
+
+def test_float32_and_integer_arithmetic_agree():
+    """The same contexts from float32 products and from Python's integers."""
+    prior = priors.named()
+    lattice = Lattice(64, 64, (0, 1, 2), synthesise_plane)
+    model = prior.context.level(lattice.bands, 0, 30, 2 * (30 + 34) + 3)
+    random = np.random.default_rng(3)
+    seen = random.integers(-127, 128, (9, 50, 2 * (30 + 34) + 3))
+    scales, means = model(seen.astype(np.float32), True)
+    assert len(np.unique(scales)) > 5
+    for where, net in model._parts[True]:
+        ints = {name: np.asarray(getattr(net, name)).astype(np.int64) for name in vars(net)}
+        x = seen[where].astype(np.int64)
+        first = np.clip((x @ ints["w1"] + ints["b1"][:, None]) >> 6, 0, 1023)
+        second = np.clip((first @ ints["w2"] + ints["b2"][:, None]) >> 8, 0, 1023)
+        out = second @ ints["w3"] + ints["b3"][:, None]
+        mean = out[..., 1] + (x @ ints["skip"][..., None])[..., 0]
+        np.testing.assert_array_equal(scales[where], np.clip((out[..., 0] + 24 * 8192 + 4096) >> 13, 0, 63))
+        np.testing.assert_array_equal(means[where], np.clip((mean + 2048) >> 12, -1016, 1016))
+
+
+def test_every_integer_survives_every_context():
+    scales, means = (grid.ravel() for grid in np.meshgrid(np.arange(64), np.arange(-1016, 1017, 7)))
+    for value in (-100000, -17, -1, 0, 1, 16, 4711):
+        cells = split(np.full(scales.shape, value), scales, means)
+        high = np.where(cells.excess >= 0, np.where(cells.negative, -1, 1) * (cells.excess + 16), cells.symbols - 16)
+        np.testing.assert_array_equal(join(high, cells.low_bits, frame(scales, means)), value)
+        assert cells.low_bits.min() >= 0 and (cells.low_bits < 1 << cells.shifts).all()
+
+
+SIZES = [(1, 1), (1, 9), (9, 1), (2, 3), (8, 8), (17, 5), (37, 50), (64, 33)]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", SIZES)
+def test_any_size_and_channels_come_back(size, channels):
+    image = picture(*size, channels)
+    data = nifcodec.encode(image, EncodeConfig(quality=90))
+    again = nifcodec.decode(data)
+    assert again.shape == image.shape
+    if channels in (1, 3):
+        assert psnr(image, again) > 36
+
+
+def test_a_flat_picture_is_tiny():
+    data = nifcodec.encode(np.full((1000, 1000, 3), (200, 30, 90), np.uint8))
+    assert len(data) < 100
+    assert np.abs(nifcodec.decode(data).astype(int) - (200, 30, 90)).max() <= 2
+
+
+def test_quality_is_monotone_in_size_and_psnr():
+    image = picture(96, 128)
+    sizes, decibels = [], []
+    for quality in range(0, 101, 20):
+        data = nifcodec.encode(image, EncodeConfig(quality=quality))
+        sizes.append(len(data))
+        decibels.append(psnr(image, nifcodec.decode(data)))
+    assert sizes == sorted(sizes)
+    assert decibels == sorted(decibels)
+
+
+def test_targets_are_met():
+    image = picture(160, 192)
+    data = nifcodec.encode(image, EncodeConfig(target_size=3000))
+    assert 3000 * 0.985 <= len(data) <= 3000
+    data = nifcodec.encode(image, EncodeConfig(bpp=1.0))
+    assert 0.985 <= 8 * len(data) / image[..., 0].size <= 1.0
+    data = nifcodec.encode(image, EncodeConfig(psnr=33.0))
+    assert 33.0 <= psnr(image, nifcodec.decode(data)) < 33.1
+
+
+def test_wide_alphabets_at_the_finest_step():
+    """Large coefficients take raw low bits and escapes."""
+    noise = np.random.default_rng(5).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    data = nifcodec.encode(noise, EncodeConfig(quality=100))
+    assert psnr(noise, nifcodec.decode(data)) > 45
+
+
+def test_twice_the_size_averages_back_to_the_native_render():
+    image = picture(48, 64)
+    data = nifcodec.encode(image, EncodeConfig(quality=70))
+    native = nifcodec.decode(data).astype(float)
+    double = nifcodec.decode(data, scale=2).astype(float)
+    mean = double.reshape(48, 2, 64, 2, 3).mean(axis=(1, 3))
+    assert abs((mean - native).mean()) < 0.2
+    assert np.sqrt(((mean - native) ** 2).mean()) < 6
+    crop = nifcodec.decode(data, scale=2, crop=(8, 4, 20, 16))
+    np.testing.assert_array_equal(crop, double[8:40, 16:56].astype(np.uint8))
+
+
+def test_a_foreign_prior_is_named():
+    data = nifcodec.encode(picture(16, 16))
+    file = container.unpack(data)
+    other = container.pack(replace(file, description=file.description[:4] + bytes(8)))
+    with pytest.raises(UnknownPriorError, match="0000000000000000"):
+        decoder.decode(other)
+
+
+def test_a_model_that_differs_by_one_unit_is_noticed():
+    image = picture(64, 64)
+    file = container.unpack(nifcodec.encode(image, EncodeConfig(quality=80)))
+    spec = wavelet.unpack(file.description)
+    prior = priors.find(spec.prior)
+    lattice = Lattice(64, 64, (0, 1, 2), synthesise_plane)
+    plane, _ = decode_lattice(file.payload, lattice, Conditions(prior.context, spec.step_feature))
+    assert plane.shape == (3, 64, 64)
+    networks = {key: replace(net, b3=net.b3 + np.float32(8192)) for key, net in prior.context.networks.items()}
+    changed = ContextModel(networks, _tables())
+    with pytest.raises(CorruptFileError):
+        decode_lattice(file.payload, lattice, Conditions(changed, spec.step_feature))
+
+
+def test_the_checksum_guards_the_coefficients():
+    lattice = Lattice(32, 32, (0, 1, 2), synthesise_plane)
+    conditions = Conditions(priors.named().context, 60)
+    random = np.random.default_rng(2)
+    levels = [
+        {band: random.integers(-2, 3, lattice.shape(level, band)) for band in lattice.bands}
+        for level in range(lattice.levels)
+    ]
+    low = random.integers(-50, 50, lattice.low_shape())
+    payload, plane = encode_lattice(lattice, conditions, low, levels)
+    decoded, again = decode_lattice(payload, lattice, conditions)
+    np.testing.assert_array_equal(decoded, plane)
+    for level in range(lattice.levels):
+        for band in lattice.bands:
+            np.testing.assert_array_equal(again[level][band], levels[level][band])
+    middle = len(payload) // 2
+    damaged = payload[:middle] + bytes([payload[middle] ^ 1]) + payload[middle + 1 :]
+    with pytest.raises(ChecksumError):
+        decode_lattice(damaged, lattice, conditions)
+
+
+def test_damage_raises_nothing_but_nif_errors():
+    file = container.unpack(nifcodec.encode(picture(24, 24)))
+    random = np.random.default_rng(11)
+    for _ in range(60):
+        payload = bytearray(file.payload)
+        payload[random.integers(len(payload))] ^= 1 << random.integers(8)
+        data = container.pack(replace(file, payload=bytes(payload[: random.integers(1, len(payload) + 1)])))
+        with pytest.raises(CorruptFileError):
+            decoder.decode(data)
+
+
+def _tables():
+    """The shipped frequency tables."""
+    with np.load(priors._FOLDER / "photo.npz") as archive:
+        return archive["tables"]
