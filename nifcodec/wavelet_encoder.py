@@ -29,12 +29,14 @@ from nifcodec.fields.wavelet import STEP_INDICES, WaveletSpec
 from nifcodec.task import Task, Trained
 
 # Step = LAGRANGIAN sqrt(lambda), the ratio that gave the least J on held-out pictures (docs/wavelet-field.md).
-LAGRANGIAN = 4.6
+LAGRANGIAN = 5.0
 # The step index at quality 0, and how far it falls to quality 100: steps from 1.6 to 1/90.
 COARSEST_INDEX, INDEX_RANGE = 556, 460
 
 
 START_INDEX = 300
+# Prices of a bit, over the usual one, that lead from one step to the next where sizes leap between them.
+PRICES = (1.02, 1.04, 1.06, 1.09, 1.12, 1.16, 1.2)
 INDICES_PER_OCTAVE = 80  # by which the step grows while a photograph's size halves
 DECIBELS = 4.5  # that a photograph gains while its size doubles
 BITS_TOLERANCE, DECIBEL_TOLERANCE = 0.02, 0.02  # in octaves: 1.4 % of a size, 0.09 dB
@@ -62,8 +64,13 @@ class ClosedForm:
         self._planes = wavelet.to_planes(task.values)
         self._low, self._details = analyse_levels(self._planes, self.lattice.levels)
 
-    def quantize(self, index: int) -> Quantized:
-        """Integers at a step: rounded, then lowered where the bits saved are worth more than the error added."""
+    def quantize(self, index: int, price: float = 1.0) -> Quantized:
+        """Integers at a step: rounded, then lowered where the bits saved are worth more than the error added.
+
+        Args:
+            price: of a bit, in units of what is best for the step.
+        """
+        weight = price * 3 / LAGRANGIAN**2  # a bit, in squared steps summed over three channels
         spec = WaveletSpec(index, self._prior.hash)
         places = [(band, self.lattice.colours.index(band.colour)) for band in self.lattice.bands]
         scaled = [{band: bands[band.orientation][i] / spec.step for band, i in places} for bands in self._details]
@@ -72,12 +79,13 @@ class ClosedForm:
         contexts = self._contexts(spec, low, levels)
         for level, planes in enumerate(levels):
             for band in contexts[level]:
-                planes[band] = _lower(scaled[level][band], planes[band], contexts[level][band], self._prior.context)
+                context = contexts[level][band]
+                planes[band] = _lower(scaled[level][band], planes[band], context, self._prior.context, weight)
         return Quantized(spec, low, levels)
 
-    def trained(self, index: int) -> Trained:
+    def trained(self, index: int, price: float = 1.0) -> Trained:
         """The field at a step: its integers as bytes, and the synthesis network as strong as suits the picture."""
-        quantized = self.quantize(index)
+        quantized = self.quantize(index, price)
         spec = quantized.spec
         conditions = Conditions(self._prior.context, spec.step_feature)
         payload, plane = encode_lattice(self.lattice, conditions, quantized.low, quantized.levels)
@@ -112,9 +120,8 @@ def _rounded(scaled: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(scaled), -MAX_VALUE, MAX_VALUE).astype(np.int64)
 
 
-def _lower(scaled: np.ndarray, rounded: np.ndarray, context: Context, model: ContextModel) -> np.ndarray:
+def _lower(scaled: np.ndarray, rounded: np.ndarray, context: Context, model: ContextModel, weight: float) -> np.ndarray:
     """Rate-distortion optimised quantization in one pass, each coefficient by itself under its context."""
-    weight = 3 / LAGRANGIAN**2  # a bit, in squared steps summed over three channels
     lowered = rounded - np.sign(rounded)
     cost = (scaled - rounded) ** 2 + weight * model.code_length(rounded, *context)
     other = (scaled - lowered) ** 2 + weight * model.code_length(lowered, *context)
@@ -136,22 +143,28 @@ def train_wavelet(task: Task) -> Trained:
 
 
 def _search(form: ClosedForm, excess: Callable[[Trained], float], tolerance: float, largest: bool) -> Trained:
-    """The field nearest to a target, by interpolation inside a bracket of steps.
+    """The field nearest to a target: interpolation inside a bracket of steps, then of the price of a bit.
 
     Args:
         excess: how far above the target a field is, in octaves of its size; falls as the step grows.
         tolerance: what is near enough.
         largest: the target is the most that is allowed, and not the least.
     """
-    finest, coarsest, index = -1, STEP_INDICES, START_INDEX
     best: Optional[Trained] = None
     best_miss = float("inf")
-    while best is None or (coarsest - finest > 1 and best_miss > tolerance):
-        trained = form.trained(index)
+
+    def missed(index: int, price: float = 1.0) -> float:
+        nonlocal best, best_miss
+        trained = form.trained(index, price)
         miss = excess(trained)
-        penalty = WRONG_SIDE if (miss > 0) == largest and miss != 0 else 0.0
-        if best is None or abs(miss) + penalty < best_miss:
-            best, best_miss = trained, abs(miss) + penalty
+        wrong = miss > 0 if largest else miss < 0
+        if best is None or abs(miss) + wrong * WRONG_SIDE < best_miss:
+            best, best_miss = trained, abs(miss) + wrong * WRONG_SIDE
+        return miss
+
+    finest, coarsest, index = -1, STEP_INDICES, START_INDEX
+    while coarsest - finest > 1 and best_miss > tolerance:
+        miss = missed(index)
         if miss > 0:
             finest = index
         else:
@@ -159,4 +172,8 @@ def _search(form: ClosedForm, excess: Callable[[Trained], float], tolerance: flo
         # Half the tolerance is aimed at, so that the next try does not fall on the wrong side of the target.
         aim = miss + (tolerance if largest else -tolerance) / 2
         index = min(max(index + round(aim * INDICES_PER_OCTAVE), finest + 1), coarsest - 1)
+    for price in PRICES:
+        if best_miss > tolerance and 0 <= finest < coarsest < STEP_INDICES:
+            missed(finest, price)
+    assert best is not None
     return best

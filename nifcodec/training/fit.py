@@ -259,7 +259,10 @@ def fit(
     trained, done = loop.run(start, total - tuning, peak)
     float_tensors = tuple(tensor.numpy() for tensor in layout.split(trained))
 
-    plan = choose_steps(float_tensors, lambda tensors: float(squared_error(layout.join(tensors))), target_bits)
+    tune = tuning > 0 and not stop()
+    plan = choose_steps(
+        float_tensors, lambda tensors: float(squared_error(layout.join(tensors))), target_bits, tuned=tune
+    )
     sizes = plan.sizes
 
     def rounded(flat: tf.Tensor) -> List[tf.Tensor]:
@@ -282,7 +285,7 @@ def fit(
         error = float(squared_error(values))
         return error + plan.price * float(bits), error, float(bits)
 
-    if tuning and not stop():
+    if tune:
         loop = Loop(
             draw=sampler.draw,
             objective=tuned_objective,

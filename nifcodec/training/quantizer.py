@@ -12,7 +12,8 @@ from nifcodec.fields.spec import MlpSpec
 
 # A network with twice the parameters has about half the squared error, so that at the best trade a per cent of rate is
 # worth a per cent of error; rounding that fine-tuning can no longer repair makes the smaller weight the better one.
-ERROR_PER_RATE = 0.4
+ERROR_PER_RATE = 0.5
+UNTUNED_ERROR_PER_RATE = 0.1  # where no fine-tuning follows, as after an interrupt
 PROBE_STEPS = 6.0  # standard deviation of a tensor over the step that its sensitivity is measured with
 BISECTIONS = 40
 
@@ -38,6 +39,8 @@ def choose_steps(
     tensors: Sequence[np.ndarray],
     error: Callable[[Sequence[np.ndarray]], float],
     target_bits: Optional[float] = None,
+    *,
+    tuned: bool = True,
 ) -> StepPlan:
     """Choose a step for each tensor.
 
@@ -48,8 +51,10 @@ def choose_steps(
         tensors: float32 weights of a trained network.
         error: tensors -> mean squared error.
         target_bits: bits of the weights, or None for the price ERROR_PER_RATE * D / R.
+        tuned: whether fine-tuning will follow; if not, that price is UNTUNED_ERROR_PER_RATE * D / R.
     """
     base = error(tensors)
+    error_per_rate = ERROR_PER_RATE if tuned else UNTUNED_ERROR_PER_RATE
     errors, bits = [], []
     for index, tensor in enumerate(tensors):
         slope = _sensitivity(tensors, index, error, base)
@@ -68,7 +73,7 @@ def choose_steps(
         if target_bits is not None:
             return total_bits(indices) <= target_bits
         spoiled = base + sum(float(cost[index]) for cost, index in zip(errors, indices))
-        return price * total_bits(indices) >= ERROR_PER_RATE * spoiled
+        return price * total_bits(indices) >= error_per_rate * spoiled
 
     low, high = -60.0, 20.0  # powers of two of the price
     for _ in range(BISECTIONS):
