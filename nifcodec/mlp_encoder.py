@@ -18,6 +18,9 @@ LEAST_BPP, DOUBLING = 0.05, 16.0
 # What a photograph takes at 30 dB, and the decibels that twice the bits gain: where the search for a PSNR starts.
 BPP_AT_30_DB, DECIBELS_PER_DOUBLING = 0.5, 2.5
 PSNR_TRAININGS = 3
+OCTAVE = 8  # step indices
+LOOK_AHEAD_PIXELS = 2**22  # decoded at most to look for a smaller file
+PSNR_SURPLUS = 3.0  # decibels above the target from which a smaller network is tried
 PSNR_MARGIN = 0.3  # what quantization may cost
 COARSER, FINER = 40, 16  # step indices, eight to an octave, by which a trained network's steps may be moved
 
@@ -48,13 +51,33 @@ def quality_bpp(quality: float) -> float:
 def _at_psnr(task: Task, target: float) -> Trained:
     """A network that reaches the PSNR where one of a few sizes does, with the coarsest steps that still do."""
     bpp = BPP_AT_30_DB * 2.0 ** ((target - 30.0) / DECIBELS_PER_DOUBLING)
+    reaching: Optional["FitResult"] = None
     for _ in range(PSNR_TRAININGS):
-        result = _fit(task, _design(task, bpp * task.pixels), None)
-        missing = target + PSNR_MARGIN - result.psnr_float
-        if missing <= 0 or (task.interrupt is not None and task.interrupt()):
+        spec = _design(task, bpp * task.pixels)
+        if reaching is not None and spec == reaching.quantized.spec:
             break
-        bpp *= 2.0 ** max(missing / DECIBELS_PER_DOUBLING, 0.5)
-    coarsest = _shift(result, lambda trained: task.psnr(task.pack(trained)) < target) - 1
+        result = _fit(task, spec, None)
+        missing = target + PSNR_MARGIN - result.psnr_float
+        if missing <= 0:
+            reaching = result
+        if -PSNR_SURPLUS <= missing <= 0 or (task.interrupt is not None and task.interrupt()):
+            break
+        # Half a decibel of the surplus is left, so that the smaller network does not fall short.
+        bpp *= 2.0 ** (
+            max(missing / DECIBELS_PER_DOUBLING, 0.5) if missing > 0 else (missing + 0.5) / DECIBELS_PER_DOUBLING
+        )
+    result = result if reaching is None else reaching
+
+    def missed(trained: Trained) -> bool:
+        return task.psnr(task.pack(trained)) < target
+
+    coarsest = _shift(result, missed) - 1
+    # Rounding coarser than in training jitters: the first step that misses may not be the last that meets.
+    ahead = min(OCTAVE * len(result.quantized.steps), max(1, LOOK_AHEAD_PIXELS // task.pixels))
+    for shift in range(coarsest + ahead, coarsest, -1):
+        if not missed(_trained(result, shift)):
+            coarsest = shift
+            break
     return _trained(result, coarsest if coarsest >= -FINER * len(result.quantized.steps) else 0)
 
 

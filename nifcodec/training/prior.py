@@ -135,7 +135,7 @@ class Run:
         return _load(path)
 
     def synthesis(self) -> Dict[str, np.ndarray]:
-        """float16 arrays of the synthesis network, `left` (share of the held-out error) and `seconds`."""
+        """float16 arrays of the synthesis network, `gain` (held-out decibels) and `seconds`."""
         path = self.path("synthesis.npz")
         if os.path.exists(path):
             return _load(path)
@@ -146,10 +146,10 @@ class Run:
         trained = prior_networks.train_filter(rebuilt, originals, features, steps, seed, report)
         stored = [[array.astype(np.float16) for array in arrays] for arrays in trained]
         rebuilt, originals, features = prior_samples.filter_patches(self.held_out, seed, _reporter("patches, held out"))
-        left = prior_networks.filter_error(*stored, rebuilt, originals, features)
+        gain = prior_networks.filter_gain(*stored, rebuilt, originals, features)
         arrays = {f"synthesis.{kind}{i}": a for kind, part in zip("wbf", stored) for i, a in enumerate(part)}
-        _say(f"synthesis network: {left:.4f} of the squared error is left, held out")
-        _save(path, left=np.array(left), seconds=np.array(time.monotonic() - start), **arrays)
+        _say(f"synthesis network: {gain:.3f} dB, held out")
+        _save(path, gain=np.array(gain), seconds=np.array(time.monotonic() - start), **arrays)
         return _load(path)
 
     def group_bits(self, networks: Dict[Key, Dict[str, np.ndarray]], tables: np.ndarray) -> Dict[str, Dict[str, float]]:
@@ -190,14 +190,13 @@ class Run:
         data = io.BytesIO()
         np.savez_compressed(data, **arrays)
         stages = [seconds, float(synthesis["seconds"])] + [float(network["seconds"]) for network in networks.values()]
-        left = float(synthesis["left"])
         card = {
             "folders": [_base(folder) for folder in self.options.folders],
             "pictures": {"training": len(self.training), "held out": len(self.held_out)},
             "command": self.command(),
             "seconds": round(sum(stages)),
             "held-out bits a coefficient": self.group_bits(networks, tables),
-            "synthesis network": {"held-out error left": round(left, 4), "gain in dB": round(-10 * np.log10(left), 3)},
+            "synthesis network": {"gain in dB": round(float(synthesis["gain"]), 3)},
             "versions": {"numpy": np.__version__, "tensorflow": tf.__version__},
             "bytes": len(data.getvalue()),
             "sha256": hashlib.sha256(data.getvalue()).hexdigest(),

@@ -183,7 +183,7 @@ def train_filter(
     return [k.numpy() for k in kernels], [b.numpy() for b in biases], [c.numpy() for c in conditions]
 
 
-def filter_error(
+def filter_gain(
     kernels: Arrays,
     biases: Arrays,
     conditions: Arrays,
@@ -191,10 +191,12 @@ def filter_error(
     originals: np.ndarray,
     features: np.ndarray,
 ) -> float:
-    """`relative_error` over all patches, of weights in any float type."""
+    """Decibels that the network gains, mean over all patches, of weights in any float type."""
     weights = [[tf.constant(array.astype(np.float32)) for array in part] for part in (kernels, biases, conditions)]
     total = 0.0
     for start in range(0, len(features), 16):
         x, y, f = (tf.constant(array[start : start + 16]) for array in (rebuilt, originals, features))
-        total += float(relative_error(filter_outputs(*weights, x, f), x, y)) * len(features[start : start + 16])
+        before = tf.reduce_mean((x - y) ** 2, axis=(1, 2, 3))
+        after = tf.reduce_mean((filter_outputs(*weights, x, f) - y) ** 2, axis=(1, 2, 3))
+        total += float(tf.reduce_sum(10 * tf.math.log(before / after) / tf.math.log(10.0)))
     return total / len(features)

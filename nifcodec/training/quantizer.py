@@ -12,7 +12,7 @@ from nifcodec.fields.spec import MlpSpec
 
 # A network with twice the parameters has about half the squared error, so that at the best trade a per cent of rate is
 # worth a per cent of error; rounding that fine-tuning can no longer repair makes the smaller weight the better one.
-ERROR_PER_RATE = 0.5
+ERROR_PER_RATE = 0.45
 UNTUNED_ERROR_PER_RATE = 0.1  # where no fine-tuning follows, as after an interrupt
 PROBE_STEPS = 6.0  # standard deviation of a tensor over the step that its sensitivity is measured with
 BISECTIONS = 40

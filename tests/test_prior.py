@@ -1,0 +1,97 @@
+"""How a prior is made: samples as the codec sees them, exact integers, tables that sum up, no test pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from nifcodec import priors
+from nifcodec.coding.context import Network, split
+from nifcodec.coding.neighbours import feature_columns
+from nifcodec.errors import ConfigError
+from nifcodec.image import from_array, write_image
+from nifcodec.training import prior_integers, prior_networks, prior_samples
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two rendered pictures."""
+    path = tmp_path_factory.mktemp("pictures")
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[0:112, 0:128] / 128
+    for index in range(2):
+        shade = 0.5 + 0.3 * np.sin(9 * x + (4 + index) * y) + 0.15 * (x + y > 0.8)
+        noise = 0.03 * random.standard_normal((112, 128, 3))
+        pixels = np.clip(255 * (shade[..., None] * (0.8, 0.9, 1.0) + noise), 0, 255).astype(np.uint8)
+        write_image(from_array(pixels), str(path / f"{index}.png"))
+    return path
+
+
+def test_kodak_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "kodak").mkdir()
+    with pytest.raises(ConfigError, match="must not train"):
+        prior_samples.split([str(tmp_path / "kodak")], [2], None)
+
+
+def test_every_kth_picture_is_held_out(folder: Path) -> None:
+    training, held_out = prior_samples.split([str(folder)], [2], None)
+    assert [Path(p).name for p in held_out] == ["0.png"]
+    assert [Path(p).name for p in training] == ["1.png"]
+
+
+def test_samples_are_what_the_codec_sees(folder: Path) -> None:
+    found = list(prior_samples.contexts([str(folder / "0.png")], 3, lambda done, total: None))
+    again = list(prior_samples.contexts([str(folder / "0.png")], 3, lambda done, total: None))
+    assert len(found) == 54
+    for (key, features, symbols), (_, same, _) in zip(found, again):
+        band = prior_samples.Band(key[0], key[1])
+        assert features.shape == (len(symbols), len(feature_columns(band, bool(key[3]), 40)))
+        np.testing.assert_array_equal(features, same)
+
+
+def test_training_finds_the_scale_and_stays_exact() -> None:
+    random = np.random.default_rng(1)
+    features = random.integers(-127, 128, (4000, 21)).astype(np.int8)
+    spread = np.where(features[:, 9] > 0, 4.0, 0.4)  # a magnitude column decides the scale
+    symbols = np.rint(random.laplace(0, spread)).astype(np.int16)
+    weights = prior_networks.train_context(features, symbols, 9, (8, 8), 600, 0)
+    network = prior_integers.to_integers(weights)
+    assert Network(*(network[name].astype(np.float32) for name in prior_integers.NAMES)).is_exact()
+    scales, _ = prior_integers.outputs(network, features)
+    assert scales[features[:, 9] > 40].mean() > scales[features[:, 9] < -40].mean() + 8
+    tables = prior_integers.frequency_tables(prior_integers.count(network, features, symbols))
+    coded = prior_integers.coded_bits(network, tables, features, symbols)
+    assert coded < prior_networks.context_bits(weights, features, symbols) + 0.05
+
+
+def test_cells_are_those_of_the_codec() -> None:
+    random = np.random.default_rng(2)
+    scales, means = random.integers(0, 64, 5000), random.integers(-1016, 1017, 5000)
+    values = random.integers(-300, 301, 5000)
+    table, column, shift = prior_integers.cells(scales, means, values)
+    coded = split(values, scales, means)
+    np.testing.assert_array_equal(table, coded.tables)
+    np.testing.assert_array_equal(column, coded.symbols)
+    np.testing.assert_array_equal(shift, coded.shifts)
+
+
+def test_tables_sum_up_and_keep_the_symmetry() -> None:
+    counts = np.random.default_rng(3).integers(0, 50, (160, 33))
+    tables = prior_integers.frequency_tables(counts).astype(np.int64)
+    assert (tables.sum(axis=1) == 1 << 24).all()
+    assert tables.min() >= 1
+    np.testing.assert_array_equal(tables[::5], tables[::5, ::-1])
+
+
+def test_the_shipped_prior_has_a_card_of_its_hash() -> None:
+    import hashlib
+    import json
+
+    path = Path(priors.__file__).parent / "photo.npz"
+    card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert card["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert path.stat().st_size <= 400_000
