@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cached_property
 from math import log2
 from typing import Callable, Dict, List, Optional, Tuple
 
@@ -10,19 +11,9 @@ import numpy as np
 
 from nifcodec import priors
 from nifcodec.coding.compand import UNIT
-from nifcodec.coding.context import ContextModel
-from nifcodec.coding.lattice import (
-    MAX_VALUE,
-    Conditions,
-    Lattice,
-    Pass,
-    Planes,
-    encode_lattice,
-    known,
-    used_bands,
-    walk,
-)
-from nifcodec.coding.neighbours import LAG, Band
+from nifcodec.coding.lattice import Conditions, Lattice
+from nifcodec.coding.neighbours import Band
+from nifcodec.coding.rdoq import quantize
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import analyse_levels, synthesise_plane
 from nifcodec.fields.wavelet import STEP_INDICES, WaveletSpec
@@ -42,17 +33,6 @@ DECIBELS = 4.5  # that a photograph gains while its size doubles
 BITS_TOLERANCE, DECIBEL_TOLERANCE = 0.02, 0.02  # in octaves: 1.4 % of a size, 0.09 dB
 WRONG_SIDE = 1e3  # in octaves: any field on the right side of the target is nearer
 
-Context = Tuple[np.ndarray, np.ndarray]  # scale indices and means
-
-
-@dataclass(frozen=True)
-class Quantized:
-    """A picture's integers at one step."""
-
-    spec: WaveletSpec
-    low: np.ndarray
-    levels: List[Planes]
-
 
 class ClosedForm:
     """The coefficients of a picture, to be quantized at any step."""
@@ -62,70 +42,31 @@ class ClosedForm:
         channels = task.values.shape[2]
         self.lattice = Lattice(task.image.width, task.image.height, wavelet.colours(channels), synthesise_plane)
         self._planes = wavelet.to_planes(task.values)
-        self._low, self._details = analyse_levels(self._planes, self.lattice.levels)
 
-    def quantize(self, index: int, price: float = 1.0) -> Quantized:
-        """Integers at a step: rounded, then lowered where the bits saved are worth more than the error added.
+    def trained(self, index: int, price: float = 1.0) -> Trained:
+        """The field at a step: its integers as bytes, and the synthesis network as strong as suits the picture.
 
         Args:
             price: of a bit, in units of what is best for the step.
         """
-        weight = price * 3 / LAGRANGIAN**2  # a bit, in squared steps summed over three channels
         spec = WaveletSpec(index, self._prior.hash)
-        places = [(band, self.lattice.colours.index(band.colour)) for band in self.lattice.bands]
-        scaled = [{band: bands[band.orientation][i] / spec.step for band, i in places} for bands in self._details]
-        low = _rounded(self._low / spec.step)
-        levels: List[Planes] = [{band: _rounded(values) for band, values in level.items()} for level in scaled]
-        contexts = self._contexts(spec, low, levels)
-        for level, planes in enumerate(levels):
-            for band in contexts[level]:
-                context = contexts[level][band]
-                planes[band] = _lower(scaled[level][band], planes[band], context, self._prior.context, weight)
-        return Quantized(spec, low, levels)
-
-    def trained(self, index: int, price: float = 1.0) -> Trained:
-        """The field at a step: its integers as bytes, and the synthesis network as strong as suits the picture."""
-        quantized = self.quantize(index, price)
-        spec = quantized.spec
         conditions = Conditions(self._prior.context, spec.step_feature)
-        payload, plane = encode_lattice(self.lattice, conditions, quantized.low, quantized.levels)
-        planes = plane.astype(np.float32) / np.float32(UNIT)
+        low, details = self._coefficients
+        # A bit in squared steps, summed over three channels.
+        weight = price * 3 / LAGRANGIAN**2
+        scaled = [{band: values / spec.step for band, values in bands.items()} for bands in details]
+        quantized = quantize(self.lattice, conditions, low / spec.step, scaled, weight)
+        planes = quantized.plane.astype(np.float32) / np.float32(UNIT)
         change = wavelet.correction(planes, spec, self._prior.synthesis)
         strengths = wavelet.best_strengths(self._planes / spec.step, planes, change)
+        payload = quantized.pack(self.lattice, conditions)
         return Trained(wavelet.FAMILY_ID, replace(spec, strengths=strengths).pack(), payload, 0)
 
-    def _contexts(self, spec: WaveletSpec, low: np.ndarray, levels: List[Planes]) -> "List[Dict[Band, Context]]":
-        """Scale index and mean of every coefficient of the bands that are not all zero."""
-        coded = used_bands(self.lattice, levels)
-        source = known(levels, coded)
-        found: "List[Dict[Band, Context]]" = [
-            {band: (np.zeros(planes[band].shape, np.int32), np.zeros(planes[band].shape, np.int32)) for band in bands}
-            for planes, bands in zip(levels, coded)
-        ]
-
-        def exchange(part: Pass) -> np.ndarray:
-            columns = slice(1 if part.odd else 0, None, 2)
-            for i, count in enumerate(part.valid.sum(axis=1).tolist()):
-                if count:
-                    scales, means = found[part.level][coded[part.level][i]]
-                    scales[part.row - LAG * i, columns] = part.scales[i, :count]
-                    means[part.row - LAG * i, columns] = part.means[i, :count]
-            return source(part)
-
-        walk(self.lattice, Conditions(self._prior.context, spec.step_feature), low, coded, exchange)
-        return found
-
-
-def _rounded(scaled: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(scaled), -MAX_VALUE, MAX_VALUE).astype(np.int64)
-
-
-def _lower(scaled: np.ndarray, rounded: np.ndarray, context: Context, model: ContextModel, weight: float) -> np.ndarray:
-    """Rate-distortion optimised quantization in one pass, each coefficient by itself under its context."""
-    lowered = rounded - np.sign(rounded)
-    cost = (scaled - rounded) ** 2 + weight * model.code_length(rounded, *context)
-    other = (scaled - lowered) ** 2 + weight * model.code_length(lowered, *context)
-    return np.where(other < cost, lowered, rounded)
+    @cached_property
+    def _coefficients(self) -> "Tuple[np.ndarray, List[Dict[Band, np.ndarray]]]":
+        low, details = analyse_levels(self._planes, self.lattice.levels)
+        places = [(band, self.lattice.colours.index(band.colour)) for band in self.lattice.bands]
+        return low, [{band: bands[band.orientation][i] for band, i in places} for bands in details]
 
 
 def train_wavelet(task: Task) -> Trained:

@@ -10,7 +10,8 @@ import pytest
 import nifcodec
 from nifcodec import container, decoder, priors
 from nifcodec.coding.context import ContextModel, frame, join, split
-from nifcodec.coding.lattice import Conditions, Lattice, decode_lattice, encode_lattice
+from nifcodec.coding.lattice import Conditions, Lattice, decode_lattice
+from nifcodec.coding.rdoq import quantize
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import ChecksumError, CorruptFileError, UnknownPriorError
 from nifcodec.fields import wavelet
@@ -151,17 +152,36 @@ def test_the_checksum_guards_the_coefficients():
         {band: random.integers(-2, 3, lattice.shape(level, band)) for band in lattice.bands}
         for level in range(lattice.levels)
     ]
+    levels[0][lattice.bands[4]][:] = 0  # a band that is left out
     low = random.integers(-50, 50, lattice.low_shape())
-    payload, plane = encode_lattice(lattice, conditions, low, levels)
+    quantized = quantize(lattice, conditions, low, levels, 0.0)
+    payload = quantized.pack(lattice, conditions)
     decoded, again = decode_lattice(payload, lattice, conditions)
-    np.testing.assert_array_equal(decoded, plane)
+    np.testing.assert_array_equal(decoded, quantized.plane)
     for level in range(lattice.levels):
         for band in lattice.bands:
-            np.testing.assert_array_equal(again[level][band], levels[level][band])
+            np.testing.assert_array_equal(again[level].get(band, 0), levels[level][band])
     middle = len(payload) // 2
     damaged = payload[:middle] + bytes([payload[middle] ^ 1]) + payload[middle + 1 :]
     with pytest.raises(ChecksumError):
         decode_lattice(damaged, lattice, conditions)
+
+
+def test_a_band_that_quantization_empties_is_left_out_of_the_file():
+    """Contexts found while the band was walked serve the file that lacks it."""
+    lattice = Lattice(40, 40, (0, 1, 2), synthesise_plane)
+    conditions = Conditions(priors.named().context, 60)
+    random = np.random.default_rng(5)
+    details = [
+        {band: random.normal(0, 3, lattice.shape(level, band)) for band in lattice.bands}
+        for level in range(lattice.levels)
+    ]
+    details[0][lattice.bands[2]] = np.zeros(lattice.shape(0, lattice.bands[2]))
+    details[0][lattice.bands[2]][5, 7] = 0.55
+    quantized = quantize(lattice, conditions, random.integers(-50, 50, lattice.low_shape()), details, 0.12)
+    assert not quantized.levels[0][lattice.bands[2]].any()
+    decoded, _ = decode_lattice(quantized.pack(lattice, conditions), lattice, conditions)
+    np.testing.assert_array_equal(decoded, quantized.plane)
 
 
 def test_damage_raises_nothing_but_nif_errors():

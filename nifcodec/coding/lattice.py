@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from nifcodec.coding.wire import read_varint, write_varint
 from nifcodec.errors import ChecksumError, MalformedError, TruncatedError
 
 Planes = Dict[Band, np.ndarray]
+Contexts = Dict[Band, Tuple[np.ndarray, np.ndarray]]  # scale indices and means, int32
 Synthesis = Callable[[np.ndarray, "Tuple[np.ndarray, np.ndarray, np.ndarray]"], np.ndarray]
 
 LEVEL_FEATURE = 20
@@ -151,58 +152,79 @@ def _walk_level(
     return planes
 
 
-def known(levels: "Sequence[Planes]", coded: Coded) -> Exchange:
-    """An exchange of integers that are known beforehand."""
-
-    def exchange(part: Pass) -> np.ndarray:
-        values = np.zeros(part.valid.shape, np.int64)
-        for i, band in enumerate(coded[part.level]):
-            plane = levels[part.level][band]
-            if 0 <= part.row - LAG * i < plane.shape[0]:
-                line = plane[part.row - LAG * i, (1 if part.odd else 0) :: 2]
-                values[i, : len(line)] = line
-        return values
-
-    return exchange
-
-
 def used_bands(lattice: Lattice, levels: "Sequence[Planes]") -> "List[List[Band]]":
     """The bands of each level that hold anything but zeros."""
     return [[band for band in lattice.bands if levels[level][band].any()] for level in range(lattice.levels)]
 
 
 def encode_lattice(
-    lattice: Lattice, conditions: Conditions, low: np.ndarray, levels: "Sequence[Planes]"
-) -> "Tuple[bytes, np.ndarray]":
-    """The payload, and the native plane as the decoder will rebuild it.
+    lattice: Lattice,
+    model: ContextModel,
+    low: np.ndarray,
+    levels: "Sequence[Planes]",
+    contexts: "Sequence[Contexts]",
+) -> bytes:
+    """The payload: coarsest low-pass plane, which bands are coded, checksum of the integers, range coded stream.
 
-    The payload is: coarsest low-pass plane, which bands are coded, checksum of the integers, range coded stream.
+    Args:
+        contexts: of every coefficient, as a walk over these integers gives them. They do not depend on whether bands
+            of zeros alone are walked too.
     """
     coded = used_bands(lattice, levels)
     encoder = Encoder()
-    source = known(levels, coded)
     digest = 0
-
-    def exchange(part: Pass) -> np.ndarray:
-        nonlocal digest
-        values = source(part)
-        here = values[part.valid]
+    for level in range(lattice.levels - 1, -1, -1):
+        if not coded[level]:
+            continue
+        order = Order(lattice, level, coded[level])
+        here = order.flat(levels[level])
+        cells = split(
+            here,
+            order.flat({band: context[0] for band, context in contexts[level].items()}),
+            order.flat({band: context[1] for band, context in contexts[level].items()}),
+        )
         digest = zlib.crc32(here.astype("<i4").tobytes(), digest)
-        cells = split(here, part.scales[part.valid], part.means[part.valid])
-        encoder.put_each(cells.symbols, cells.tables, conditions.model.models)
-        escaped = cells.excess >= 0
-        if escaped.any():
-            put_escapes(encoder, cells.excess[escaped], cells.negative[escaped])
-        for shift in np.unique(cells.shifts[cells.shifts > 0]).tolist():
-            encoder.put(cells.low_bits[cells.shifts == shift].astype(np.int32), _uniform(shift))
-        return values
-
-    plane, _ = walk(lattice, conditions, low, coded, exchange)
+        for start, end in zip(order.starts, order.starts[1:]):
+            part = slice(start, end)
+            encoder.put_each(cells.symbols[part], cells.tables[part], model.models)
+            excess, shifts = cells.excess[part], cells.shifts[part]
+            escaped = excess >= 0
+            if escaped.any():
+                put_escapes(encoder, excess[escaped], cells.negative[part][escaped])
+            for shift in np.unique(shifts[shifts > 0]).tolist():
+                encoder.put(cells.low_bits[part][shifts == shift].astype(np.int32), _uniform(shift))
     head = encode_tensors([_deltas(plane) for plane in low])
     flags = [band in coded[level] for level in range(lattice.levels) for band in lattice.bands]
-    stream = encoder.finish()
     packed = np.packbits(np.array(flags, bool)).tobytes()
-    return write_varint(len(head)) + head + packed + digest.to_bytes(4, "little") + stream, plane
+    return write_varint(len(head)) + head + packed + digest.to_bytes(4, "little") + encoder.finish()
+
+
+class Order:
+    """The order in which a level's coefficients are coded: pass by pass, band by band, from left to right."""
+
+    def __init__(self, lattice: Lattice, level: int, bands: Sequence[Band]) -> None:
+        self._bands = bands
+        self._shapes = [lattice.shape(level, band) for band in bands]
+        height, width = lattice.sizes[level + 1]
+        self._room = (height + LAG * (len(bands) - 1), len(bands), (width + 1) // 2 * 2)
+        valid = np.zeros(self._room, bool)
+        for index, (rows, columns) in enumerate(self._shapes):
+            valid[LAG * index : LAG * index + rows, index, :columns] = True
+        self._valid = self._by_pass(valid)
+        counts = self._valid.sum(axis=(2, 3)).ravel()
+        self.starts: List[int] = [0, *np.cumsum(counts).tolist()]
+
+    def _by_pass(self, skewed: np.ndarray) -> np.ndarray:
+        rows, bands, columns = self._room
+        return skewed.reshape(rows, bands, columns // 2, 2).transpose(0, 3, 1, 2)
+
+    def flat(self, planes: Mapping[Band, np.ndarray]) -> np.ndarray:
+        """Values of the bands, in coding order; those of pass i are starts[i] to starts[i + 1]."""
+        skewed = np.zeros(self._room, planes[self._bands[0]].dtype)
+        for index, (band, (rows, columns)) in enumerate(zip(self._bands, self._shapes)):
+            skewed[LAG * index : LAG * index + rows, index, :columns] = planes[band]
+        flat: np.ndarray = self._by_pass(skewed)[self._valid]
+        return flat
 
 
 def decode_lattice(data: bytes, lattice: Lattice, conditions: Conditions) -> "Tuple[np.ndarray, List[Planes]]":

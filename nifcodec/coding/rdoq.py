@@ -1,0 +1,106 @@
+"""Rate-distortion optimised quantization, on the walk over the lattice: contexts come from integers already chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Mapping, Sequence
+
+import numpy as np
+
+from nifcodec.coding.lattice import (
+    MAX_VALUE,
+    Conditions,
+    Contexts,
+    Lattice,
+    Pass,
+    Planes,
+    encode_lattice,
+    walk,
+)
+from nifcodec.coding.neighbours import LAG, Band
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A picture's integers, and what a decoder will make of them.
+
+    Attributes:
+        low: integers of the coarsest low-pass plane, (colours, rows, columns).
+        levels: integers of the bands of each level, finest first.
+        contexts: under which they are coded.
+        plane: the native plane, int64 (colours, H, W) in 1/UNIT steps.
+    """
+
+    low: np.ndarray
+    levels: List[Planes]
+    contexts: List[Contexts]
+    plane: np.ndarray
+
+    def pack(self, lattice: Lattice, conditions: Conditions) -> bytes:
+        """The payload of a file."""
+        return encode_lattice(lattice, conditions.model, self.low, self.levels, self.contexts)
+
+
+def quantize(
+    lattice: Lattice,
+    conditions: Conditions,
+    low: np.ndarray,
+    details: Sequence[Mapping[Band, np.ndarray]],
+    weight: float,
+) -> Quantized:
+    """Integers of least squared error + weight * bits, each by itself under the context of those before it.
+
+    A coefficient is rounded, or lowered by one where that is cheaper. What it does to the contexts of later ones is
+    not looked at.
+
+    Args:
+        low, details: coefficients in steps; `details` of each level, finest first.
+        weight: of a bit, in squared steps.
+    """
+    levels: List[Planes] = [
+        {band: np.zeros(values.shape, np.int32) for band, values in bands.items()} for bands in details
+    ]
+    contexts: List[Contexts] = [
+        {band: (np.zeros(v.shape, np.int32), np.zeros(v.shape, np.int32)) for band, v in bands.items()}
+        for bands in details
+    ]
+    # The bands in which plain rounding leaves nothing stay out of the walk, and their contexts are never asked for.
+    coded = [[band for band in lattice.bands if np.abs(bands[band]).max(initial=0) > 0.5] for bands in details]
+
+    def exchange(part: Pass) -> np.ndarray:
+        columns = slice(1 if part.odd else 0, None, 2)
+        wanted = np.zeros(part.valid.shape)
+        counts = part.valid.sum(axis=1).tolist()
+        rows = [part.row - LAG * i for i in range(len(counts))]
+        for i, (band, row) in enumerate(zip(coded[part.level], rows)):
+            if counts[i]:
+                wanted[i, : counts[i]] = details[part.level][band][row, columns]
+        rounded = np.clip(np.rint(wanted), -MAX_VALUE, MAX_VALUE).astype(np.int32)
+        chosen = rounded.copy()
+        which = np.nonzero(rounded)
+        chosen[which] = _lower(wanted[which], rounded[which], part.scales[which], part.means[which], conditions, weight)
+        for i, (band, row) in enumerate(zip(coded[part.level], rows)):
+            if counts[i]:
+                levels[part.level][band][row, columns] = chosen[i, : counts[i]]
+                scales, means = contexts[part.level][band]
+                scales[row, columns] = part.scales[i, : counts[i]]
+                means[row, columns] = part.means[i, : counts[i]]
+        return chosen
+
+    rounded = np.clip(np.rint(low), -MAX_VALUE, MAX_VALUE).astype(np.int64)
+    plane, _ = walk(lattice, conditions, rounded, coded, exchange)
+    return Quantized(rounded, levels, contexts, plane)
+
+
+def _lower(
+    wanted: np.ndarray,
+    rounded: np.ndarray,
+    scales: np.ndarray,
+    means: np.ndarray,
+    conditions: Conditions,
+    weight: float,
+) -> np.ndarray:
+    lowered = rounded - np.sign(rounded)
+    cost = (wanted - rounded) ** 2 + weight * conditions.model.code_length(rounded, scales, means)
+    other = (wanted - lowered) ** 2 + weight * conditions.model.code_length(lowered, scales, means)
+    return np.where(other < cost, lowered, rounded)
