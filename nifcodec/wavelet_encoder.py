@@ -26,8 +26,8 @@ COARSEST_INDEX, INDEX_RANGE = 556, 460
 
 
 START_INDEX = 300
-# Prices of a bit, over the usual one, that lead from one step to the next where sizes leap between them.
-PRICES = (1.02, 1.04, 1.06, 1.09, 1.12, 1.16, 1.2)
+# Where sizes leap between two steps, a price of a bit above the usual one leads from the one to the other.
+HIGHEST_PRICE, PRICES = 2.0, 8
 INDICES_PER_OCTAVE = 80  # by which the step grows while a photograph's size halves
 DECIBELS = 4.5  # that a photograph gains while its size doubles
 BITS_TOLERANCE, DECIBEL_TOLERANCE = 0.02, 0.02  # in octaves: 1.4 % of a size, 0.09 dB
@@ -113,8 +113,13 @@ def _search(form: ClosedForm, excess: Callable[[Trained], float], tolerance: flo
         # Half the tolerance is aimed at, so that the next try does not fall on the wrong side of the target.
         aim = miss + (tolerance if largest else -tolerance) / 2
         index = min(max(index + round(aim * INDICES_PER_OCTAVE), finest + 1), coarsest - 1)
-    for price in PRICES:
+    usual, highest = 1.0, HIGHEST_PRICE
+    for _ in range(PRICES):
         if best_miss > tolerance and 0 <= finest < coarsest < STEP_INDICES:
-            missed(finest, price)
+            price = (usual * highest) ** 0.5
+            if missed(finest, price) > 0:
+                usual = price
+            else:
+                highest = price
     assert best is not None
     return best
