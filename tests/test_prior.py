@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ pytest.importorskip("tensorflow")
 
 from nifcodec import priors
 from nifcodec.coding.context import Network, split
-from nifcodec.coding.neighbours import feature_columns
+from nifcodec.coding.neighbours import Band, feature_columns
 from nifcodec.errors import ConfigError
 from nifcodec.image import from_array, write_image
 from nifcodec.training import prior_integers, prior_networks, prior_samples
@@ -43,14 +44,18 @@ def test_every_kth_picture_is_held_out(folder: Path) -> None:
     assert [Path(p).name for p in training] == ["1.png"]
 
 
-def test_samples_are_what_the_codec_sees(folder: Path) -> None:
-    found = list(prior_samples.contexts([str(folder / "0.png")], 3, lambda done, total: None))
-    again = list(prior_samples.contexts([str(folder / "0.png")], 3, lambda done, total: None))
+@pytest.mark.parametrize("prior", [None, priors.named()])
+def test_samples_are_what_the_codec_sees(folder: Path, prior: Optional[priors.Prior]) -> None:
+    found, patches = prior_samples.gather([str(folder / "0.png")], 3, prior, lambda done, total: None)
+    again, _ = prior_samples.gather([str(folder / "0.png")], 3, prior, lambda done, total: None)
     assert len(found) == 54
-    for (key, features, symbols), (_, same, _) in zip(found, again):
-        band = prior_samples.Band(key[0], key[1])
-        assert features.shape == (len(symbols), len(feature_columns(band, bool(key[3]), 40)))
-        np.testing.assert_array_equal(features, same)
+    for key, parts in found.items():
+        columns = feature_columns(Band(key[0], key[1]), bool(key[3]), 40)
+        for (features, symbols), (same, _) in zip(parts, again[key]):
+            assert features.shape == (len(symbols), len(columns))
+            np.testing.assert_array_equal(features, same)
+    # Rebuilt planes are near their originals: most coefficients are off by half a step at most.
+    assert np.abs(np.stack(patches.rebuilt) - np.stack(patches.originals)).mean() < 0.6
 
 
 def test_training_finds_the_scale_and_stays_exact() -> None:

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Dict, Mapping
+from typing import Dict, List, Mapping
 
 import numpy as np
 
@@ -34,6 +34,11 @@ class Prior:
 def named(name: str = DEFAULT) -> Prior:
     """A shipped prior by its name."""
     return _load(str(_FOLDER / f"{name}.npz"))
+
+
+def names() -> List[str]:
+    """The shipped priors."""
+    return sorted(path.stem for path in _FOLDER.glob("*.npz"))
 
 
 def find(wanted: bytes) -> Prior:

@@ -21,12 +21,13 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 import tensorflow as tf
 
+from nifcodec import priors
 from nifcodec.errors import ConfigError, NifError
 from nifcodec.files import check_output, write_bytes
 from nifcodec.training import prior_integers, prior_networks, prior_samples
 from nifcodec.training.prior_samples import Key
 
-DEFAULT_STEPS = 2500  # of a luma network; a chroma network takes half of them
+DEFAULT_STEPS = 10_000  # of a luma network; a chroma network takes half of them
 PROGRESS_SECONDS = 5.0
 
 
@@ -73,12 +74,14 @@ class Run:
             raise ConfigError("--holdout takes one number of at least 2, or one for each folder")
         self.options, self.holdout = options, every
         self.training, self.held_out = prior_samples.split(options.folders, every, options.limit)
+        self.earlier = None if options.quantizer == "none" else priors.named(options.quantizer)
         self.work = options.work or os.path.splitext(options.output)[0] + "-work"
         os.makedirs(self.work, exist_ok=True)
         names = "\n".join(os.path.basename(path) for path in [*self.training, "", *self.held_out])
         settings = {
             "seed": options.seed,
             "steps": options.steps,
+            "quantizer": self.earlier.hash.hex() if self.earlier else "none",
             "pictures": hashlib.sha256(names.encode()).hexdigest(),
         }
         path = self.path("settings.json")
@@ -92,16 +95,21 @@ class Run:
         return os.path.join(self.work, name)
 
     def samples(self) -> Tuple[List[Key], float]:
-        """Extracts the contexts, once; the keys of the networks and the seconds it took."""
+        """Visits the pictures, once; the keys of the networks and the seconds it took."""
         done = self.path("samples.json")
         if not os.path.exists(done):
             start, keys = time.monotonic(), []
             for part, paths in (("held", self.held_out), ("train", self.training)):
-                found = prior_samples.contexts(paths, self.options.seed, _reporter(f"contexts, {part}"))
-                keys = []
-                for key, features, symbols in found:
+                report = _reporter(f"pictures, {part}")
+                samples, patches = prior_samples.gather(paths, self.options.seed, self.earlier, report)
+                keys = sorted(samples)
+                for key in keys:
+                    found = samples.pop(key)
+                    features, symbols = (np.concatenate([pair[i] for pair in found]) for i in range(2))
                     _save(self.path(f"{part}-{_name(key)}.npz"), features=features, symbols=symbols)
-                    keys.append(key)
+                order = np.random.default_rng([self.options.seed, 2]).permutation(len(patches.features))
+                arrays = {name: np.stack(parts)[order] for name, parts in vars(patches).items()}
+                _save(self.path(f"{part}-patches.npz"), **arrays)
             state = {"keys": keys, "seconds": time.monotonic() - start}
             write_bytes(done, json.dumps(state).encode())
         with open(done, encoding="utf-8") as stored:
@@ -140,13 +148,13 @@ class Run:
         if os.path.exists(path):
             return _load(path)
         start, seed = time.monotonic(), self.options.seed
-        rebuilt, originals, features = prior_samples.filter_patches(self.training, seed, _reporter("patches"))
-        steps = max(1, self.options.steps * 8 // 5)
+        patches = [_load(self.path(f"{part}-patches.npz")) for part in ("train", "held")]
+        train, held = ((p["rebuilt"], p["originals"], p["features"].astype(np.float32)) for p in patches)
+        steps = max(1, self.options.steps * 4 // 5)
         report = _reporter("synthesis network, steps")
-        trained = prior_networks.train_filter(rebuilt, originals, features, steps, seed, report)
+        trained = prior_networks.train_filter(*train, steps, seed, report)
         stored = [[array.astype(np.float16) for array in arrays] for arrays in trained]
-        rebuilt, originals, features = prior_samples.filter_patches(self.held_out, seed, _reporter("patches, held out"))
-        gain = prior_networks.filter_gain(*stored, rebuilt, originals, features)
+        gain = prior_networks.filter_gain(*stored, *held)
         arrays = {f"synthesis.{kind}{i}": a for kind, part in zip("wbf", stored) for i, a in enumerate(part)}
         _say(f"synthesis network: {gain:.3f} dB, held out")
         _save(path, gain=np.array(gain), seconds=np.array(time.monotonic() - start), **arrays)
@@ -173,7 +181,7 @@ class Run:
         options = self.options
         folders = " ".join(_base(folder) for folder in options.folders)
         text = f"python -m nifcodec.training.prior {folders} -o {_base(options.output)} --seed {options.seed}"
-        text += f" --steps {options.steps} --holdout {' '.join(map(str, self.holdout))}"
+        text += f" --quantizer {options.quantizer} --steps {options.steps} --holdout {' '.join(map(str, self.holdout))}"
         return text + (f" --limit {options.limit}" if options.limit else "")
 
     def run(self) -> Dict[str, Any]:
@@ -194,6 +202,7 @@ class Run:
             "folders": [_base(folder) for folder in self.options.folders],
             "pictures": {"training": len(self.training), "held out": len(self.held_out)},
             "command": self.command(),
+            "quantizer": self.earlier.hash.hex() if self.earlier else "none",
             "seconds": round(sum(stages)),
             "held-out bits a coefficient": self.group_bits(networks, tables),
             "synthesis network": {"gain in dB": round(float(synthesis["gain"]), 3)},
@@ -226,6 +235,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--holdout", type=int, nargs="+", metavar="K", help="hold out every K-th picture of a folder (25)"
+    )
+    parser.add_argument(
+        "--quantizer",
+        default=priors.DEFAULT,
+        choices=[*priors.names(), "none"],
+        help="the shipped prior under which pictures are quantized for the samples; none: dead zones (%(default)s)",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N pictures of a folder")
     return parser

@@ -176,7 +176,7 @@ def train_filter(
 
     for step in range(steps):
         chosen = rng.integers(0, len(features), FILTER_BATCH)
-        batch = [tf.constant(array[chosen]) for array in (rebuilt, originals, features)]
+        batch = [tf.constant(array[chosen].astype(np.float32)) for array in (rebuilt, originals, features)]
         train_step(*batch, tf.constant(step + 1.0))
         report(step + 1, steps)
     kernels = [without_mean(kernels[0]), *kernels[1:]]
@@ -195,7 +195,9 @@ def filter_gain(
     weights = [[tf.constant(array.astype(np.float32)) for array in part] for part in (kernels, biases, conditions)]
     total = 0.0
     for start in range(0, len(features), 16):
-        x, y, f = (tf.constant(array[start : start + 16]) for array in (rebuilt, originals, features))
+        x, y, f = (
+            tf.constant(array[start : start + 16].astype(np.float32)) for array in (rebuilt, originals, features)
+        )
         before = tf.reduce_mean((x - y) ** 2, axis=(1, 2, 3))
         after = tf.reduce_mean((filter_outputs(*weights, x, f) - y) ** 2, axis=(1, 2, 3))
         total += float(tf.reduce_sum(10 * tf.math.log(before / after) / tf.math.log(10.0)))
