@@ -21,6 +21,9 @@ from nifcodec.training.samples import Sampler
 
 EFFORT_STEPS = (250, 500, 1000, 2500, 5000, 10_000, 20_000, 50_000, 100_000)  # efforts 1 to 9
 LEARNING_RATES = {"fourier": 1e-2, "siren": 2e-3}
+# Noise moves weights by about rate * sqrt(steps), and a siren whose weights grow falls to high frequencies that it does
+# not unlearn: beyond so many steps its rate falls with their root.
+SIREN_FULL_RATE_STEPS = 2500
 TUNING_SHARE = 0.25  # of the steps, spent on the rounded weights
 TUNING_RATE = 0.1  # of the learning rate
 WARM_UP = 50  # steps over which the learning rate rises
@@ -193,6 +196,14 @@ def training_steps(config: EncodeConfig) -> int:
     return EFFORT_STEPS[config.effort - 1] if config.steps is None else config.steps
 
 
+def peak_rate(config: EncodeConfig, family: str) -> float:
+    """Learning rate at the top of the schedule: the configured one, or what suits the family and the steps."""
+    if config.learning_rate is not None:
+        return config.learning_rate
+    rate = LEARNING_RATES[family]
+    return rate * min(1.0, math.sqrt(SIREN_FULL_RATE_STEPS / training_steps(config))) if family == "siren" else rate
+
+
 def fit(
     image: np.ndarray,
     spec: MlpSpec,
@@ -219,7 +230,7 @@ def fit(
     layout = Layout(spec)
     total = training_steps(config)
     tuning = round(total * TUNING_SHARE)
-    peak = LEARNING_RATES[spec.family] if config.learning_rate is None else config.learning_rate
+    peak = peak_rate(config, spec.family)
     chunk = max(round(CHUNK_FLOPS / (6.0 * spec.macs_per_pixel() * sampler.batch_size)), 1)
     began = time.monotonic()
     stop = interrupt if interrupt is not None else lambda: False
@@ -270,10 +281,13 @@ def fit(
 
     # Huber's loss has another scale than the squared error that the price of a bit was measured in.
     price = plan.price if config.loss == "mse" else plan.price * _huber_scale(config, plan.error)
+    # Bits below the target are worth nothing: where rounding hurts, their price is so high that tuning would shed them.
+    free_bits = 0.0 if target_bits is None else target_bits
 
     def tuned_objective(flat: tf.Tensor, at: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
         tensors = rounded(flat)
-        return distortion(config, networks.forward(spec, tensors, at), wanted) + price * relax.rate(tensors, sizes)
+        excess = tf.maximum(relax.rate(tensors, sizes) - free_bits, 0.0)
+        return distortion(config, networks.forward(spec, tensors, at), wanted) + price * excess
 
     @tf.function(autograph=False)
     def rounded_state(flat: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
@@ -283,7 +297,7 @@ def fit(
     def tuned_score(flat: tf.Tensor) -> Tuple[float, float, float]:
         values, bits = rounded_state(flat)
         error = float(squared_error(values))
-        return error + plan.price * float(bits), error, float(bits)
+        return error + plan.price * max(float(bits) - free_bits, 0.0), error, float(bits)
 
     if tune:
         loop = Loop(
