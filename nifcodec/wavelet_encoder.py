@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from math import log2
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Optional
 
 import numpy as np
 
 from nifcodec import priors
 from nifcodec.coding.compand import UNIT
 from nifcodec.coding.lattice import Conditions, Lattice
-from nifcodec.coding.neighbours import Band
 from nifcodec.coding.rdoq import quantize
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import analyse_levels, synthesise_plane
@@ -23,8 +21,7 @@ from nifcodec.task import Task, Trained
 LAGRANGIAN = 5.0
 # The step index at quality 0, and how far it falls to quality 100: steps from 1.6 to 1/90.
 COARSEST_INDEX, INDEX_RANGE = 556, 460
-
-
+ROUNDS = (0, 1, 2, 3, 6, 10, 15, 25, 40)  # of training, efforts 1 to 9
 START_INDEX = 300
 # Where sizes leap between two steps, a price of a bit above the usual one leads from the one to the other.
 HIGHEST_PRICE, PRICES = 2.0, 8
@@ -34,44 +31,88 @@ BITS_TOLERANCE, DECIBEL_TOLERANCE = 0.02, 0.02  # in octaves: 1.4 % of a size, 0
 WRONG_SIDE = 1e3  # in octaves: any field on the right side of the target is nearer
 
 
-class ClosedForm:
-    """The coefficients of a picture, to be quantized at any step."""
+@dataclass(frozen=True)
+class Attempt:
+    """A field at one step.
+
+    Attributes:
+        planes: as rebuilt from the integers, in steps, float32 (C, H, W).
+        cost: squared error, in squared steps, and the weighted bits.
+    """
+
+    spec: WaveletSpec
+    payload: bytes
+    planes: np.ndarray
+    cost: float
+
+
+class Form:
+    """A picture to be quantized at any step.
+
+    `wanted` are the planes whose coefficients are quantized: the picture's own, until training finds others from which
+    the synthesis network leads nearer to the picture.
+    """
 
     def __init__(self, task: Task) -> None:
-        self._prior = priors.named()
+        self.prior = priors.named()
         channels = task.values.shape[2]
         self.lattice = Lattice(task.image.width, task.image.height, wavelet.colours(channels), synthesise_plane)
-        self._planes = wavelet.to_planes(task.values)
+        self.target = wavelet.to_planes(task.values)
+        self.wanted = self.target
 
-    def trained(self, index: int, price: float = 1.0) -> Trained:
-        """The field at a step: its integers as bytes, and the synthesis network as strong as suits the picture.
+    @property
+    def wanted(self) -> np.ndarray:
+        return self._wanted
+
+    @wanted.setter
+    def wanted(self, planes: np.ndarray) -> None:
+        self._wanted = planes
+        self._low, details = analyse_levels(planes, self.lattice.levels)
+        places = [(band, self.lattice.colours.index(band.colour)) for band in self.lattice.bands]
+        self._details = [{band: bands[band.orientation][i] for band, i in places} for bands in details]
+
+    def attempt(self, index: int, price: float = 1.0) -> Attempt:
+        """Integers at a step, as bytes, and the synthesis network as strong as suits the picture.
 
         Args:
             price: of a bit, in units of what is best for the step.
         """
-        spec = WaveletSpec(index, self._prior.hash)
-        conditions = Conditions(self._prior.context, spec.step_feature)
-        low, details = self._coefficients
+        spec = WaveletSpec(index, self.prior.hash)
+        conditions = Conditions(self.prior.context, spec.step_feature)
         # A bit in squared steps, summed over three channels.
         weight = price * 3 / LAGRANGIAN**2
-        scaled = [{band: values / spec.step for band, values in bands.items()} for bands in details]
-        quantized = quantize(self.lattice, conditions, low / spec.step, scaled, weight)
+        scaled = [{band: values / spec.step for band, values in bands.items()} for bands in self._details]
+        quantized = quantize(self.lattice, conditions, self._low / spec.step, scaled, weight)
         planes = quantized.plane.astype(np.float32) / np.float32(UNIT)
-        change = wavelet.correction(planes, spec, self._prior.synthesis)
-        strengths = wavelet.best_strengths(self._planes / spec.step, planes, change)
+        change = wavelet.correction(planes, spec, self.prior.synthesis)
+        target = self.target / spec.step
+        spec = replace(spec, strengths=wavelet.best_strengths(target, planes, change))
         payload = quantized.pack(self.lattice, conditions)
-        return Trained(wavelet.FAMILY_ID, replace(spec, strengths=strengths).pack(), payload, 0)
+        corrected = wavelet.corrected(planes, change, spec)
+        return Attempt(spec, payload, planes, float(((target - corrected) ** 2).sum()) + weight * 8 * len(payload))
 
-    @cached_property
-    def _coefficients(self) -> "Tuple[np.ndarray, List[Dict[Band, np.ndarray]]]":
-        low, details = analyse_levels(self._planes, self.lattice.levels)
-        places = [(band, self.lattice.colours.index(band.colour)) for band in self.lattice.bands]
-        return low, [{band: bands[band.orientation][i] for band, i in places} for bands in details]
+    def trained(self, index: int, price: float = 1.0) -> Trained:
+        """The field at a step."""
+        attempt = self.attempt(index, price)
+        return Trained(wavelet.FAMILY_ID, attempt.spec.pack(), attempt.payload, 0)
 
 
 def train_wavelet(task: Task) -> Trained:
-    """The field in closed form, at the step that meets the target."""
-    form = ClosedForm(task)
+    """The field at the step that meets the target: in closed form, then trained as far as the effort goes.
+
+    Raises:
+        MissingDependencyError: TensorFlow is not installed, and the effort is above 1.
+    """
+    rounds = ROUNDS[task.config.effort - 1] if task.config.steps is None else task.config.steps
+    form = Form(task)
+    closed = _at_target(form, task)
+    if not rounds:
+        return closed
+    done = _train(form, task, wavelet.unpack(closed.description).step_index, rounds)
+    return replace(_at_target(form, task), steps=done)
+
+
+def _at_target(form: Form, task: Task) -> Trained:
     target = task.target_bytes()
     if target is not None:
         return _search(form, lambda trained: log2(len(task.pack(trained)) / target), BITS_TOLERANCE, True)
@@ -83,7 +124,24 @@ def train_wavelet(task: Task) -> Trained:
     return form.trained(round(COARSEST_INDEX - INDEX_RANGE * task.quality() / 100))
 
 
-def _search(form: ClosedForm, excess: Callable[[Trained], float], tolerance: float, largest: bool) -> Trained:
+def _train(form: Form, task: Task, index: int, rounds: int) -> int:
+    """Moves `form.wanted` to where the cost at a step is least, of all rounds; the rounds done."""
+    from nifcodec.training.picture import Descent
+
+    descent = Descent(form.prior.synthesis, form.target)
+    best, least, done = form.wanted, float("inf"), 0
+    for done in range(rounds + 1):
+        attempt = form.attempt(index)
+        if attempt.cost < least:
+            best, least = form.wanted, attempt.cost
+        if done == rounds or (task.interrupt is not None and task.interrupt()):
+            break
+        form.wanted = descent(attempt.planes, attempt.spec)
+    form.wanted = best
+    return done
+
+
+def _search(form: Form, excess: Callable[[Trained], float], tolerance: float, largest: bool) -> Trained:
     """The field nearest to a target: interpolation inside a bracket of steps, then of the price of a bit.
 
     Args:

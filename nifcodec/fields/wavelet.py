@@ -169,11 +169,17 @@ def finish(plane: np.ndarray, spec: WaveletSpec, network: SynthesisNetwork, unit
     """Integer planes (C, H, W) in 1/unit steps -> colours float32 (H, W, C), 1.0 white, not clipped."""
     planes = plane.astype(np.float32) / np.float32(unit)
     if any(spec.strengths):
-        luma, chroma = (np.float32(strength / STRENGTH_UNIT) for strength in spec.strengths)
-        change = correction(planes, spec, network)
-        planes[:1] += luma * change[:1]
-        planes[1 : len(change)] += chroma * change[1:]
+        planes = corrected(planes, correction(planes, spec, network), spec)
     return from_planes(planes * np.float32(spec.step))
+
+
+def corrected(planes: np.ndarray, change: np.ndarray, spec: WaveletSpec) -> np.ndarray:
+    """Planes (C, H, W) and the full correction of the first of them -> planes corrected as strongly as `spec` says."""
+    luma, chroma = (np.float32(strength / STRENGTH_UNIT) for strength in spec.strengths)
+    out = planes.copy()
+    out[:1] += luma * change[:1]
+    out[1 : len(change)] += chroma * change[1:]
+    return out
 
 
 def sample(picture: np.ndarray, us: np.ndarray, vs: np.ndarray) -> np.ndarray:

@@ -1,0 +1,59 @@
+"""Training of a picture's coefficients for the wavelet field: where the synthesis network wants the planes to be."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from nifcodec.fields.wavelet import STRENGTH_UNIT, SynthesisNetwork, WaveletSpec
+from nifcodec.training.prior_networks import filter_outputs
+
+
+class Descent:
+    """Steps down the gradient of the squared error, through the synthesis network, by the rebuilt planes.
+
+    Args:
+        network: of the prior.
+        target: planes (C, H, W) on colours of 0..1.
+    """
+
+    def __init__(self, network: SynthesisNetwork, target: np.ndarray) -> None:
+        self._weights = [
+            [tf.constant(array, tf.float32) for array in part]
+            for part in (network.kernels, network.biases, network.conditioning)
+        ]
+        self._colours = min(len(target), 3) if len(target) >= 3 else 1
+        self._target = target
+        self._compiled = tf.function(self._descend, autograph=False)
+
+    def __call__(self, planes: np.ndarray, spec: WaveletSpec) -> np.ndarray:
+        """Planes to quantize in place of the picture's own, on colours of 0..1, float64 (C, H, W).
+
+        A full gradient step from the rebuilt planes: without a synthesis network it leads to the picture itself.
+
+        Args:
+            planes: as rebuilt, in steps, float32 (C, H, W).
+        """
+        strengths = np.array([spec.strengths[0], spec.strengths[1], spec.strengths[1]], np.float32) / STRENGTH_UNIT
+        feature = tf.constant([spec.step_feature], tf.float32)
+        moved = self._compiled(self._batch(planes), self._batch(self._target / spec.step), strengths, feature)
+        wanted = self._target.copy()
+        height, width = wanted.shape[1:]
+        result = np.moveaxis(moved.numpy()[0, :height, :width], -1, 0).astype(np.float64)
+        wanted[: self._colours] = result[: self._colours] * spec.step
+        return wanted
+
+    def _batch(self, planes: np.ndarray) -> tf.Tensor:
+        """(C, H, W) -> (1, H, W, 3) with even sides."""
+        height, width = planes.shape[1:]
+        colours = np.zeros((3, height, width), np.float32)
+        colours[: self._colours] = planes[: self._colours]
+        even = np.pad(colours, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
+        return tf.constant(np.moveaxis(even, 0, -1)[None])
+
+    def _descend(self, planes: tf.Tensor, target: tf.Tensor, strengths: tf.Tensor, feature: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(planes)
+            change = filter_outputs(*self._weights, planes, feature) - planes
+            loss = 0.5 * tf.reduce_sum(tf.square(target - planes - strengths * change))
+        return planes - tape.gradient(loss, planes)
