@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
-from math import log2
+from math import log2, log10
 from typing import Callable, Optional
 
 import numpy as np
@@ -37,12 +38,14 @@ class Attempt:
 
     Attributes:
         planes: as rebuilt from the integers, in steps, float32 (C, H, W).
-        cost: squared error, in squared steps, and the weighted bits.
+        error: of the corrected planes, summed, in squared steps.
+        cost: the error and the weighted bits.
     """
 
     spec: WaveletSpec
     payload: bytes
     planes: np.ndarray
+    error: float
     cost: float
 
 
@@ -88,8 +91,8 @@ class Form:
         target = self.target / spec.step
         spec = replace(spec, strengths=wavelet.best_strengths(target, planes, change))
         payload = quantized.pack(self.lattice, conditions)
-        corrected = wavelet.corrected(planes, change, spec)
-        return Attempt(spec, payload, planes, float(((target - corrected) ** 2).sum()) + weight * 8 * len(payload))
+        error = float(((target - wavelet.corrected(planes, change, spec)) ** 2).sum())
+        return Attempt(spec, payload, planes, error, error + weight * 8 * len(payload))
 
     def trained(self, index: int, price: float = 1.0) -> Trained:
         """The field at a step."""
@@ -126,14 +129,21 @@ def _at_target(form: Form, task: Task) -> Trained:
 
 def _train(form: Form, task: Task, index: int, rounds: int) -> int:
     """Moves `form.wanted` to where the cost at a step is least, of all rounds; the rounds done."""
+    from nifcodec.training.fit import Progress
     from nifcodec.training.picture import Descent
 
+    began = time.monotonic()
     descent = Descent(form.prior.synthesis, form.target)
     best, least, done = form.wanted, float("inf"), 0
     for done in range(rounds + 1):
         attempt = form.attempt(index)
         if attempt.cost < least:
             best, least = form.wanted, attempt.cost
+        if task.progress is not None:
+            # Opponent colours are orthonormal: the mean over planes is that over RGB.
+            error = attempt.error * attempt.spec.step**2 / (3 * task.pixels)
+            psnr, bpp = -10 * log10(max(error, 1e-12)), 8 * len(attempt.payload) / task.pixels
+            task.progress(Progress("train", done, rounds, time.monotonic() - began, psnr, bpp))
         if done == rounds or (task.interrupt is not None and task.interrupt()):
             break
         form.wanted = descent(attempt.planes, attempt.spec)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,11 @@ from nifcodec.config import EncodeConfig
 from nifcodec.errors import ChecksumError, CorruptFileError, UnknownPriorError
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import synthesise_plane
+from nifcodec.image import read_image
 from nifcodec.metrics import psnr
+from nifcodec.wavelet_encoder import LAGRANGIAN, ROUNDS
+
+SAMPLES = Path(__file__).resolve().parents[1] / "sample_images"
 
 
 def picture(height, width, channels=3, seed=0):
@@ -182,6 +187,33 @@ def test_a_band_that_quantization_empties_is_left_out_of_the_file():
     assert not quantized.levels[0][lattice.bands[2]].any()
     decoded, _ = decode_lattice(quantized.pack(lattice, conditions), lattice, conditions)
     np.testing.assert_array_equal(decoded, quantized.plane)
+
+
+def test_training_lowers_the_cost_and_reports_it():
+    pytest.importorskip("tensorflow")
+    image = np.ascontiguousarray(read_image(SAMPLES / "coffee.png").pixels[100:228, 200:360])
+    seen = []
+    closed = nifcodec.encode(image, EncodeConfig(quality=40, effort=1))
+    data = nifcodec.encode(image, EncodeConfig(quality=40, effort=5), progress=seen.append)
+    spec = wavelet.unpack(container.unpack(data).description)
+
+    def cost(file):
+        mse = 10 ** (-psnr(image, nifcodec.decode(file)) / 10)
+        return mse + (spec.step / LAGRANGIAN) ** 2 * 8 * len(file) / image[..., 0].size
+
+    assert cost(data) < 0.995 * cost(closed)
+    assert [update.step for update in seen] == list(range(ROUNDS[4] + 1))
+    assert abs(max(update.psnr for update in seen) - psnr(image, nifcodec.decode(data))) < 0.3
+
+
+def test_training_gives_the_same_file_twice_and_stops_when_told():
+    pytest.importorskip("tensorflow")
+    image = picture(40, 41, 2)
+    config = EncodeConfig(quality=50, effort=3)
+    assert nifcodec.encode(image, config) == nifcodec.encode(image, config)
+    polls = iter([False, True])
+    stopped = nifcodec.encode(image, replace(config, effort=9), interrupt=lambda: next(polls))
+    assert nifcodec.decode(stopped).shape == image.shape
 
 
 def test_damage_raises_nothing_but_nif_errors():
