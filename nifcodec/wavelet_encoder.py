@@ -20,6 +20,9 @@ from nifcodec.task import Task, Trained
 
 # Step = LAGRANGIAN sqrt(lambda), the ratio that gave the least J on held-out pictures (docs/wavelet-field.md).
 LAGRANGIAN = 5.0
+# What a bit is worth in squared steps, where it leads to the least J: a little less than the lambda of the step, since a
+# coefficient that is kept also serves the contexts of others.
+BIT = 0.8 * 3 / LAGRANGIAN**2
 # The step index at quality 0, and how far it falls to quality 100: steps from 1.6 to 1/90.
 COARSEST_INDEX, INDEX_RANGE = 556, 460
 ROUNDS = (0, 1, 2, 3, 6, 10, 15, 25, 40)  # of training, efforts 1 to 9
@@ -82,8 +85,7 @@ class Form:
         """
         spec = WaveletSpec(index, self.prior.hash)
         conditions = Conditions(self.prior.context, spec.step_feature)
-        # A bit in squared steps, summed over three channels.
-        weight = price * 3 / LAGRANGIAN**2
+        weight = price * BIT
         scaled = [{band: values / spec.step for band, values in bands.items()} for bands in self._details]
         quantized = quantize(self.lattice, conditions, self._low / spec.step, scaled, weight)
         planes = quantized.plane.astype(np.float32) / np.float32(UNIT)

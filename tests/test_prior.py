@@ -73,6 +73,12 @@ def test_training_finds_the_scale_and_stays_exact() -> None:
     assert coded < prior_networks.context_bits(weights, features, symbols) + 0.05
 
 
+def test_a_coefficient_far_from_its_prediction_has_a_finite_price() -> None:
+    far = np.array([30000.0, -30000.0, 0.0], np.float32)
+    bits = prior_networks.bits(far, np.full(3, -6, np.float32), np.array([0, 0, 9000], np.float32))
+    assert np.isfinite(np.asarray(bits)).all()
+
+
 def test_cells_are_those_of_the_codec() -> None:
     random = np.random.default_rng(2)
     scales, means = random.integers(0, 64, 5000), random.integers(-1016, 1017, 5000)

@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from nifcodec import priors
-from nifcodec.errors import ConfigError, NifError
+from nifcodec.errors import ConfigError, NifError, TrainingError
 from nifcodec.files import check_output, write_bytes
 from nifcodec.training import prior_integers, prior_networks, prior_samples
 from nifcodec.training.prior_samples import Key
@@ -129,6 +129,8 @@ class Run:
         if key[0]:
             hidden, steps = prior_networks.CHROMA_HIDDEN, max(1, steps // 2)
         weights = prior_networks.train_context(features, symbols, signed, hidden, steps, seed)
+        if not all(np.isfinite(array).all() for array in weights):
+            raise TrainingError(f"the training of network {_name(key)} diverged: try another --seed")
         network = prior_integers.to_integers(weights)
         counts = prior_integers.count(network, features, symbols)
         held = self.path(f"held-{_name(key)}.npz")

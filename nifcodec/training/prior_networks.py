@@ -17,6 +17,7 @@ INPUT_UNITS = 32.0  # feature units in 1.0 of the float twin
 HIDDEN_MAX = 8.0
 SCALE_MIN, SCALE_MAX = -6.0, 10.0  # log2 of the Laplacian's scale in steps
 TAIL = 1e-5  # probability of a second, wide Laplacian: no coefficient is impossible
+FARTHEST = 1000.0  # steps, beyond which the tail stays level: float32 ends near exp(-88)
 CONTEXT_BATCH, FILTER_BATCH = 2048, 8
 CHUNK = 100  # steps in one call of a compiled loop
 FILTER_CHANNELS, FILTER_LAYERS = 32, 3
@@ -33,7 +34,8 @@ def bits(symbols: tf.Tensor, scales: tf.Tensor, means: tf.Tensor) -> tf.Tensor:
     inner = tf.minimum(distance, 0.5)
     inside = 1 - 0.5 * (tf.exp(-(0.5 + inner) * inverse) + tf.exp(-(0.5 - inner) * inverse))
     mass = tf.where(distance >= 0.5, outside, inside)
-    return -tf.math.log(mass * (1 - TAIL) + TAIL * tf.exp(-distance / 16) / 32) / LOG2
+    tail = TAIL * tf.exp(-tf.minimum(distance, FARTHEST) / 16) / 32
+    return -tf.math.log(mass * (1 - TAIL) + tail) / LOG2
 
 
 class Adam:
