@@ -24,14 +24,14 @@ $(READY): pyproject.toml
 		echo "no Python 3.8 to 3.13 with venv was found: install one (Debian: apt install python3-venv)" >&2; exit 1; \
 	fi; \
 	echo "making $(VENV) with $$($$base --version)"; \
-	$$base -m venv --clear $(VENV)
+	$$base -m venv $(VENV)
 	@$(PYTHON) -m pip install --quiet --upgrade pip
 	@$(PYTHON) -m pip install --quiet -e '.[train,bench,dev]'
 	@touch $@
 
 demo: $(READY)
 	@mkdir -p $(DEMO)
-	$(PYTHON) -m nifcodec encode sample_images/coffee.png -o $(DEMO)/coffee.nif --field fourier --bpp 0.5 -e 4 -f
+	$(PYTHON) -m nifcodec encode sample_images/coffee.png -o $(DEMO)/coffee.nif --bpp 0.5 -f
 	$(PYTHON) -m nifcodec info $(DEMO)/coffee.nif
 	$(PYTHON) -m nifcodec decode $(DEMO)/coffee.nif -o $(DEMO)/coffee-2x.png --scale 2 -f
 	$(PYTHON) -m nifcodec verify $(DEMO)/coffee.nif --against sample_images/coffee.png

@@ -9,6 +9,12 @@ from nifcodec.errors import ConfigError
 
 FIELDS = ("wavelet", "fourier", "siren")
 DEFAULT_QUALITY = 60.0
+# fmt: off
+MLP_OPTIONS = (
+    "width", "layers", "encoding", "dimension", "sigma", "features", "feature_scale", "omega", "colour", "loss",
+    "huber_delta", "sampling", "batch_size", "learning_rate",
+)
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -25,8 +31,8 @@ class EncodeConfig:
         psnr: RGB PSNR in dB of the decoded 8-bit picture.
         effort: 1 (fastest) to 9.
         seed: seed of everything random; the same seed gives the same file on the same machine.
-        steps: training steps in place of what effort asks for.
-        width, layers: units and number of hidden layers of the MLP fields.
+        steps: training steps (`wavelet`: rounds) in place of what effort asks for.
+        width, layers: units and number of hidden layers. These and all that follow, but `strip`, are of the MLP fields.
         encoding: "powers" (NeRF), "gaussian" (Fourier features) or "none"; `fourier` only.
         dimension, sigma: number and base of the powers.
         features, feature_scale: number and standard deviation (cycles per picture) of Gaussian features.
@@ -72,6 +78,10 @@ class EncodeConfig:
         _one_of("colour", self.colour, ("rgb", "ycocg", "yuv"))
         _one_of("loss", self.loss, ("mse", "huber"))
         _one_of("sampling", self.sampling, ("pixels", "random"))
+        if self.field == "wavelet":
+            changed = [name for name in MLP_OPTIONS if getattr(self, name) != getattr(type(self), name)]
+            if changed:
+                raise ConfigError(f"the field wavelet has no {' or '.join(changed)}: give --field fourier or siren")
         _between("quality", self.quality, 0, 100)
         _between("bpp", self.bpp, 1e-6, 64)
         _between("target_size", self.target_size, 1, 2**31)

@@ -119,9 +119,12 @@ def unpack(data: bytes, limits: Limits = DEFAULT_LIMITS) -> NifFile:
     """The contents of a file, with every checksum verified.
 
     Raises:
+        TypeError: `data` is no bytes: the name of a file, say.
         NotANifError, UnsupportedVersionError, TruncatedError, ChecksumError, LimitError, MalformedError: by cause.
     """
-    chunks = list(_chunks(data))
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise TypeError(f"the bytes of a .nif are needed, not {type(data).__name__}: read the file first")
+    chunks = list(_chunks(bytes(data)))
     return replace(_read(chunks, limits), payload=bytes(chunks[-1].data))
 
 

@@ -130,7 +130,10 @@ def read_image(source: Source) -> Image:
             # Pillow warns at half of the size that it refuses; only the refusal matters here.
             warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
             picture = PillowImage.open(io.BytesIO(data))
+            frames = getattr(picture, "n_frames", 1)
             picture.load()
+        if frames > 1:
+            warnings.warn(f"{name} has {frames} frames: the first is encoded", stacklevel=2)
         if not picture.mode.startswith("I") and data[:8] == PNG_SIGNATURE and data[24:25] == b"\x10":
             _warn_of_sixteen_bits(name)  # Pillow has no mode for these and keeps the upper 8 bits
         return _from_pillow(picture, name)
@@ -163,7 +166,9 @@ def format_of(target: PathLike, format: Optional[str] = None) -> str:
         if target == "-":
             return "PNG"
         if suffix not in FORMATS:
-            raise ImageError(f"{suffix or 'no ending'} names no picture format: use {', '.join(FORMATS)} or --format")
+            raise ImageError(
+                f"{suffix or 'a name without ending'} names no picture format: use {', '.join(FORMATS)} or --format"
+            )
         return FORMATS[suffix]
     name = FORMATS.get("." + format.lower().lstrip("."), format.upper())
     if name not in FORMATS.values():

@@ -78,8 +78,8 @@ class Task:
         metadata = len(self.pack(Trained(1, b"", b"", 0)))
         if target <= metadata:
             raise ConfigError(
-                f"{target} bytes are asked for and the file takes {metadata} without its weights: "
-                "ask for more, or use --strip"
+                f"{target} bytes are asked for and the file takes {metadata} without its weights: ask for more"
+                + (", or use --strip" if self.image.exif or self.image.xmp else "")
             )
         return target
 

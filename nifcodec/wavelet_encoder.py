@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from math import log2, log10
 from typing import Callable, Optional
 
@@ -20,8 +22,8 @@ from nifcodec.task import Task, Trained
 
 # Step = LAGRANGIAN sqrt(lambda), the ratio that gave the least J on held-out pictures (docs/wavelet-field.md).
 LAGRANGIAN = 5.0
-# What a bit is worth in squared steps, where it leads to the least J: a little less than the lambda of the step, since a
-# coefficient that is kept also serves the contexts of others.
+# What a bit is worth in squared steps, where it leads to the least J: a little less than the lambda of the step, since
+# a coefficient that is kept also serves the contexts of others.
 BIT = 0.8 * 3 / LAGRANGIAN**2
 # The step index at quality 0, and how far it falls to quality 100: steps from 1.6 to 1/90.
 COARSEST_INDEX, INDEX_RANGE = 556, 460
@@ -105,10 +107,14 @@ class Form:
 def train_wavelet(task: Task) -> Trained:
     """The field at the step that meets the target: in closed form, then trained as far as the effort goes.
 
-    Raises:
-        MissingDependencyError: TensorFlow is not installed, and the effort is above 1.
+    Without TensorFlow there is no training; a warning says so.
     """
     rounds = ROUNDS[task.config.effort - 1] if task.config.steps is None else task.config.steps
+    if rounds and find_spec("tensorflow") is None:
+        rounds = 0
+        warnings.warn(
+            "not trained, as with -e 1: training needs TensorFlow: pip install 'nifcodec[train]'", stacklevel=4
+        )
     form = Form(task)
     closed = _at_target(form, task)
     if not rounds:

@@ -41,7 +41,7 @@ def _start() -> None:
             tensorflow.config.list_physical_devices()
     except ImportError as error:
         raise MissingDependencyError(
-            "training needs TensorFlow: pip install 'nifcodec[train]', or encode the default field with -e 1, untrained"
+            "encoding with this field needs TensorFlow: pip install 'nifcodec[train]'"
         ) from error
     # One warning a traced function: every picture has its own.
     tensorflow.get_logger().setLevel("ERROR")
