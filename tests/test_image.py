@@ -161,3 +161,12 @@ def test_hidden_colours_are_filled_smoothly_and_visible_ones_kept() -> None:
     assert np.array_equal(filled[:4], picture[:4])
     assert np.array_equal(filled[..., 3], picture[..., 3])
     assert (filled[..., :3] == (200, 100, 50)).all()
+
+
+def test_of_an_animation_the_first_frame_is_taken_with_a_warning():
+    frames = [PillowImage.new("RGB", (6, 5), colour) for colour in ("red", "blue")]
+    data = io.BytesIO()
+    frames[0].save(data, "GIF", save_all=True, append_images=frames[1:])
+    with pytest.warns(UserWarning, match="2 frames"):
+        image = read_image(data.getvalue())
+    assert image.pixels[0, 0, :3].tolist() == [255, 0, 0]

@@ -14,7 +14,7 @@ from nifcodec.coding.context import ContextModel, frame, join, split
 from nifcodec.coding.lattice import Conditions, Lattice, decode_lattice
 from nifcodec.coding.rdoq import quantize
 from nifcodec.config import EncodeConfig
-from nifcodec.errors import ChecksumError, CorruptFileError, UnknownPriorError
+from nifcodec.errors import ChecksumError, ConfigError, CorruptFileError, UnknownPriorError
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import synthesise_plane
 from nifcodec.image import read_image
@@ -214,6 +214,24 @@ def test_training_gives_the_same_file_twice_and_stops_when_told():
     polls = iter([False, True])
     stopped = nifcodec.encode(image, replace(config, effort=9), interrupt=lambda: next(polls))
     assert nifcodec.decode(stopped).shape == image.shape
+
+
+def test_without_tensorflow_the_closed_form_is_written_with_a_warning(monkeypatch):
+    monkeypatch.setattr("nifcodec.wavelet_encoder.find_spec", lambda name: None)
+    image = picture(24, 32)
+    with pytest.warns(UserWarning, match="not trained"):
+        data = nifcodec.encode(image, EncodeConfig(quality=40))
+    assert data == nifcodec.encode(image, EncodeConfig(quality=40, effort=1))
+
+
+def test_options_of_the_mlp_fields_are_refused():
+    with pytest.raises(ConfigError, match="width or omega"):
+        EncodeConfig(width=32, omega=20.0)
+
+
+def test_the_name_of_a_file_is_not_taken_for_its_bytes():
+    with pytest.raises(TypeError, match="read the file first"):
+        nifcodec.decode("photo.nif")
 
 
 def test_damage_raises_nothing_but_nif_errors():
