@@ -1,13 +1,12 @@
-"""A picture as a wavelet field, in closed form: coefficients, their quantization and the step that meets the target."""
+"""A picture as a wavelet field: the step that meets the target, in closed form and after training the coefficients."""
 
 from __future__ import annotations
 
 import time
 import warnings
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from math import log2, log10
-from typing import Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional, Tuple
 
 import numpy as np
 
@@ -15,10 +14,14 @@ from nifcodec import priors
 from nifcodec.coding.compand import UNIT
 from nifcodec.coding.lattice import Conditions, Lattice
 from nifcodec.coding.rdoq import quantize
+from nifcodec.errors import MissingDependencyError
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import analyse_levels, synthesise_plane
 from nifcodec.fields.wavelet import STEP_INDICES, WaveletSpec
 from nifcodec.task import Task, Trained
+
+if TYPE_CHECKING:
+    from nifcodec.training.picture import Descent
 
 # Step = LAGRANGIAN sqrt(lambda), the ratio that gave the least J on held-out pictures (docs/wavelet-field.md).
 LAGRANGIAN = 5.0
@@ -42,23 +45,29 @@ class Attempt:
     """A field at one step.
 
     Attributes:
+        wanted: planes that were quantized, on colours of 0..1, float64 (C, H, W).
         planes: as rebuilt from the integers, in steps, float32 (C, H, W).
         error: of the corrected planes, summed, in squared steps.
-        cost: the error and the weighted bits.
+        cost: the error and the bits at their usual price.
     """
 
     spec: WaveletSpec
     payload: bytes
+    wanted: np.ndarray
     planes: np.ndarray
     error: float
     cost: float
+
+    def trained(self, steps: int = 0) -> Trained:
+        """The parts of the file."""
+        return Trained(wavelet.FAMILY_ID, self.spec.pack(), self.payload, steps)
 
 
 class Form:
     """A picture to be quantized at any step.
 
-    `wanted` are the planes whose coefficients are quantized: the picture's own, until training finds others from which
-    the synthesis network leads nearer to the picture.
+    The planes whose coefficients are quantized are the picture's own, until training finds others from which the
+    synthesis network leads nearer to the picture.
     """
 
     def __init__(self, task: Task) -> None:
@@ -66,16 +75,12 @@ class Form:
         channels = task.values.shape[2]
         self.lattice = Lattice(task.image.width, task.image.height, wavelet.colours(channels), synthesise_plane)
         self.target = wavelet.to_planes(task.values)
-        self.wanted = self.target
+        self.aim(self.target)
 
-    @property
-    def wanted(self) -> np.ndarray:
-        return self._wanted
-
-    @wanted.setter
-    def wanted(self, planes: np.ndarray) -> None:
-        self._wanted = planes
-        self._low, details = analyse_levels(planes, self.lattice.levels)
+    def aim(self, wanted: np.ndarray) -> None:
+        """Take other planes, on colours of 0..1, to quantize from now on."""
+        self._wanted = wanted
+        self._low, details = analyse_levels(wanted, self.lattice.levels)
         places = [(band, self.lattice.colours.index(band.colour)) for band in self.lattice.bands]
         self._details = [{band: bands[band.orientation][i] for band, i in places} for bands in details]
 
@@ -87,21 +92,15 @@ class Form:
         """
         spec = WaveletSpec(index, self.prior.hash)
         conditions = Conditions(self.prior.context, spec.step_feature)
-        weight = price * BIT
         scaled = [{band: values / spec.step for band, values in bands.items()} for bands in self._details]
-        quantized = quantize(self.lattice, conditions, self._low / spec.step, scaled, weight)
+        quantized = quantize(self.lattice, conditions, self._low / spec.step, scaled, price * BIT)
         planes = quantized.plane.astype(np.float32) / np.float32(UNIT)
         change = wavelet.correction(planes, spec, self.prior.synthesis)
         target = self.target / spec.step
         spec = replace(spec, strengths=wavelet.best_strengths(target, planes, change))
         payload = quantized.pack(self.lattice, conditions)
         error = float(((target - wavelet.corrected(planes, change, spec)) ** 2).sum())
-        return Attempt(spec, payload, planes, error, error + weight * 8 * len(payload))
-
-    def trained(self, index: int, price: float = 1.0) -> Trained:
-        """The field at a step."""
-        attempt = self.attempt(index, price)
-        return Trained(wavelet.FAMILY_ID, attempt.spec.pack(), attempt.payload, 0)
+        return Attempt(spec, payload, self._wanted, planes, error, error + BIT * 8 * len(payload))
 
 
 def train_wavelet(task: Task) -> Trained:
@@ -110,56 +109,60 @@ def train_wavelet(task: Task) -> Trained:
     Without TensorFlow there is no training; a warning says so.
     """
     rounds = ROUNDS[task.config.effort - 1] if task.config.steps is None else task.config.steps
-    if rounds and find_spec("tensorflow") is None:
-        rounds = 0
-        warnings.warn(
-            "not trained, as with -e 1: training needs TensorFlow: pip install 'nifcodec[train]'", stacklevel=4
-        )
     form = Form(task)
-    closed = _at_target(form, task)
-    if not rounds:
-        return closed
-    done = _train(form, task, wavelet.unpack(closed.description).step_index, rounds)
-    return replace(_at_target(form, task), steps=done)
+    descent = _descent(form) if rounds else None
+    best = _at_target(form, task)
+    if descent is None:
+        return best.trained()
+    best, done = _train(form, task, descent, best, rounds)
+    if task.target_bytes() is not None or task.config.psnr is not None:
+        form.aim(best.wanted)
+        best = _at_target(form, task)
+    return best.trained(done)
 
 
-def _at_target(form: Form, task: Task) -> Trained:
-    target = task.target_bytes()
+def _descent(form: Form) -> "Optional[Descent]":
+    try:
+        from nifcodec.training.picture import Descent
+    except MissingDependencyError as error:
+        warnings.warn(f"not trained, as with -e 1: {error}", stacklevel=5)
+        return None
+    return Descent(form.prior.synthesis, form.target)
+
+
+def _at_target(form: Form, task: Task) -> Attempt:
+    target, wanted = task.target_bytes(), task.config.psnr
     if target is not None:
-        return _search(form, lambda trained: log2(len(task.pack(trained)) / target), BITS_TOLERANCE, True)
-    if task.config.psnr is not None:
-        wanted = task.config.psnr
-        return _search(
-            form, lambda trained: (task.psnr(task.pack(trained)) - wanted) / DECIBELS, DECIBEL_TOLERANCE, False
-        )
-    return form.trained(round(COARSEST_INDEX - INDEX_RANGE * task.quality() / 100))
+        return _search(form, lambda attempt: log2(len(task.pack(attempt.trained())) / target), BITS_TOLERANCE, True)
+    if wanted is not None:
+
+        def excess(attempt: Attempt) -> float:
+            return (task.psnr(task.pack(attempt.trained())) - wanted) / DECIBELS
+
+        return _search(form, excess, DECIBEL_TOLERANCE, False)
+    return form.attempt(round(COARSEST_INDEX - INDEX_RANGE * task.quality() / 100))
 
 
-def _train(form: Form, task: Task, index: int, rounds: int) -> int:
-    """Moves `form.wanted` to where the cost at a step is least, of all rounds; the rounds done."""
+def _train(form: Form, task: Task, descent: "Descent", best: Attempt, rounds: int) -> Tuple[Attempt, int]:
+    """The attempt of least cost at the step of the first one, and the rounds done."""
     from nifcodec.training.fit import Progress
-    from nifcodec.training.picture import Descent
 
-    began = time.monotonic()
-    descent = Descent(form.prior.synthesis, form.target)
-    best, least, done = form.wanted, float("inf"), 0
-    for done in range(rounds + 1):
-        attempt = form.attempt(index)
-        if attempt.cost < least:
-            best, least = form.wanted, attempt.cost
+    began, attempt, done = time.monotonic(), best, 0
+    while True:
         if task.progress is not None:
             # Opponent colours are orthonormal: the mean over planes is that over RGB.
             error = attempt.error * attempt.spec.step**2 / (3 * task.pixels)
             psnr, bpp = -10 * log10(max(error, 1e-12)), 8 * len(attempt.payload) / task.pixels
             task.progress(Progress("train", done, rounds, time.monotonic() - began, psnr, bpp))
         if done == rounds or (task.interrupt is not None and task.interrupt()):
-            break
-        form.wanted = descent(attempt.planes, attempt.spec)
-    form.wanted = best
-    return done
+            return best, done
+        form.aim(descent(attempt.planes, attempt.spec))
+        attempt, done = form.attempt(best.spec.step_index), done + 1
+        if attempt.cost < best.cost:
+            best = attempt
 
 
-def _search(form: Form, excess: Callable[[Trained], float], tolerance: float, largest: bool) -> Trained:
+def _search(form: Form, excess: Callable[[Attempt], float], tolerance: float, largest: bool) -> Attempt:
     """The field nearest to a target: interpolation inside a bracket of steps, then of the price of a bit.
 
     Args:
@@ -167,16 +170,16 @@ def _search(form: Form, excess: Callable[[Trained], float], tolerance: float, la
         tolerance: what is near enough.
         largest: the target is the most that is allowed, and not the least.
     """
-    best: Optional[Trained] = None
+    best: Optional[Attempt] = None
     best_miss = float("inf")
 
     def missed(index: int, price: float = 1.0) -> float:
         nonlocal best, best_miss
-        trained = form.trained(index, price)
-        miss = excess(trained)
+        attempt = form.attempt(index, price)
+        miss = excess(attempt)
         wrong = miss > 0 if largest else miss < 0
         if best is None or abs(miss) + wrong * WRONG_SIDE < best_miss:
-            best, best_miss = trained, abs(miss) + wrong * WRONG_SIDE
+            best, best_miss = attempt, abs(miss) + wrong * WRONG_SIDE
         return miss
 
     finest, coarsest, index = -1, STEP_INDICES, START_INDEX

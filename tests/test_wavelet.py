@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -217,7 +218,9 @@ def test_training_gives_the_same_file_twice_and_stops_when_told():
 
 
 def test_without_tensorflow_the_closed_form_is_written_with_a_warning(monkeypatch):
-    monkeypatch.setattr("nifcodec.wavelet_encoder.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    for name in [name for name in sys.modules if name.startswith("nifcodec.training")]:
+        monkeypatch.delitem(sys.modules, name)
     image = picture(24, 32)
     with pytest.warns(UserWarning, match="not trained"):
         data = nifcodec.encode(image, EncodeConfig(quality=40))

@@ -22,7 +22,7 @@ FIRST_SHIFTED = 32  # from this scale on, low bits are sent raw and the rest und
 FRACTIONS = 5  # means are rounded to eighths of a step and mirrored: 0 to 4 eighths
 LARGEST = 16  # symbols are -16..16; both ends announce an escape
 MEAN_MAX = 1016
-GROUPS = 3
+GROUPS = 3  # levels from the third on share their networks
 
 Key = Tuple[int, int, int, int]  # colour, orientation, group of levels, odd
 

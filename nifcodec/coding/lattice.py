@@ -24,7 +24,7 @@ Planes = Dict[Band, np.ndarray]
 Contexts = Dict[Band, Tuple[np.ndarray, np.ndarray]]  # scale indices and means, int32
 Synthesis = Callable[[np.ndarray, "Tuple[np.ndarray, np.ndarray, np.ndarray]"], np.ndarray]
 
-LEVEL_FEATURE = 20
+LEVEL_FEATURE, COARSEST_FEATURE = 20, 6
 MAX_VALUE = 2**20
 
 
@@ -134,14 +134,13 @@ def _walk_level(
 ) -> Planes:
     planes = {band: np.zeros(shape, np.int32) for band, shape in zip(features.bands, shapes)}
     networks = conditions.model.level(features.bands, level, features.near_length, features.length)
-    level_feature = min(level, 6) * LEVEL_FEATURE
     for row in range(features.rows):
         inside = [0 <= row - LAG * i < shape[0] for i, shape in enumerate(shapes)]
         for odd in (False, True):
             counts = [(shape[1] + (0 if odd else 1)) // 2 if here else 0 for shape, here in zip(shapes, inside)]
             if not any(counts):
                 continue
-            seen = features.gather(row, odd, conditions.step_feature, level_feature)
+            seen = features.gather(row, odd, conditions.step_feature, level_feature(level))
             scales, means = networks(seen, odd)
             valid = np.arange(seen.shape[1])[None, :] < np.array(counts)[:, None]
             values = exchange(Pass(level, row, odd, scales, means, valid))
@@ -150,6 +149,11 @@ def _walk_level(
                 if counts[i]:
                     planes[band][row - LAG * i, (1 if odd else 0) :: 2] = values[i, : counts[i]]
     return planes
+
+
+def level_feature(level: int) -> int:
+    """A level as an input of the networks."""
+    return min(level, COARSEST_FEATURE) * LEVEL_FEATURE
 
 
 def used_bands(lattice: Lattice, levels: "Sequence[Planes]") -> "List[List[Band]]":

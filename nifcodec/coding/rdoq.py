@@ -57,9 +57,6 @@ def quantize(
         low, details: coefficients in steps; `details` of each level, finest first.
         weight: of a bit, in squared steps.
     """
-    levels: List[Planes] = [
-        {band: np.zeros(values.shape, np.int32) for band, values in bands.items()} for bands in details
-    ]
     contexts: List[Contexts] = [
         {band: (np.zeros(v.shape, np.int32), np.zeros(v.shape, np.int32)) for band, v in bands.items()}
         for bands in details
@@ -81,14 +78,17 @@ def quantize(
         chosen[which] = _lower(wanted[which], rounded[which], part.scales[which], part.means[which], conditions, weight)
         for i, (band, row) in enumerate(zip(coded[part.level], rows)):
             if counts[i]:
-                levels[part.level][band][row, columns] = chosen[i, : counts[i]]
                 scales, means = contexts[part.level][band]
                 scales[row, columns] = part.scales[i, : counts[i]]
                 means[row, columns] = part.means[i, : counts[i]]
         return chosen
 
     rounded = np.clip(np.rint(low), -MAX_VALUE, MAX_VALUE).astype(np.int64)
-    plane, _ = walk(lattice, conditions, rounded, coded, exchange)
+    plane, walked = walk(lattice, conditions, rounded, coded, exchange)
+    levels: List[Planes] = [
+        {band: planes.get(band, np.zeros(values.shape, np.int32)) for band, values in bands.items()}
+        for planes, bands in zip(walked, details)
+    ]
     return Quantized(rounded, levels, contexts, plane)
 
 

@@ -22,7 +22,7 @@ class Descent:
             [tf.constant(array, tf.float32) for array in part]
             for part in (network.kernels, network.biases, network.conditioning)
         ]
-        self._colours = min(len(target), 3) if len(target) >= 3 else 1
+        self._colours = 3 if len(target) >= 3 else 1
         self._target = target
         self._compiled = tf.function(self._descend, autograph=False)
 

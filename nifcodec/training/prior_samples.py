@@ -14,7 +14,8 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from nifcodec.coding.compand import UNIT
-from nifcodec.coding.lattice import LEVEL_FEATURE, Conditions, Lattice, Planes
+from nifcodec.coding.context import GROUPS, Key
+from nifcodec.coding.lattice import Conditions, Lattice, Planes, level_feature
 from nifcodec.coding.neighbours import CONSTANTS, LAG, LevelFeatures, feature_columns
 from nifcodec.coding.rdoq import quantize
 from nifcodec.colour import to_rgb
@@ -26,8 +27,6 @@ from nifcodec.priors import Prior
 
 __all__ = ["CONSTANTS", "Key", "Patches", "Samples", "gather", "split", "step_feature"]
 
-GROUPS = 3  # levels from the third on share their networks
-Key = Tuple[int, int, int, int]  # colour, orientation, level group, odd columns
 Samples = Dict[Key, List[Tuple[np.ndarray, np.ndarray]]]
 
 MIDDLE_STEP = 0.17  # of coefficients of pictures in 0..1: a photograph at about 0.5 bit a pixel
@@ -154,7 +153,7 @@ def _level_samples(
     rows = max(share, ROW_SHARE) if features.rows > 40 else 1.0
     for row in np.flatnonzero(rng.random(features.rows) < rows).tolist():
         for odd in (0, 1):
-            vectors = features.gather(row, bool(odd), step_feature(step), min(level, 6) * LEVEL_FEATURE)
+            vectors = features.gather(row, bool(odd), step_feature(step), level_feature(level))
             for index, band in enumerate(lattice.bands):
                 y, symbols = row - LAG * index, levels[level][band]
                 if not 0 <= y < symbols.shape[0]:
