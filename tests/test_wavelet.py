@@ -116,6 +116,22 @@ def test_wide_alphabets_at_the_finest_step():
     assert psnr(noise, nifcodec.decode(data)) > 45
 
 
+@pytest.mark.parametrize("feature", [20, 64, 110])
+def test_the_synthesis_network_is_that_of_the_training(feature):
+    """Away from the borders, which the twin mirrors at every layer, at steps other than the middle one too."""
+    pytest.importorskip("tensorflow")
+    from nifcodec.training.prior_networks import filter_outputs
+
+    network = priors.named().synthesis
+    planes = np.random.default_rng(5).normal(0, 2, (3, 48, 64)).astype(np.float32)
+    parts = (network.kernels, network.biases, network.conditioning)
+    twin = filter_outputs(*parts, np.moveaxis(planes, 0, -1)[None], np.array([feature], np.float32))
+    change = np.moveaxis(np.asarray(twin)[0], -1, 0) - planes
+    inner = np.s_[:, 8:-8, 8:-8]
+    np.testing.assert_allclose(network(planes, feature)[inner], change[inner], atol=2e-4)
+    assert np.abs(change).max() > 0.05
+
+
 def test_twice_the_size_averages_back_to_the_native_render():
     image = picture(48, 64)
     data = nifcodec.encode(image, EncodeConfig(quality=70))

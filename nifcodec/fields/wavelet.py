@@ -105,7 +105,7 @@ class SynthesisNetwork:
     Attributes:
         kernels: 3x3 kernels float32 (3, 3, in, out), from 12 channels (4 positions x 3 colours) back to 12.
         biases: float32 (out,) of each layer.
-        conditioning: float32 (2, out) of each layer but the last: what the step and its square add after the ReLU.
+        conditioning: float32 (2, out) of each layer but the last: what the step and its square add before the ReLU.
     """
 
     kernels: Sequence[np.ndarray]
@@ -140,7 +140,7 @@ class SynthesisNetwork:
             patches = np.concatenate(taps, axis=2).reshape(rows * columns, -1)
             strip = (patches @ kernel.reshape(-1, kernel.shape[3]) + bias).reshape(rows, columns, -1)
             if index < len(self.kernels) - 1:
-                strip = np.maximum(strip, 0) + condition @ self.conditioning[index]
+                strip = np.maximum(strip + condition @ self.conditioning[index], 0)
         return strip
 
 
