@@ -6,19 +6,17 @@ Never imports TensorFlow. `FAMILIES` is the one place where the kinds of field m
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import isqrt
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec import container, metrics, priors
-from nifcodec.coding.compand import UNIT
-from nifcodec.coding.lattice import Conditions, Lattice, decode_lattice
+from nifcodec import container, metrics, priors, wavelet_decoder
 from nifcodec.coding.tensors import decode_tensors
 from nifcodec.container import NifFile
 from nifcodec.errors import UnsupportedVersionError
 from nifcodec.fields import mlp, wavelet
 from nifcodec.fields import spec as mlp_spec
-from nifcodec.fields.lifting import synthesise_plane
 from nifcodec.fields.quantize import QuantizedMlp
 from nifcodec.geometry import DEFAULT_MAX_PIXELS, Window, choose_window
 from nifcodec.image import Image
@@ -47,11 +45,17 @@ class Description:
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of field: its name, how its description reads, and how a file becomes something to sample."""
+    """A kind of field: its name, how its description reads, and how a file becomes something to sample.
+
+    Attributes:
+        reductions: how often a file's picture can be halved by decoding less of it.
+        open: makes the field of a file, its picture halved so often.
+    """
 
     name: str
     describe: Callable[[NifFile], Description]
-    open: Callable[[NifFile], Render]
+    reductions: Callable[[NifFile], int]
+    open: Callable[[NifFile, int], Render]
 
 
 @dataclass(frozen=True)
@@ -114,19 +118,26 @@ def decode_image(
     """`decode`, with the metadata of the file."""
     file = container.unpack(data)
     window = choose_window((file.width, file.height), scale, size, crop, max_pixels)
-    return Image(render(_family(file).open(file), window, file.channels), file.icc, file.exif, file.xmp)
+    family = _family(file)
+    reduction = min(window.halvings(), family.reductions(file))
+    pixels = render(family.open(file, reduction), window, file.channels, reduction)
+    return Image(pixels, file.icc, file.exif, file.xmp)
 
 
-def render(field: Render, window: Window, channels: int) -> np.ndarray:
+def render(field: Render, window: Window, channels: int, reduction: int = 0) -> np.ndarray:
     """Samples a field over a window: uint8 (rows, columns, channels).
 
     Where an output pixel covers more than one of the source, it is the mean of samples spread evenly over it, so that
     a reduction does not alias. Memory beyond the result does not depend on the window.
+
+    Args:
+        reduction: how often the field is halved already.
     """
-    across, down = window.subsamples()
+    across, down = window.subsamples(reduction)
     us, vs = window.us(across), window.vs(down)
     pixels = np.empty((window.rows, window.columns, channels), dtype=np.uint8)
-    columns = min(window.columns, max(1, BAND_SAMPLES // (across * down)))
+    # Nearly square, so that they touch few tiles of a field that has tiles.
+    columns = min(window.columns, max(1, isqrt(BAND_SAMPLES // (across * down))))
     rows = max(1, BAND_SAMPLES // (columns * across * down))
     for top in range(0, window.rows, rows):
         for left in range(0, window.columns, columns):
@@ -183,7 +194,7 @@ def _describe_mlp(file: NifFile) -> Description:
     return Description(spec.parameter_count(), spec.macs_per_pixel(), settings)
 
 
-def _open_mlp(file: NifFile) -> Render:
+def _open_mlp(file: NifFile, _reduction: int) -> Render:
     spec = mlp_spec.unpack(file.family, file.channels, file.description)
     return mlp_renderer(
         QuantizedMlp.from_payload(spec, decode_tensors(file.payload, QuantizedMlp.payload_shapes(spec)))
@@ -199,25 +210,13 @@ def mlp_renderer(quantized: QuantizedMlp) -> Render:
 def _describe_wavelet(file: NifFile) -> Description:
     spec = wavelet.unpack(file.description)
     prior = priors.find(spec.prior)
-    lattice = _lattice(file)
-    settings = {"step": spec.step, "prior": spec.prior.hex(), "levels": lattice.levels}
-    macs = prior.context.macs_per_pixel(lattice.colours) + prior.synthesis.macs_per_pixel()
+    settings: Dict[str, Any] = {"step": spec.step, "prior": spec.prior.hex()}
+    settings["levels"], settings["tiles"] = wavelet_decoder.levels_and_tiles(file)
+    macs = prior.context.macs_per_pixel(wavelet.colours(file.channels)) + prior.synthesis.macs_per_pixel()
     return Description(file.width * file.height * file.channels, macs, settings)
 
 
-def _open_wavelet(file: NifFile) -> Render:
-    spec = wavelet.unpack(file.description)
-    prior = priors.find(spec.prior)
-    plane, _ = decode_lattice(file.payload, _lattice(file), Conditions(prior.context, spec.step_feature))
-    picture = wavelet.finish(plane, spec, prior.synthesis, UNIT)
-    return lambda us, vs: wavelet.sample(picture, us, vs)
-
-
-def _lattice(file: NifFile) -> Lattice:
-    return Lattice(file.width, file.height, wavelet.colours(file.channels), synthesise_plane)
-
-
 FAMILIES: Mapping[int, Family] = {
-    **{number: Family(name, _describe_mlp, _open_mlp) for name, number in mlp_spec.FAMILY_IDS.items()},
-    wavelet.FAMILY_ID: Family("wavelet", _describe_wavelet, _open_wavelet),
+    **{number: Family(name, _describe_mlp, lambda _: 0, _open_mlp) for name, number in mlp_spec.FAMILY_IDS.items()},
+    wavelet.FAMILY_ID: Family("wavelet", _describe_wavelet, wavelet_decoder.reductions, wavelet_decoder.open_wavelet),
 }

@@ -70,7 +70,7 @@ def encode(
     Args:
         picture: uint8 (H, W) or (H, W, 1..4): grey, grey+alpha, RGB, RGBA with straight alpha; or an Image.
         config: what is asked for.
-        progress: called now and then with a `training.fit.Progress`.
+        progress: called now and then with a `status.Progress`.
         interrupt: polled now and then; True ends the training with the best state so far.
 
     Raises:
@@ -91,8 +91,7 @@ def encode_image(
     started = time.monotonic()
     if config.strip:
         image = replace(image, exif=b"", xmp=b"")
-    values = fill_transparent(image.pixels).astype(np.float32) / np.float32(255.0)
-    task = Task(image, values, config, progress, interrupt)
+    task = Task(image, fill_transparent(image.pixels), config, progress, interrupt)
     trained = TRAINERS[config.field](task)
     data = task.pack(trained)
     decoded = decoder.decode(data, max_pixels=task.pixels)

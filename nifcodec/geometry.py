@@ -43,10 +43,27 @@ class Window:
         """v of `subsamples` evenly spaced samples in each output row: float64 (rows * subsamples,)."""
         return _centres(self.top, self.height, self.rows * subsamples, self.source[1])
 
-    def subsamples(self) -> Tuple[int, int]:
-        """Samples (across, down) that an output pixel averages: the source pixels under it, within a limit."""
-        across, down = math.ceil(self.width / self.columns), math.ceil(self.height / self.rows)
+    def subsamples(self, reduction: int = 0) -> Tuple[int, int]:
+        """Samples (across, down) that an output pixel averages: the source pixels under it, within a limit.
+
+        Args:
+            reduction: how often the source is halved before.
+        """
+        across = math.ceil(self.width / (self.columns << reduction))
+        down = math.ceil(self.height / (self.rows << reduction))
         return min(across, MAX_SUBSAMPLES), min(down, MAX_SUBSAMPLES)
+
+    def halvings(self) -> int:
+        """How often both sides are halved at least, to the size that rounds half up."""
+        if self.columns * self.rows >= self.width * self.height:
+            return 0
+        count = 0
+        while all(
+            to << (count + 1) <= source + (1 << count)
+            for source, to in ((self.width, self.columns), (self.height, self.rows))
+        ):
+            count += 1
+        return count
 
 
 def _centres(start: int, length: int, count: int, source: int) -> np.ndarray:

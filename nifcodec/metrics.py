@@ -7,7 +7,7 @@ not count, and no error can hide in the background.
 from __future__ import annotations
 
 import math
-from typing import List, Tuple
+from typing import Iterator, List, Tuple
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from nifcodec.errors import ImageError
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW, WINDOW_SIGMA = 11, 1.5
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+# Pictures are measured in blocks, so that memory stays bounded; a multiple of 2^4, for the halvings of MS-SSIM.
+BLOCK = 1024
 
 
 def bits_per_pixel(file_bytes: int, width: int, height: int) -> float:
@@ -27,7 +29,12 @@ def bits_per_pixel(file_bytes: int, width: int, height: int) -> float:
 
 def mse(first: np.ndarray, second: np.ndarray) -> float:
     """Mean squared error over the three RGB channels of two uint8 pictures (H, W, C), in squared 8-bit steps."""
-    return float(np.mean([np.mean((a - b) ** 2) for a, b in _pairs(first, second)]))
+    backgrounds = _backgrounds(first, second)
+    total = 0.0
+    for grey in backgrounds:
+        for a, b in _blocks(first, second, grey, 0):
+            total += float(((a - b) ** 2).sum())
+    return total / (3 * first.shape[0] * first.shape[1] * len(backgrounds))
 
 
 def psnr(first: np.ndarray, second: np.ndarray) -> float:
@@ -37,8 +44,12 @@ def psnr(first: np.ndarray, second: np.ndarray) -> float:
 
 def psnr_luma(first: np.ndarray, second: np.ndarray) -> float:
     """PSNR in dB of BT.601 luma, peak 255."""
-    errors = [np.mean((colour.luma(a) - colour.luma(b)) ** 2) for a, b in _pairs(first, second)]
-    return psnr_of_mse(float(np.mean(errors)))
+    backgrounds = _backgrounds(first, second)
+    total = 0.0
+    for grey in backgrounds:
+        for a, b in _blocks(first, second, grey, 0):
+            total += float(((colour.luma(a) - colour.luma(b)) ** 2).sum())
+    return psnr_of_mse(total / (first.shape[0] * first.shape[1] * len(backgrounds)))
 
 
 def psnr_of_mse(error: float) -> float:
@@ -52,36 +63,49 @@ def ms_ssim(first: np.ndarray, second: np.ndarray) -> float:
     The five scales need a shorter side of 176 pixels; below that, as many as fit, their exponents scaled to sum to 1.
     A side under 11 pixels shortens the window.
     """
-    return float(np.mean([_ms_ssim(a, b) for a, b in _pairs(first, second)]))
+    return float(np.mean([_ms_ssim(first, second, grey) for grey in _backgrounds(first, second)]))
 
 
-def _pairs(first: np.ndarray, second: np.ndarray) -> List[Tuple[np.ndarray, np.ndarray]]:
-    """The float64 RGB pictures to compare: one pair, or two (over black, over white) where either has alpha."""
+def _backgrounds(first: np.ndarray, second: np.ndarray) -> List[float]:
+    """What two pictures are compared over: black, and white too where either has alpha."""
     for pixels in (first, second):
         if pixels.dtype != np.uint8 or pixels.ndim != 3:
             raise ImageError("measures need uint8 pictures of (height, width, channels)")
     if first.shape[:2] != second.shape[:2]:
         sizes = [f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (first, second)]
         raise ImageError(f"pictures of {sizes[0]} and {sizes[1]} pixels cannot be compared")
-    transparent = colour.has_alpha(first) or colour.has_alpha(second)
-    return [(colour.over(first, grey), colour.over(second, grey)) for grey in ((0.0, 255.0) if transparent else (0.0,))]
+    return [0.0, 255.0] if colour.has_alpha(first) or colour.has_alpha(second) else [0.0]
 
 
-def _ms_ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """a, b: float64 (H, W, 3). The exponents apply to each channel's means, as in tf.image.ssim_multiscale."""
+def _blocks(first: np.ndarray, second: np.ndarray, grey: float, beyond: int) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
+    """The pictures in float64 RGB blocks of BLOCK pixels a side and `beyond` more to the right and below."""
+    for top in range(0, first.shape[0], BLOCK):
+        for left in range(0, first.shape[1], BLOCK):
+            where = np.s_[top : top + BLOCK + beyond, left : left + BLOCK + beyond]
+            yield colour.over(first[where], grey), colour.over(second[where], grey)
+
+
+def _ms_ssim(first: np.ndarray, second: np.ndarray, grey: float) -> float:
+    """The exponents apply to each channel's means, as in tf.image.ssim_multiscale."""
+    sides = first.shape[:2]
     scales = 1
-    while scales < len(SCALE_WEIGHTS) and min(a.shape[:2]) >> scales >= WINDOW:
+    while scales < len(SCALE_WEIGHTS) and min(sides) >> scales >= WINDOW:
         scales += 1
     weights = np.array(SCALE_WEIGHTS[:scales]) / sum(SCALE_WEIGHTS[:scales])
-    product = np.ones(3)
-    for scale in range(scales):
-        luminance, contrast = _ssim_terms(a, b)
-        last = scale == scales - 1
-        similarity = np.mean(luminance * contrast if last else contrast, axis=(0, 1))
-        product *= np.maximum(similarity, 0.0) ** weights[scale]
-        if not last:
+    sums, counts = np.zeros((scales, 3)), np.zeros(scales)
+    for pair in _blocks(first, second, grey, (WINDOW - 1) << (scales - 1)):
+        a, b = pair
+        for scale in range(scales):
+            # A window belongs to the block in which it begins.
+            own = np.s_[: (BLOCK >> scale) + WINDOW - 1, : (BLOCK >> scale) + WINDOW - 1]
+            if all(here >= min(WINDOW, -(-side >> scale)) for here, side in zip(a.shape, sides)):
+                luminance, contrast = _ssim_terms(a[own], b[own])
+                similarity = luminance * contrast if scale == scales - 1 else contrast
+                sums[scale] += similarity.sum(axis=(0, 1))
+                counts[scale] += similarity.shape[0] * similarity.shape[1]
             a, b = colour.halve(a), colour.halve(b)
-    return float(np.mean(product))
+    means = np.maximum(sums / counts[:, None], 0.0)
+    return float(np.mean(np.prod(means ** weights[:, None], axis=0)))
 
 
 def _ssim_terms(a: np.ndarray, b: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:

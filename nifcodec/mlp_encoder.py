@@ -104,7 +104,7 @@ def _design(task: Task, bits: float) -> MlpSpec:
 def _fit(task: Task, spec: MlpSpec, target_bits: Optional[float]) -> "FitResult":
     from nifcodec.training.fit import fit
 
-    result = fit(task.values, spec, task.config, task.progress, task.interrupt, target_bits=target_bits)
+    result = fit(task.values(), spec, task.config, task.progress, task.interrupt, target_bits=target_bits)
     if result.steps == 0:
         raise InterruptedEncodeError("interrupted before the first training step: nothing was written")
     return result

@@ -30,16 +30,20 @@ class Task:
 
     Attributes:
         image: the picture that the file will be measured against, with its metadata.
-        values: float32 (H, W, C) in [0, 1], what to train on; differs from the picture under full transparency.
+        wanted: uint8 (H, W, C), what to train on; differs from the picture under full transparency.
         config: what is asked for.
         progress, interrupt: callbacks of `encoder.encode`.
     """
 
     image: Image
-    values: np.ndarray
+    wanted: np.ndarray
     config: EncodeConfig
     progress: Optional[Callable[[Any], None]]
     interrupt: Optional[Callable[[], bool]]
+
+    def values(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
+        """What to train on, or a part of it: float32 (H, W, C) in [0, 1]."""
+        return self.wanted[rows, columns].astype(np.float32) / np.float32(255.0)
 
     @property
     def pixels(self) -> int:

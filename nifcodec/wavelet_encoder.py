@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import log2, log10
-from typing import TYPE_CHECKING, Callable, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, List, Optional, Tuple
 
-import numpy as np
-
-from nifcodec import priors
-from nifcodec.coding.compand import UNIT
-from nifcodec.coding.lattice import Conditions, Lattice
-from nifcodec.coding.rdoq import quantize
+from nifcodec.coding.tiles import LARGEST_WHOLE
 from nifcodec.errors import MissingDependencyError
-from nifcodec.fields import wavelet
-from nifcodec.fields.lifting import analyse_levels, synthesise_plane
-from nifcodec.fields.wavelet import STEP_INDICES, WaveletSpec
+from nifcodec.fields.wavelet import STEP_INDICES, SynthesisNetwork
+from nifcodec.status import Progress
 from nifcodec.task import Task, Trained
+from nifcodec.wavelet_form import Attempt, Form
+from nifcodec.wavelet_tiles import TiledAttempt, TiledForm
 
 if TYPE_CHECKING:
     from nifcodec.training.picture import Descent
 
-# Step = LAGRANGIAN sqrt(lambda), the ratio that gave the least J on held-out pictures (docs/wavelet-field.md).
-LAGRANGIAN = 5.0
-# What a bit is worth in squared steps, where it leads to the least J: a little less than the lambda of the step, since
-# a coefficient that is kept also serves the contexts of others.
-BIT = 0.8 * 3 / LAGRANGIAN**2
 # The step index at quality 0, and how far it falls to quality 100: steps from 1.6 to 1/90.
 COARSEST_INDEX, INDEX_RANGE = 556, 460
 ROUNDS = (0, 1, 2, 3, 6, 10, 15, 25, 40)  # of training, efforts 1 to 9
+TILED_FROM, TILE_EXPONENT = LARGEST_WHOLE + 1, 10  # pixels of a picture, log2 of a tile's side
 START_INDEX = 300
 # Where sizes leap between two steps, a price of a bit above the usual one leads from the one to the other.
 HIGHEST_PRICE, PRICES = 2.0, 8
@@ -38,69 +30,9 @@ INDICES_PER_OCTAVE = 80  # by which the step grows while a photograph's size hal
 DECIBELS = 4.5  # that a photograph gains while its size doubles
 BITS_TOLERANCE, DECIBEL_TOLERANCE = 0.02, 0.02  # in octaves: 1.4 % of a size, 0.09 dB
 WRONG_SIDE = 1e3  # in octaves: any field on the right side of the target is nearer
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A field at one step.
-
-    Attributes:
-        wanted: planes that were quantized, on colours of 0..1, float64 (C, H, W).
-        planes: as rebuilt from the integers, in steps, float32 (C, H, W).
-        error: of the corrected planes, summed, in squared steps.
-        cost: the error and the bits at their usual price.
-    """
-
-    spec: WaveletSpec
-    payload: bytes
-    wanted: np.ndarray
-    planes: np.ndarray
-    error: float
-    cost: float
-
-    def trained(self, steps: int = 0) -> Trained:
-        """The parts of the file."""
-        return Trained(wavelet.FAMILY_ID, self.spec.pack(), self.payload, steps)
-
-
-class Form:
-    """A picture to be quantized at any step.
-
-    The planes whose coefficients are quantized are the picture's own, until training finds others from which the
-    synthesis network leads nearer to the picture.
-    """
-
-    def __init__(self, task: Task) -> None:
-        self.prior = priors.named()
-        channels = task.values.shape[2]
-        self.lattice = Lattice(task.image.width, task.image.height, wavelet.colours(channels), synthesise_plane)
-        self.target = wavelet.to_planes(task.values)
-        self.aim(self.target)
-
-    def aim(self, wanted: np.ndarray) -> None:
-        """Take other planes, on colours of 0..1, to quantize from now on."""
-        self._wanted = wanted
-        self._low, details = analyse_levels(wanted, self.lattice.levels)
-        places = [(band, self.lattice.colours.index(band.colour)) for band in self.lattice.bands]
-        self._details = [{band: bands[band.orientation][i] for band, i in places} for bands in details]
-
-    def attempt(self, index: int, price: float = 1.0) -> Attempt:
-        """Integers at a step, as bytes, and the synthesis network as strong as suits the picture.
-
-        Args:
-            price: of a bit, in units of what is best for the step.
-        """
-        spec = WaveletSpec(index, self.prior.hash)
-        conditions = Conditions(self.prior.context, spec.step_feature)
-        scaled = [{band: values / spec.step for band, values in bands.items()} for bands in self._details]
-        quantized = quantize(self.lattice, conditions, self._low / spec.step, scaled, price * BIT)
-        planes = quantized.plane.astype(np.float32) / np.float32(UNIT)
-        change = wavelet.correction(planes, spec, self.prior.synthesis)
-        target = self.target / spec.step
-        spec = replace(spec, strengths=wavelet.best_strengths(target, planes, change))
-        payload = quantized.pack(self.lattice, conditions)
-        error = float(((target - wavelet.corrected(planes, change, spec)) ** 2).sum())
-        return Attempt(spec, payload, self._wanted, planes, error, error + BIT * 8 * len(payload))
+# A tiled picture is searched on one tile in six, within limits, and then corrected on the whole.
+SAMPLE_SHARE, SAMPLE_LIMITS = 6, (2, 8)
+WHOLE_PASSES = 4
 
 
 def train_wavelet(task: Task) -> Trained:
@@ -109,44 +41,61 @@ def train_wavelet(task: Task) -> Trained:
     Without TensorFlow there is no training; a warning says so.
     """
     rounds = ROUNDS[task.config.effort - 1] if task.config.steps is None else task.config.steps
+    if task.pixels >= TILED_FROM:
+        return _train_tiles(task, rounds)
     form = Form(task)
-    descent = _descent(form) if rounds else None
+    descent = _descent(form.prior.synthesis, task) if rounds else None
     best = _at_target(form, task)
     if descent is None:
         return best.trained()
     best, done = _train(form, task, descent, best, rounds)
-    if task.target_bytes() is not None or task.config.psnr is not None:
+    if _has_target(task):
         form.aim(best.wanted)
         best = _at_target(form, task)
     return best.trained(done)
 
 
-def _descent(form: Form) -> "Optional[Descent]":
+def _descent(network: SynthesisNetwork, task: Task) -> "Optional[Descent]":
     try:
         from nifcodec.training.picture import Descent
     except MissingDependencyError as error:
         warnings.warn(f"not trained, as with -e 1: {error}", stacklevel=5)
         return None
-    return Descent(form.prior.synthesis, form.target)
+    return Descent(network, task.wanted.shape[2])
+
+
+def _has_target(task: Task) -> bool:
+    return task.target_bytes() is not None or task.config.psnr is not None
+
+
+def _index_of_quality(task: Task) -> int:
+    return round(COARSEST_INDEX - INDEX_RANGE * task.quality() / 100)
+
+
+def _excess(task: Task, size: float, psnr: Callable[[], float]) -> float:
+    """How far above its target a file is, in octaves of its size; falls as the step grows."""
+    target, wanted = task.target_bytes(), task.config.psnr
+    if target is not None:
+        return log2(size / target)
+    assert wanted is not None
+    return (psnr() - wanted) / DECIBELS
+
+
+def _excess_of_file(task: Task, trained: Trained) -> float:
+    data = task.pack(trained)
+    return _excess(task, len(data), lambda: task.psnr(data))
 
 
 def _at_target(form: Form, task: Task) -> Attempt:
-    target, wanted = task.target_bytes(), task.config.psnr
-    if target is not None:
-        return _search(form, lambda attempt: log2(len(task.pack(attempt.trained())) / target), BITS_TOLERANCE, True)
-    if wanted is not None:
-
-        def excess(attempt: Attempt) -> float:
-            return (task.psnr(task.pack(attempt.trained())) - wanted) / DECIBELS
-
-        return _search(form, excess, DECIBEL_TOLERANCE, False)
-    return form.attempt(round(COARSEST_INDEX - INDEX_RANGE * task.quality() / 100))
+    if not _has_target(task):
+        return form.attempt(_index_of_quality(task))
+    sized = task.config.psnr is None
+    tolerance = BITS_TOLERANCE if sized else DECIBEL_TOLERANCE
+    return _search(form, lambda attempt: _excess_of_file(task, attempt.trained()), tolerance, sized)
 
 
 def _train(form: Form, task: Task, descent: "Descent", best: Attempt, rounds: int) -> Tuple[Attempt, int]:
     """The attempt of least cost at the step of the first one, and the rounds done."""
-    from nifcodec.training.fit import Progress
-
     began, attempt, done = time.monotonic(), best, 0
     while True:
         if task.progress is not None:
@@ -156,10 +105,70 @@ def _train(form: Form, task: Task, descent: "Descent", best: Attempt, rounds: in
             task.progress(Progress("train", done, rounds, time.monotonic() - began, psnr, bpp))
         if done == rounds or (task.interrupt is not None and task.interrupt()):
             return best, done
-        form.aim(descent(attempt.planes, attempt.spec))
+        form.aim(descent(attempt.planes, form.target, attempt.spec))
         attempt, done = form.attempt(best.spec.step_index), done + 1
         if attempt.cost < best.cost:
             best = attempt
+
+
+def _train_tiles(task: Task, rounds: int) -> Trained:
+    """The same for a large picture, each tile trained as it is quantized."""
+    form = TiledForm(task, TILE_EXPONENT)
+    descent = _descent(form.prior.synthesis, task) if rounds else None
+    done = rounds if descent else 0
+
+    def attempt(index: int) -> TiledAttempt:
+        return form.attempt(index, descent=descent, rounds=done)
+
+    if not _has_target(task):
+        return attempt(_index_of_quality(task)).trained(done)
+    numbers = _sample(form.tiling.count)
+
+    @lru_cache(maxsize=None)
+    def estimate(index: int) -> float:
+        found = form.attempt(index, numbers)
+        frame = len(task.pack(Trained(1, found.spec.pack(), found.root, 0)))
+        size = frame + sum(map(len, found.tiles)) * task.pixels / found.pixels
+        return _excess(task, size, found.psnr)
+
+    # Half the tolerance is aimed at, so that the next try does not fall on the wrong side of the target.
+    sized = task.config.psnr is None
+    tolerance = BITS_TOLERANCE if sized else DECIBEL_TOLERANCE
+    aim, index, offset = (-tolerance if sized else tolerance) / 2, START_INDEX, 0.0
+    tried: List[Tuple[float, int, TiledAttempt]] = []
+    while len(tried) < WHOLE_PASSES and not form.stopped:
+        index = _crossing(estimate, aim - offset, index)
+        if index in [known[1] for known in tried]:
+            break
+        whole = attempt(index)
+        miss = _excess_of_file(task, whole.trained())
+        wrong = miss > 0 if sized else miss < 0
+        tried.append((abs(miss) + wrong * WRONG_SIDE, index, whole))
+        if abs(miss) <= tolerance and not wrong:
+            break
+        offset = miss - estimate(index)
+    return min(tried, key=lambda known: known[0])[2].trained(done)
+
+
+def _sample(count: int) -> List[int]:
+    """Tiles spread over the picture: multiples of the golden ratio fall into the same column only by chance."""
+    size = min(max(count // SAMPLE_SHARE, SAMPLE_LIMITS[0]), SAMPLE_LIMITS[1])
+    return sorted({int(count * ((i + 0.5) * 0.6180339887 % 1)) for i in range(size)})
+
+
+def _crossing(excess: Callable[[int], float], wanted: float, index: int) -> int:
+    """The step index at which an excess comes nearest to the one that is wanted, from a guess."""
+    finest, coarsest = -1, STEP_INDICES
+    while coarsest - finest > 1:
+        miss = excess(index) - wanted
+        if abs(miss) * INDICES_PER_OCTAVE <= 0.5:
+            return index
+        if miss > 0:
+            finest = index
+        else:
+            coarsest = index
+        index = min(max(index + round(miss * INDICES_PER_OCTAVE), finest + 1), coarsest - 1)
+    return min(coarsest, STEP_INDICES - 1)
 
 
 def _search(form: Form, excess: Callable[[Attempt], float], tolerance: float, largest: bool) -> Attempt:

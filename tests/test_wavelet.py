@@ -12,7 +12,8 @@ import pytest
 import nifcodec
 from nifcodec import container, decoder, priors
 from nifcodec.coding.context import ContextModel, frame, join, split
-from nifcodec.coding.lattice import Conditions, Lattice, decode_lattice
+from nifcodec.coding.lattice import Conditions, Lattice
+from nifcodec.coding.payload import decode_lattice
 from nifcodec.coding.rdoq import quantize
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import ChecksumError, ConfigError, CorruptFileError, UnknownPriorError
@@ -20,7 +21,8 @@ from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import synthesise_plane
 from nifcodec.image import read_image
 from nifcodec.metrics import psnr
-from nifcodec.wavelet_encoder import LAGRANGIAN, ROUNDS
+from nifcodec.wavelet_encoder import ROUNDS
+from nifcodec.wavelet_form import LAGRANGIAN
 
 SAMPLES = Path(__file__).resolve().parents[1] / "sample_images"
 

@@ -7,17 +7,29 @@ from typing import List, Mapping, Sequence
 
 import numpy as np
 
-from nifcodec.coding.lattice import (
-    MAX_VALUE,
-    Conditions,
-    Contexts,
-    Lattice,
-    Pass,
-    Planes,
-    encode_lattice,
-    walk,
-)
+from nifcodec.coding.compand import UNIT
+from nifcodec.coding.lattice import MAX_VALUE, Conditions, Contexts, Lattice, Pass, Planes, walk
 from nifcodec.coding.neighbours import LAG, Band
+from nifcodec.coding.payload import encode_bands, encode_lattice
+
+
+@dataclass(frozen=True)
+class QuantizedBands:
+    """A lattice's integers but for its coarsest low-pass plane.
+
+    Attributes:
+        levels: integers of the bands of each level, finest first.
+        contexts: under which they are coded.
+        low: the low-pass plane of the finest level, int64 (colours, rows, columns) in 1/UNIT steps.
+    """
+
+    levels: List[Planes]
+    contexts: List[Contexts]
+    low: np.ndarray
+
+    def pack(self, lattice: Lattice, conditions: Conditions) -> bytes:
+        """What a file holds of them."""
+        return encode_bands(lattice, conditions.model, self.levels, self.contexts)
 
 
 @dataclass(frozen=True)
@@ -26,8 +38,7 @@ class Quantized:
 
     Attributes:
         low: integers of the coarsest low-pass plane, (colours, rows, columns).
-        levels: integers of the bands of each level, finest first.
-        contexts: under which they are coded.
+        levels, contexts: as in `QuantizedBands`.
         plane: the native plane, int64 (colours, H, W) in 1/UNIT steps.
     """
 
@@ -37,7 +48,7 @@ class Quantized:
     plane: np.ndarray
 
     def pack(self, lattice: Lattice, conditions: Conditions) -> bytes:
-        """The payload of a file."""
+        """The lattice payload."""
         return encode_lattice(lattice, conditions.model, self.low, self.levels, self.contexts)
 
 
@@ -48,13 +59,34 @@ def quantize(
     details: Sequence[Mapping[Band, np.ndarray]],
     weight: float,
 ) -> Quantized:
+    """A whole lattice: the low-pass plane is rounded, the bands as in `quantize_bands`.
+
+    Args:
+        low, details: coefficients in steps; `details` of each level, finest first.
+        weight: of a bit, in squared steps.
+    """
+    rounded = np.clip(np.rint(low), -MAX_VALUE, MAX_VALUE).astype(np.int64)
+    bands = quantize_bands(lattice, conditions, rounded * UNIT, (), details, weight)
+    plane = lattice.rebuild(bands.low, bands.levels[0], 0) if lattice.levels else bands.low
+    return Quantized(rounded, bands.levels, bands.contexts, plane)
+
+
+def quantize_bands(
+    lattice: Lattice,
+    conditions: Conditions,
+    low: np.ndarray,
+    coarser: Sequence[Planes],
+    details: Sequence[Mapping[Band, np.ndarray]],
+    weight: float,
+) -> QuantizedBands:
     """Integers of least squared error + weight * bits, each by itself under the context of those before it.
 
     A coefficient is rounded, or lowered by one where that is cheaper. What it does to the contexts of later ones is
     not looked at.
 
     Args:
-        low, details: coefficients in steps; `details` of each level, finest first.
+        low, coarser: integers known before, as `walk` takes them.
+        details: coefficients in steps of each level, finest first.
         weight: of a bit, in squared steps.
     """
     contexts: List[Contexts] = [
@@ -65,31 +97,31 @@ def quantize(
     coded = [[band for band in lattice.bands if np.abs(bands[band]).max(initial=0) > 0.5] for bands in details]
 
     def exchange(part: Pass) -> np.ndarray:
+        level = part.level - lattice.first
         columns = slice(1 if part.odd else 0, None, 2)
         wanted = np.zeros(part.valid.shape)
         counts = part.valid.sum(axis=1).tolist()
         rows = [part.row - LAG * i for i in range(len(counts))]
-        for i, (band, row) in enumerate(zip(coded[part.level], rows)):
+        for i, (band, row) in enumerate(zip(coded[level], rows)):
             if counts[i]:
-                wanted[i, : counts[i]] = details[part.level][band][row, columns]
+                wanted[i, : counts[i]] = details[level][band][row, columns]
         rounded = np.clip(np.rint(wanted), -MAX_VALUE, MAX_VALUE).astype(np.int32)
         chosen = rounded.copy()
         which = np.nonzero(rounded)
         chosen[which] = _lower(wanted[which], rounded[which], part.scales[which], part.means[which], conditions, weight)
-        for i, (band, row) in enumerate(zip(coded[part.level], rows)):
+        for i, (band, row) in enumerate(zip(coded[level], rows)):
             if counts[i]:
-                scales, means = contexts[part.level][band]
+                scales, means = contexts[level][band]
                 scales[row, columns] = part.scales[i, : counts[i]]
                 means[row, columns] = part.means[i, : counts[i]]
         return chosen
 
-    rounded = np.clip(np.rint(low), -MAX_VALUE, MAX_VALUE).astype(np.int64)
-    plane, walked = walk(lattice, conditions, rounded, coded, exchange)
+    plane, walked = walk(lattice, conditions, low, coarser, coded, exchange)
     levels: List[Planes] = [
         {band: planes.get(band, np.zeros(values.shape, np.int32)) for band, values in bands.items()}
         for planes, bands in zip(walked, details)
     ]
-    return Quantized(rounded, levels, contexts, plane)
+    return QuantizedBands(levels, contexts, plane)
 
 
 def _lower(

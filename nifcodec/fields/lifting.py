@@ -24,6 +24,8 @@ _SCALE_HIGH_FIXED = round((1 << PRECISION) * SCALE)
 _SQRT_HALF_FIXED = round((1 << PRECISION) * 0.5**0.5)
 _HALF = 1 << (PRECISION - 1)
 
+REACH = 2  # low-pass and high-pass samples on both sides on which a synthesised sample depends
+
 Bands = Tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -107,3 +109,11 @@ def analyse_levels(plane: np.ndarray, levels: int) -> Tuple[np.ndarray, List[Ban
         plane, bands = analyse_plane(plane)
         details.append(bands)
     return plane, details
+
+
+def span_below(span: Tuple[int, int], size: int) -> Tuple[int, int]:
+    """The low-pass samples, and with them details, of which samples `span` (from, to) of a line of `size` are made.
+
+    What `synthesise` makes of this part alone is right within `span`; it begins at twice the first sample.
+    """
+    return max(span[0] // 2 - REACH, 0), min((span[1] + 1) // 2 + REACH, (size + 1) // 2)

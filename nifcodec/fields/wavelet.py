@@ -2,14 +2,14 @@
 
 f(u, v) is the picture that the integer inverse transform and the synthesis network give at the pixel centres, read
 between them with a Lanczos kernel of three lobes. At the pixel centres the kernel is 1 at one sample and 0 at all
-others, so the native render is the decoded picture itself.
+others, so the native render is the decoded picture itself. A reduced picture is a low-pass plane, read in the same way.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Sequence, Tuple
+from dataclasses import dataclass, field
+from typing import List, Sequence, Tuple
 
 import numpy as np
 
@@ -20,6 +20,7 @@ STEP_INDICES = 769  # steps 2^(i / 64 - 8): 1/256 to 16 on colours of 0..1
 HEAD_BYTES = 4
 HASH_BYTES = 8
 STRENGTH_UNIT = 32
+TILE_EXPONENTS = range(7, 12)  # log2 of a tile's side
 ROWS_PER_STRIP = 32  # rows of 2x2 blocks that the synthesis network sees at a time
 LANCZOS_LOBES = 3
 
@@ -36,15 +37,22 @@ class WaveletSpec:
         prior: first bytes of the hash of the prior it was coded with.
         strengths: what the synthesis network's correction is multiplied by, for luma and for chroma, in
             1/STRENGTH_UNIT; 0 leaves it out. The encoder takes the best ones for the picture.
+        tile_exponent: log2 of the side of its tiles in pixels, one of TILE_EXPONENTS; 0 where the picture is one
+            lattice.
     """
 
     step_index: int
     prior: bytes
     strengths: Tuple[int, int] = (0, 0)
+    tile_exponent: int = 0
 
     def pack(self) -> bytes:
-        """The description: u16 step index, u8 strength for luma and for chroma, 8 bytes of the prior's SHA-256."""
-        return struct.pack("<HBB", self.step_index, *self.strengths) + self.prior
+        """The description: u16 step index, u8 strength for luma and for chroma, 8 bytes of the prior's SHA-256.
+
+        A u8 follows where there are tiles, log2 of their side.
+        """
+        head = struct.pack("<HBB", self.step_index, *self.strengths) + self.prior
+        return head + bytes([self.tile_exponent] if self.tile_exponent else [])
 
     @property
     def step(self) -> float:
@@ -59,12 +67,16 @@ class WaveletSpec:
 
 def unpack(description: bytes) -> WaveletSpec:
     """Reads a description. Raises MalformedError, LimitError."""
-    if len(description) != HEAD_BYTES + HASH_BYTES:
-        raise MalformedError("wavelet description", f"has {len(description)} bytes, not {HEAD_BYTES + HASH_BYTES}")
+    size = HEAD_BYTES + HASH_BYTES
+    if len(description) not in (size, size + 1):
+        raise MalformedError("wavelet description", f"has {len(description)} bytes, not {size} or {size + 1}")
     index, luma, chroma = struct.unpack("<HBB", description[:HEAD_BYTES])
     if index >= STEP_INDICES:
         raise LimitError(f"step index {index} is above {STEP_INDICES - 1}")
-    return WaveletSpec(index, description[HEAD_BYTES:], (luma, chroma))
+    exponent = description[size] if len(description) > size else 0
+    if exponent not in TILE_EXPONENTS and len(description) > size:
+        raise LimitError(f"tiles of 2^{exponent} pixels a side are outside of the limits")
+    return WaveletSpec(index, description[HEAD_BYTES:size], (luma, chroma), exponent)
 
 
 def step_size(index: int) -> float:
@@ -116,6 +128,11 @@ class SynthesisNetwork:
         """Multiply-adds of one pixel."""
         return sum(kernel.size for kernel in self.kernels) / 4
 
+    @property
+    def reach(self) -> int:
+        """Pixels around a block of 2x2 on which its correction depends."""
+        return 2 * len(self.kernels)
+
     def __call__(self, planes: np.ndarray, step_feature: int) -> np.ndarray:
         """The correction: planes float32 (3, H, W) in steps -> the same. Borders are mirrored at the picture's edge."""
         height, width = planes.shape[1:]
@@ -152,17 +169,50 @@ def correction(planes: np.ndarray, spec: WaveletSpec, network: SynthesisNetwork)
     return network(grey, spec.step_feature)[:1]
 
 
-def best_strengths(target: np.ndarray, planes: np.ndarray, corrections: np.ndarray) -> Tuple[int, int]:
-    """Least-squares strengths for luma and chroma, from planes (C, H, W) in steps: what is wanted and what there is."""
-    found = [0, 0]
-    for part, where in enumerate((slice(0, 1), slice(1, 3))):
-        change = corrections[where].astype(np.float64)
-        power = float((change**2).sum())
-        if power > 0:
-            missing = target[where][: len(change)] - planes[where][: len(change)]
-            strength = float((change * missing).sum()) / power
-            found[part] = min(max(round(STRENGTH_UNIT * strength), 0), 255)
-    return found[0], found[1]
+@dataclass
+class CorrectionFit:
+    """Sums over any number of parts of a picture, from which the least-squares strengths and their error follow.
+
+    Attributes:
+        missing: squared, of luma, chroma and alpha, in squared steps.
+        products: of what is missing and the correction, for luma and chroma.
+        powers: of the correction.
+    """
+
+    missing: List[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    products: List[float] = field(default_factory=lambda: [0.0, 0.0])
+    powers: List[float] = field(default_factory=lambda: [0.0, 0.0])
+
+    def add(self, target: np.ndarray, planes: np.ndarray, corrections: np.ndarray) -> None:
+        """A part: planes (C, H, W) in steps that are wanted, those that there are, the correction of the first."""
+        missing = target - planes
+        colours = len(corrections)
+        for kind, where in enumerate((slice(0, 1), slice(1, colours), slice(colours, None))):
+            self.missing[kind] += float((missing[where] ** 2).sum())
+        for kind, where in enumerate((slice(0, 1), slice(1, colours))):
+            change = corrections[where].astype(np.float64)
+            self.products[kind] += float((change * missing[where]).sum())
+            self.powers[kind] += float((change**2).sum())
+
+    def __add__(self, other: "CorrectionFit") -> "CorrectionFit":
+        pairs = ((self.missing, other.missing), (self.products, other.products), (self.powers, other.powers))
+        return CorrectionFit(*([a + b for a, b in zip(*pair)] for pair in pairs))
+
+    def strengths(self) -> Tuple[int, int]:
+        """The best for luma and for chroma, in 1/STRENGTH_UNIT."""
+        luma, chroma = (
+            min(max(round(STRENGTH_UNIT * product / power), 0), 255) if power > 0 else 0
+            for product, power in zip(self.products, self.powers)
+        )
+        return luma, chroma
+
+    def error(self, strengths: Tuple[int, int]) -> float:
+        """What is still missing under these strengths, summed, in squared steps."""
+        total = sum(self.missing)
+        for strength, product, power in zip(strengths, self.products, self.powers):
+            factor = strength / STRENGTH_UNIT
+            total += factor * factor * power - 2 * factor * product
+        return total
 
 
 def finish(plane: np.ndarray, spec: WaveletSpec, network: SynthesisNetwork, unit: int) -> np.ndarray:
@@ -182,27 +232,37 @@ def corrected(planes: np.ndarray, change: np.ndarray, spec: WaveletSpec) -> np.n
     return out
 
 
-def sample(picture: np.ndarray, us: np.ndarray, vs: np.ndarray) -> np.ndarray:
-    """The interpolant: float32 (len(vs), len(us), C) of a picture (H, W, C) at any real coordinates."""
-    rows = _weights(vs, picture.shape[0])
-    columns = _weights(us, picture.shape[1])
-    lines = np.zeros((len(vs), *picture.shape[1:]), np.float32)
+Taps = Tuple[np.ndarray, np.ndarray]
+
+
+def interpolate(picture: np.ndarray, rows: Taps, columns: Taps) -> np.ndarray:
+    """The interpolant: float32 (rows, columns, C) of samples (H, W, C), which the indices of the taps count."""
+    lines = np.zeros((rows[0].shape[1], *picture.shape[1:]), np.float32)
     for index, weight in zip(*rows):
         lines += weight[:, None, None] * picture[index]
-    out = np.zeros((len(vs), len(us), picture.shape[2]), np.float32)
+    out = np.zeros((len(lines), columns[0].shape[1], picture.shape[2]), np.float32)
     for index, weight in zip(*columns):
         out += weight[None, :, None] * lines[:, index]
     return out
 
 
-def _weights(positions: np.ndarray, count: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Indices and Lanczos weights (2 * LANCZOS_LOBES, len(positions)); samples beyond the edge repeat the edge."""
-    centre = np.asarray(positions, np.float64) * count - 0.5
+def taps(positions: np.ndarray, count: int, reduction: int = 0) -> Taps:
+    """Indices and Lanczos weights (taps, len(positions)); samples beyond the edge repeat the edge.
+
+    Args:
+        positions: fractions of a side.
+        count: pixels of the side.
+        reduction: level of the low-pass plane whose samples are meant, 0 for pixels. Sample i of a level lies where
+            sample 2i of the next finer one does, and so at the centre of pixel i * 2^reduction.
+    """
+    centre = (np.asarray(positions, np.float64) * count - 0.5) / (1 << reduction)
     nearest = np.rint(centre)
     centre = np.where(np.abs(centre - nearest) < 1e-6, nearest, centre)
     first = np.floor(centre).astype(np.int64) - LANCZOS_LOBES + 1
     index = first[None, :] + np.arange(2 * LANCZOS_LOBES)[:, None]
     distance = centre[None, :] - index
     weight = np.sinc(distance) * np.sinc(distance / LANCZOS_LOBES) * (np.abs(distance) < LANCZOS_LOBES)
+    weight = np.where(np.abs(weight) < 1e-12, 0.0, weight)
     weight /= weight.sum(axis=0)
-    return np.clip(index, 0, count - 1), weight.astype(np.float32)
+    used = weight.any(axis=1)  # at pixel centres, one tap in six
+    return np.clip(index[used], 0, -(-count >> reduction) - 1), weight[used].astype(np.float32)

@@ -14,30 +14,30 @@ class Descent:
 
     Args:
         network: of the prior.
-        target: planes (C, H, W) on colours of 0..1.
+        planes: number C of the picture's planes.
     """
 
-    def __init__(self, network: SynthesisNetwork, target: np.ndarray) -> None:
+    def __init__(self, network: SynthesisNetwork, planes: int) -> None:
         self._weights = [
             [tf.constant(array, tf.float32) for array in part]
             for part in (network.kernels, network.biases, network.conditioning)
         ]
-        self._colours = 3 if len(target) >= 3 else 1
-        self._target = target
+        self._colours = 3 if planes >= 3 else 1
         self._compiled = tf.function(self._descend, autograph=False)
 
-    def __call__(self, planes: np.ndarray, spec: WaveletSpec) -> np.ndarray:
+    def __call__(self, planes: np.ndarray, target: np.ndarray, spec: WaveletSpec) -> np.ndarray:
         """Planes to quantize in place of the picture's own, on colours of 0..1, float64 (C, H, W).
 
         A full gradient step from the rebuilt planes: without a synthesis network it leads to the picture itself.
 
         Args:
             planes: as rebuilt, in steps, float32 (C, H, W).
+            target: the picture's, on colours of 0..1, float64 (C, H, W).
         """
         strengths = np.array([spec.strengths[0], spec.strengths[1], spec.strengths[1]], np.float32) / STRENGTH_UNIT
         feature = tf.constant([spec.step_feature], tf.float32)
-        moved = self._compiled(self._batch(planes), self._batch(self._target / spec.step), strengths, feature)
-        wanted = self._target.copy()
+        moved = self._compiled(self._batch(planes), self._batch(target / spec.step), strengths, feature)
+        wanted = target.copy()
         height, width = wanted.shape[1:]
         result = np.moveaxis(moved.numpy()[0, :height, :width], -1, 0).astype(np.float64)
         wanted[: self._colours] = result[: self._colours] * spec.step

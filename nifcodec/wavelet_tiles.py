@@ -1,0 +1,238 @@
+"""A large picture as a root and tiles: quantized and trained one tile at a time, so that memory stays bounded.
+
+A tile is worked on with a margin around it, in which the analysis is exact for the tile, and rounded coefficients stand
+for those that its neighbours will have or have had.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from math import log10
+from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from nifcodec import priors
+from nifcodec.coding.compand import UNIT
+from nifcodec.coding.lattice import Conditions, Planes
+from nifcodec.coding.rdoq import Quantized, quantize, quantize_bands
+from nifcodec.coding.tiles import TILE_LEVELS, Span, Tile, Tiling, at_level, pack_tiles
+from nifcodec.fields import wavelet
+from nifcodec.fields.lifting import Bands, analyse_levels, synthesise_plane
+from nifcodec.fields.wavelet import CorrectionFit, WaveletSpec
+from nifcodec.status import Progress
+from nifcodec.task import Task, Trained
+from nifcodec.wavelet_form import BIT
+
+if TYPE_CHECKING:
+    from nifcodec.training.picture import Descent
+
+# Analysis reaches 4 samples of each level: 124 pixels for five levels.
+MARGIN = 128
+DEAD_ZONE = 0.6  # from which a magnitude in the margin becomes 1
+
+
+@dataclass(frozen=True)
+class TiledAttempt:
+    """A field at one step, or a sample of its tiles.
+
+    Attributes:
+        root, tiles: payloads.
+        pixels: of the tiles.
+        error: of the corrected planes of the tiles, summed, in squared steps.
+    """
+
+    spec: WaveletSpec
+    root: bytes
+    tiles: List[bytes]
+    pixels: int
+    error: float
+
+    def trained(self, steps: int = 0) -> Trained:
+        """The parts of the file."""
+        return Trained(wavelet.FAMILY_ID, self.spec.pack(), pack_tiles(self.root, self.tiles), steps)
+
+    def psnr(self) -> float:
+        """Estimated, in dB."""
+        # Opponent colours are orthonormal: the mean over planes is that over RGB.
+        return -10 * log10(max(self.error * self.spec.step**2 / (3 * self.pixels), 1e-12))
+
+
+class TiledForm:
+    """A picture to be quantized at any step, tile by tile.
+
+    Args:
+        exponent: log2 of the side of a tile.
+    """
+
+    def __init__(self, task: Task, exponent: int) -> None:
+        self.task = task
+        self.prior = priors.named()
+        self.exponent = exponent
+        self.stopped = False
+        colours = wavelet.colours(task.wanted.shape[2])
+        self.tiling = Tiling(task.image.width, task.image.height, colours, synthesise_plane, 1 << exponent)
+        self._root = np.zeros(self._root_shape())
+        for number in range(self.tiling.count):
+            tile = self.tiling.tile(number)
+            part = _Part(tile, task)
+            tile.low(self._root)[...] = part.low()
+
+    def _root_shape(self) -> Tuple[int, int, int]:
+        return (len(self.tiling.root.colours), *self.tiling.root.sizes[0])
+
+    def attempt(
+        self,
+        index: int,
+        numbers: Optional[Sequence[int]] = None,
+        descent: "Optional[Descent]" = None,
+        rounds: int = 0,
+    ) -> TiledAttempt:
+        """Integers at a step, as bytes, and the synthesis network as strong as suits the picture.
+
+        Args:
+            numbers: of the tiles, where not all of them are wanted.
+            descent, rounds: training of each tile.
+        """
+        spec = WaveletSpec(index, self.prior.hash, tile_exponent=self.exponent)
+        conditions = Conditions(self.prior.context, spec.step_feature)
+        root = self._quantize_root(spec, conditions)
+        packed_root = root.pack(self.tiling.root, conditions)
+        fit, tiles, pixels, began = CorrectionFit(), [], 0, time.monotonic()
+        chosen = range(self.tiling.count) if numbers is None else numbers
+        for done, number in enumerate(chosen):
+            tile = self.tiling.tile(number)
+            payload, part = self._tile(tile, root, spec, conditions, fit, descent, rounds)
+            fit, pixels = fit + part, pixels + _size(tile.rows) * _size(tile.columns)
+            spec = replace(spec, strengths=fit.strengths())
+            tiles.append(payload)
+            found = TiledAttempt(spec, packed_root, tiles, pixels, fit.error(spec.strengths))
+            if self.task.progress is not None:
+                bpp = 8 * sum(map(len, tiles)) / pixels
+                seconds = time.monotonic() - began
+                self.task.progress(Progress("tiles", done + 1, len(chosen), seconds, found.psnr(), bpp))
+        return found
+
+    def _quantize_root(self, spec: WaveletSpec, conditions: Conditions) -> Quantized:
+        lattice = self.tiling.root
+        low, details = analyse_levels(self._root / spec.step, lattice.levels)
+        scaled = [
+            {band: bands[band.orientation][lattice.colours.index(band.colour)] for band in lattice.bands}
+            for bands in details
+        ]
+        return quantize(lattice, conditions, low, scaled, BIT)
+
+    def _tile(
+        self,
+        tile: Tile,
+        root: Quantized,
+        spec: WaveletSpec,
+        conditions: Conditions,
+        others: CorrectionFit,
+        descent: "Optional[Descent]",
+        rounds: int,
+    ) -> Tuple[bytes, CorrectionFit]:
+        """A tile's payload of least cost over the rounds of its training, and its part of the sums."""
+        part = _Part(tile, self.task)
+        low, coarser = tile.low(root.plane), tile.coarser(root.levels)
+        best: Optional[Tuple[float, bytes, CorrectionFit]] = None
+        for done in range(rounds + 1):
+            details = part.details(spec.step)
+            bands = quantize_bands(tile.lattice, conditions, low, coarser, part.inside(details), BIT)
+            payload = bands.pack(tile.lattice, conditions)
+            planes = part.rebuild(root.plane, details, bands.levels)
+            fit = part.fit(planes, spec, self.prior.synthesis)
+            spec = replace(spec, strengths=(others + fit).strengths())
+            cost = fit.error(spec.strengths) + BIT * 8 * len(payload)
+            if best is None or cost < best[0]:
+                best = cost, payload, fit
+            if done < rounds and self.task.interrupt is not None:
+                self.stopped = self.stopped or self.task.interrupt()
+            if descent is None or done == rounds or self.stopped:
+                break
+            part.aim(descent(planes, part.target, spec))
+        assert best is not None
+        return best[1], best[2]
+
+
+class _Part:
+    """A tile with its margin: planes (C, H, W) on colours of 0..1 to be quantized.
+
+    Attributes:
+        target: the picture's planes.
+    """
+
+    def __init__(self, tile: Tile, task: Task) -> None:
+        self._tile = tile
+        sides = (task.image.height, task.image.width)
+        self._spans = [
+            (max(span[0] - MARGIN, 0), min(span[1] + MARGIN, side))
+            for span, side in zip((tile.rows, tile.columns), sides)
+        ]
+        self.target = wavelet.to_planes(task.values(slice(*self._spans[0]), slice(*self._spans[1])))
+        self.aim(self.target)
+
+    def aim(self, wanted: np.ndarray) -> None:
+        """Take other planes to quantize from now on."""
+        self._low, self._details = analyse_levels(wanted, TILE_LEVELS)
+
+    def low(self) -> np.ndarray:
+        """The tile's part of the low-pass plane of the coarsest of its levels."""
+        return self._low[self._at(TILE_LEVELS, self._low.shape[1:])]
+
+    def details(self, step: float) -> List[Bands]:
+        """The bands of each level in steps, margin included, finest first."""
+        return [(bands[0] / step, bands[1] / step, bands[2] / step) for bands in self._details]
+
+    def inside(self, details: Sequence[Bands]) -> "List[Planes]":
+        """The tile's part of its bands."""
+        lattice = self._tile.lattice
+        return [
+            {
+                band: details[level][band.orientation][lattice.colours.index(band.colour)][
+                    self._at(level + 1, lattice.shape(level, band))[1:]
+                ]
+                for band in lattice.bands
+            }
+            for level in range(TILE_LEVELS)
+        ]
+
+    def rebuild(self, root: np.ndarray, details: Sequence[Bands], levels: Sequence[Planes]) -> np.ndarray:
+        """Planes in steps, margin included, float32: the tile from its integers, the margin from rounded details."""
+        lattice = self._tile.lattice
+        (top, bottom), (left, right) = (at_level(span, TILE_LEVELS) for span in self._spans)
+        plane = root[:, top:bottom, left:right]
+        for level in range(TILE_LEVELS - 1, -1, -1):
+            around = [np.sign(band) * np.floor(np.abs(band) + 1 - DEAD_ZONE) for band in details[level]]
+            for band in lattice.bands:
+                where = self._at(level + 1, lattice.shape(level, band))[1:]
+                around[band.orientation][lattice.colours.index(band.colour)][where] = levels[level][band]
+            horizontal, vertical, diagonal = (band.astype(np.int64) * UNIT for band in around)
+            plane = synthesise_plane(plane, (horizontal, vertical, diagonal))
+        return plane.astype(np.float32) / np.float32(UNIT)
+
+    def fit(self, planes: np.ndarray, spec: WaveletSpec, network: wavelet.SynthesisNetwork) -> CorrectionFit:
+        """The tile's part of the sums that the strengths of the synthesis network follow from."""
+        reach = network.reach
+        sides = planes.shape[1:]
+        starts = [span[0] - whole[0] for span, whole in zip((self._tile.rows, self._tile.columns), self._spans)]
+        sizes = [_size(self._tile.rows), _size(self._tile.columns)]
+        wide = [slice(max(s - reach, 0), min(s + n + reach, side)) for s, n, side in zip(starts, sizes, sides)]
+        change = wavelet.correction(planes[:, wide[0], wide[1]], spec, network)
+        y, x = (s - w.start for s, w in zip(starts, wide))
+        here = self._at(0, (sizes[0], sizes[1]))
+        found = CorrectionFit()
+        found.add(self.target[here] / spec.step, planes[here], change[:, y : y + sizes[0], x : x + sizes[1]])
+        return found
+
+    def _at(self, level: int, shape: Tuple[int, ...]) -> Tuple[slice, slice, slice]:
+        """Where the tile's samples of a level lie within those of the part: `shape` of them, or fewer at the end."""
+        tops = [span[0] - whole[0] for span, whole in zip((self._tile.rows, self._tile.columns), self._spans)]
+        ends = [-(-_size(span) >> level) for span in (self._tile.rows, self._tile.columns)]
+        y, x = (top >> level for top in tops)
+        return slice(None), slice(y, y + min(ends[0], shape[0])), slice(x, x + min(ends[1], shape[1]))
+
+
+def _size(span: Span) -> int:
+    return span[1] - span[0]

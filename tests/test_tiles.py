@@ -1,0 +1,297 @@
+"""Large pictures: tiles, the parts that are decoded of them, and pictures reduced by leaving levels out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_wavelet import SAMPLES, picture
+
+import nifcodec
+from nifcodec import container, priors, wavelet_decoder, wavelet_encoder
+from nifcodec.coding.compand import UNIT
+from nifcodec.coding.lattice import Conditions, Lattice
+from nifcodec.coding.payload import decode_lattice
+from nifcodec.coding.rdoq import quantize
+from nifcodec.coding.tiles import TILE_LEVELS, Tiling, pack_tiles, unpack_tiles
+from nifcodec.config import EncodeConfig
+from nifcodec.errors import ChecksumError, CorruptFileError, LimitError, MalformedError, TruncatedError
+from nifcodec.fields import wavelet
+from nifcodec.fields.lifting import analyse_levels, analyse_plane, span_below, synthesise_plane
+from nifcodec.image import read_image
+from nifcodec.metrics import psnr
+
+FAST = EncodeConfig(quality=60, effort=1)
+
+
+@pytest.fixture
+def tiled(monkeypatch):
+    """Every picture has tiles, of 128 x 128 pixels."""
+    monkeypatch.setattr(wavelet_encoder, "TILED_FROM", 1)
+    monkeypatch.setattr(wavelet_encoder, "TILE_EXPONENT", 7)
+
+
+def photograph(height=200, width=300):
+    return np.ascontiguousarray(read_image(SAMPLES / "coffee.png").pixels[:height, :width])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 1), (5, 9), (17, 30), (33, 64)])
+def test_synthesis_of_a_part_equals_that_of_the_whole(shape):
+    random = np.random.default_rng(4)
+    low, bands = analyse_plane(np.zeros((2, *shape)))
+    low, *bands = (random.integers(-5000, 5000, plane.shape) for plane in (low, *bands))
+    whole = synthesise_plane(low, tuple(bands))
+    for _ in range(60):
+        spans = [tuple(sorted(random.choice(side + 1, 2, replace=False).tolist())) for side in shape]
+        (top, bottom), (left, right) = (span_below(span, side) for span, side in zip(spans, shape))
+        part = synthesise_plane(
+            low[:, top:bottom, left:right], tuple(band[:, top:bottom, left:right] for band in bands)
+        )
+        (y, y_end), (x, x_end) = spans
+        np.testing.assert_array_equal(
+            part[:, y - 2 * top : y_end - 2 * top, x - 2 * left : x_end - 2 * left], whole[:, y:y_end, x:x_end]
+        )
+
+
+def _opened(data, reduction=0):
+    file = container.unpack(data)
+    spec = wavelet.unpack(file.description)
+    tiling = Tiling(file.width, file.height, wavelet.colours(file.channels), synthesise_plane, 1 << spec.tile_exponent)
+    conditions = Conditions(priors.named().context, spec.step_feature)
+    return tiling, wavelet_decoder.TiledPlanes(file.payload, tiling, conditions, reduction)
+
+
+@pytest.mark.parametrize("size", [(300, 257), (131, 400), (129, 128)])
+def test_any_part_of_a_tiled_picture_equals_the_global_synthesis(tiled, size):
+    data = nifcodec.encode(picture(*size), FAST)
+    tiling, planes = _opened(data)
+    plane = planes._root
+    for level in range(TILE_LEVELS - 1, -1, -1):
+        rows, columns = tiling.whole.sizes[level + 1]
+        bands = [planes._gather(level, o, (0, rows), (0, columns)) * UNIT for o in range(3)]
+        plane = synthesise_plane(plane, tuple(bands))
+        for reduction in {level} & {0, 1, 3}:
+            _, reduced = _opened(data, reduction)
+            height, width = plane.shape[1:]
+            for (y, y_end), (x, x_end) in (
+                ((0, height), (0, width)),
+                ((height // 3, height - 1), (width // 2, width // 2 + 1)),
+                ((height - 1, height), (0, width // 3 + 1)),
+            ):
+                np.testing.assert_array_equal(reduced((y, y_end), (x, x_end)), plane[:, y:y_end, x:x_end])
+
+
+def test_the_tiles_hold_what_the_encoder_saw(tiled, monkeypatch):
+    """The integers of each tile's bands come back, and its rebuilt planes but for those next to its border."""
+    seen = []
+    original = wavelet_encoder.TiledForm._tile
+
+    def record(self, tile, root, *rest):
+        seen.append((tile, root))
+        return original(self, tile, root, *rest)
+
+    monkeypatch.setattr(wavelet_encoder.TiledForm, "_tile", record)
+    _, planes = _opened(nifcodec.encode(picture(200, 300), FAST))
+    assert len(seen) == 6
+    np.testing.assert_array_equal(planes._root, seen[0][1].plane)
+    for level, bands in enumerate(planes._levels):
+        for band, values in bands.items():
+            np.testing.assert_array_equal(values, seen[0][1].levels[level][band])
+
+
+def test_a_tile_with_its_margin_has_the_analysis_of_the_whole(tiled):
+    from nifcodec.task import Task
+    from nifcodec.wavelet_tiles import TiledForm, _Part
+
+    pixels = picture(300, 401)
+    task = Task(nifcodec.image.from_array(pixels), pixels, FAST, None, None)
+    form = TiledForm(task, 7)
+    low, details = analyse_levels(wavelet.to_planes(task.values()), TILE_LEVELS)
+    np.testing.assert_allclose(form._root, low, atol=1e-12)
+    for number in (0, 5, 11):
+        tile = form.tiling.tile(number)
+        part = _Part(tile, task)
+        for level, bands in enumerate(part.inside(part.details(1.0))):
+            for band, values in bands.items():
+                y, x = (span[0] >> (level + 1) for span in (tile.rows, tile.columns))
+                whole = details[level][band.orientation][band.colour]
+                assert values.shape == tile.lattice.shape(level, band)
+                expected = whole[y : y + values.shape[0], x : x + values.shape[1]]
+                np.testing.assert_allclose(values, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", [(150, 131), (128, 257), (1, 300), (300, 2)])
+def test_any_size_and_channels_come_back(tiled, size, channels):
+    image = picture(*size, channels)
+    data = nifcodec.encode(image, EncodeConfig(quality=85, effort=1))
+    again = nifcodec.decode(data)
+    assert again.shape == image.shape
+    if channels in (1, 3):
+        assert psnr(image, again) > 34
+
+
+@pytest.mark.parametrize("side", range(1, 18))
+def test_small_pictures_with_and_without_tiles(side, monkeypatch):
+    image = picture(side, 18 - side)
+    expected = nifcodec.decode(nifcodec.encode(image, FAST))
+    monkeypatch.setattr(wavelet_encoder, "TILED_FROM", 1)
+    data = nifcodec.encode(image, FAST)
+    assert nifcodec.inspect(data).settings["tiles"] == 1
+    assert psnr(nifcodec.decode(data), expected) > 30
+    for scale in (0.5, 0.2, 3):
+        assert nifcodec.decode(data, scale=scale).shape[2] == 3
+
+
+def test_a_crop_is_the_same_part_of_the_whole(tiled):
+    data = nifcodec.encode(photograph(), FAST)
+    for options in ({}, {"scale": 0.5}, {"scale": 2}):
+        whole = nifcodec.decode(data, **options)
+        factor = options.get("scale", 1)
+        for left, top, width, height in ((120, 100, 60, 40), (298, 196, 2, 4), (150, 0, 90, 2)):
+            part = nifcodec.decode(data, crop=(left, top, width, height), **options)
+            x, y = int(left * factor), int(top * factor)
+            np.testing.assert_array_equal(part, whole[y : y + part.shape[0], x : x + part.shape[1]])
+
+
+def test_a_crop_decodes_only_the_tiles_it_touches(tiled, monkeypatch):
+    data = nifcodec.encode(photograph(), FAST)
+    decoded = []
+    original = wavelet_decoder.TiledPlanes._decode
+    monkeypatch.setattr(
+        wavelet_decoder.TiledPlanes, "_decode", lambda self, number: decoded.append(number) or original(self, number)
+    )
+    nifcodec.decode(data)
+    assert sorted(decoded) == list(range(6))
+    decoded.clear()
+    nifcodec.decode(data, scale=1 / 32)
+    assert decoded == []
+
+
+def test_tiles_cost_little_and_leave_no_seam(tiled, monkeypatch):
+    image = photograph()
+    data = nifcodec.encode(image, FAST)
+    again = nifcodec.decode(data)
+    monkeypatch.undo()
+    whole = nifcodec.encode(image, FAST)
+    assert len(data) < 1.04 * len(whole)
+    assert psnr(image, again) > psnr(image, nifcodec.decode(whole)) - 0.05
+    error = ((image.astype(float) - again) ** 2).mean(axis=2)
+    # The last and the first column and row of neighbouring tiles, against those a few pixels away from them.
+    columns, rows = [127, 128, 255, 256], [127, 128]
+    border = error[:, columns].mean() + error[rows].mean()
+    away = sum(error[:, [x + d for x in columns]].mean() + error[[y + d for y in rows]].mean() for d in (-9, -5, 5, 9))
+    assert border < 1.1 * away / 4
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.25, 0.3, 0.125])
+def test_a_reduced_tiled_picture_is_that_of_one_lattice(tiled, monkeypatch, scale):
+    image = photograph()
+    reduced = nifcodec.decode(nifcodec.encode(image, FAST), scale=scale)
+    monkeypatch.undo()
+    assert psnr(reduced, nifcodec.decode(nifcodec.encode(image, FAST), scale=scale)) > 40
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.25, 0.125])
+def test_a_reduced_picture_is_not_shifted(scale):
+    """A soft disc, off the grid: its centre of gravity stays, and it is near the picture's own means."""
+    y, x = np.mgrid[0:240, 0:320]
+    disc = 1 / (1 + np.exp((np.hypot(x - 150.3, y - 121.6) - 60) / 6))
+    data = nifcodec.encode(np.rint(20 + 200 * disc).astype(np.uint8), EncodeConfig(quality=90, effort=1))
+    reduced = nifcodec.decode(data, scale=scale)[..., 0].astype(float) - 20
+    rows, columns = (np.indices(reduced.shape) + 0.5) / scale - 0.5
+    assert abs((reduced * columns).sum() / reduced.sum() - 150.3) < 0.15
+    assert abs((reduced * rows).sum() / reduced.sum() - 121.6) < 0.15
+    step = round(1 / scale)
+    means = (200 * disc).reshape(240 // step, step, 320 // step, step).mean(axis=(1, 3))
+    assert np.sqrt(((reduced - means) ** 2).mean()) < 1.5
+
+
+@pytest.mark.parametrize(("scale", "least"), [(0.5, 31), (0.25, 31)])
+def test_a_reduction_is_near_the_reduced_original(scale, least):
+    from PIL import Image
+
+    image = photograph(200, 304)
+    reduced = nifcodec.decode(nifcodec.encode(image, EncodeConfig(quality=80, effort=1)), scale=scale)
+    size = (reduced.shape[1], reduced.shape[0])
+    assert psnr(reduced, np.asarray(Image.fromarray(image).resize(size, Image.LANCZOS))) > least
+
+
+def test_levels_that_are_left_out_are_not_read():
+    """What lies behind them in the stream may be damaged; what is read is checked."""
+    lattice = Lattice(64, 48, (0, 1, 2), synthesise_plane)
+    conditions = Conditions(priors.named().context, 60)
+    random = np.random.default_rng(2)
+    details = [
+        {band: random.normal(0, 2, lattice.shape(level, band)) for band in lattice.bands}
+        for level in range(lattice.levels)
+    ]
+    quantized = quantize(lattice, conditions, random.integers(-50, 50, lattice.low_shape()), details, 0.0)
+    payload = quantized.pack(lattice, conditions)
+    half, _ = decode_lattice(payload, lattice, conditions, 1)
+    damaged = payload[:-60] + bytes(60)
+    np.testing.assert_array_equal(decode_lattice(damaged, lattice, conditions, 1)[0], half)
+    with pytest.raises(CorruptFileError):
+        decode_lattice(damaged, lattice, conditions)
+    plane = lattice.rebuild(half, quantized.levels[0], 0)
+    np.testing.assert_array_equal(plane, quantized.plane)
+    place = len(payload) // 7
+    early = payload[:place] + bytes([payload[place] ^ 64]) + payload[place + 1 :]
+    with pytest.raises((ChecksumError, MalformedError)):
+        decode_lattice(early, lattice, conditions, 1)
+
+
+def test_a_damaged_tile_is_noticed_where_it_is_needed(tiled):
+    data = nifcodec.encode(photograph(256, 256), FAST)
+    file = container.unpack(data)
+    root, *tiles = (bytes(part) for part in unpack_tiles(file.payload, 4))
+    middle = len(tiles[3]) // 2
+    tiles[3] = tiles[3][:middle] + bytes([tiles[3][middle] ^ 16]) + tiles[3][middle + 1 :]
+    damaged = container.pack(replace(file, payload=pack_tiles(root, tiles)))
+    crop = (0, 0, 40, 40)
+    np.testing.assert_array_equal(nifcodec.decode(damaged, crop=crop), nifcodec.decode(data, crop=crop))
+    with pytest.raises((ChecksumError, MalformedError)):
+        nifcodec.decode(damaged)
+
+
+def test_sizes_are_checked_before_anything_is_made(tiled):
+    file = container.unpack(nifcodec.encode(picture(130, 130), FAST))
+    huge = replace(file, width=1 << 17, height=1 << 12)
+    with pytest.raises(TruncatedError):
+        nifcodec.decode(container.pack(huge), crop=(0, 0, 1, 1))
+    untiled = replace(huge, description=file.description[:-1])
+    with pytest.raises(LimitError, match="without tiles"):
+        nifcodec.decode(container.pack(untiled), crop=(0, 0, 1, 1))
+    for exponent in (0, 6, 12, 255):
+        wrong = replace(file, description=file.description[:-1] + bytes([exponent]))
+        with pytest.raises(LimitError, match="tiles"):
+            nifcodec.decode(container.pack(wrong))
+    with pytest.raises(MalformedError, match="sizes of the tiles"):
+        nifcodec.decode(container.pack(replace(file, payload=file.payload + b"\0")))
+
+
+@pytest.mark.parametrize("config", [{"bpp": 1.0}, {"target_size": 5000}, {"psnr": 33.0}])
+def test_targets_are_met(tiled, config):
+    image = photograph()
+    data = nifcodec.encode(image, EncodeConfig(effort=1, **config))
+    if "psnr" in config:
+        assert 33.0 <= psnr(image, nifcodec.decode(data)) < 33.1
+    else:
+        target = config.get("target_size", 200 * 300 // 8)
+        assert 0.985 * target <= len(data) <= target
+
+
+def test_training_lowers_the_cost_of_tiles_and_stops_when_told(tiled):
+    pytest.importorskip("tensorflow")
+    image = photograph(140, 200)
+    closed = nifcodec.encode(image, EncodeConfig(quality=40, effort=1))
+    seen = []
+    trained = nifcodec.encode(image, EncodeConfig(quality=40, effort=4), progress=seen.append)
+    assert [update.step for update in seen] == [1, 2, 3, 4]
+    assert seen[-1].steps == 4
+    weight = (wavelet.unpack(container.unpack(closed).description).step / 5) ** 2 * 8 / (140 * 200)
+    costs = [10 ** (-psnr(image, nifcodec.decode(data)) / 10) + weight * len(data) for data in (closed, trained)]
+    assert costs[1] < costs[0]
+    stopped = nifcodec.encode(image, EncodeConfig(quality=40, effort=9), interrupt=lambda: True)
+    assert stopped == closed
