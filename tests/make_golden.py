@@ -38,7 +38,7 @@ def pictures() -> Dict[str, Tuple[np.ndarray, float]]:
     dots[:, 24:] = random.integers(0, 256, (40, 8, 3))
     dots[5::10, 3:24:7] = (255, 255, 0)
     return {
-        "rgb": (textured[..., :3], 80),
+        "rgb": (textured[..., :3], 70),
         "grey": (textured[:33, :47, :1], 75),
         "rgba": (np.concatenate([textured[:31, :37, :3], alpha[..., None].astype(np.uint8)], axis=-1), 80),
         "escapes": (dots, 100),
