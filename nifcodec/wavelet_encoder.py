@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass, replace
-from math import log2, log10
+from math import ceil, log2, log10
 from typing import TYPE_CHECKING, Callable, Optional, Tuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from nifcodec.errors import MissingDependencyError
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import analyse_levels, synthesise_plane
 from nifcodec.fields.wavelet import STEP_INDICES, WaveletSpec
+from nifcodec.progress import Progress
 from nifcodec.task import Task, Trained
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ HIGHEST_PRICE, PRICES = 2.0, 8
 INDICES_PER_OCTAVE = 80  # by which the step grows while a photograph's size halves
 DECIBELS = 4.5  # that a photograph gains while its size doubles
 BITS_TOLERANCE, DECIBEL_TOLERANCE = 0.02, 0.02  # in octaves: 1.4 % of a size, 0.09 dB
+EASE = 3  # octaves by which one try of the search brings the miss down, to estimate how many are left
 WRONG_SIDE = 1e3  # in octaves: any field on the right side of the target is nearer
 
 
@@ -133,27 +135,23 @@ def _descent(form: Form) -> "Optional[Descent]":
 def _at_target(form: Form, task: Task) -> Attempt:
     target, wanted = task.target_bytes(), task.config.psnr
     if target is not None:
-        return _search(form, lambda attempt: log2(len(task.pack(attempt.trained())) / target), BITS_TOLERANCE, True)
+        return _search(
+            form, task, lambda attempt: log2(len(task.pack(attempt.trained())) / target), BITS_TOLERANCE, True
+        )
     if wanted is not None:
 
         def excess(attempt: Attempt) -> float:
             return (task.psnr(task.pack(attempt.trained())) - wanted) / DECIBELS
 
-        return _search(form, excess, DECIBEL_TOLERANCE, False)
+        return _search(form, task, excess, DECIBEL_TOLERANCE, False)
     return form.attempt(round(COARSEST_INDEX - INDEX_RANGE * task.quality() / 100))
 
 
 def _train(form: Form, task: Task, descent: "Descent", best: Attempt, rounds: int) -> Tuple[Attempt, int]:
     """The attempt of least cost at the step of the first one, and the rounds done."""
-    from nifcodec.training.fit import Progress
-
     began, attempt, done = time.monotonic(), best, 0
     while True:
-        if task.progress is not None:
-            # Opponent colours are orthonormal: the mean over planes is that over RGB.
-            error = attempt.error * attempt.spec.step**2 / (3 * task.pixels)
-            psnr, bpp = -10 * log10(max(error, 1e-12)), 8 * len(attempt.payload) / task.pixels
-            task.progress(Progress("train", done, rounds, time.monotonic() - began, psnr, bpp))
+        _report(task, "train", done, rounds, began, attempt)
         if done == rounds or (task.interrupt is not None and task.interrupt()):
             return best, done
         form.aim(descent(attempt.planes, attempt.spec))
@@ -162,7 +160,15 @@ def _train(form: Form, task: Task, descent: "Descent", best: Attempt, rounds: in
             best = attempt
 
 
-def _search(form: Form, excess: Callable[[Attempt], float], tolerance: float, largest: bool) -> Attempt:
+def _report(task: Task, stage: str, done: int, steps: int, began: float, attempt: Attempt) -> None:
+    if task.progress is not None:
+        # Opponent colours are orthonormal: the mean over planes is that over RGB.
+        error = attempt.error * attempt.spec.step**2 / (3 * task.pixels)
+        psnr, bpp = -10 * log10(max(error, 1e-12)), 8 * len(attempt.payload) / task.pixels
+        task.progress(Progress(stage, done, steps, time.monotonic() - began, psnr, bpp))
+
+
+def _search(form: Form, task: Task, excess: Callable[[Attempt], float], tolerance: float, largest: bool) -> Attempt:
     """The field nearest to a target: interpolation inside a bracket of steps, then of the price of a bit.
 
     Args:
@@ -172,14 +178,18 @@ def _search(form: Form, excess: Callable[[Attempt], float], tolerance: float, la
     """
     best: Optional[Attempt] = None
     best_miss = float("inf")
+    began, tries = time.monotonic(), 0
 
     def missed(index: int, price: float = 1.0) -> float:
-        nonlocal best, best_miss
+        nonlocal best, best_miss, tries
         attempt = form.attempt(index, price)
         miss = excess(attempt)
         wrong = miss > 0 if largest else miss < 0
         if best is None or abs(miss) + wrong * WRONG_SIDE < best_miss:
             best, best_miss = attempt, abs(miss) + wrong * WRONG_SIDE
+        tries += 1
+        left = 0 if best_miss <= tolerance else max(1, ceil(log2(max(abs(miss) / tolerance, 1)) / EASE))
+        _report(task, "search", tries, tries + left, began, attempt)
         return miss
 
     finest, coarsest, index = -1, STEP_INDICES, START_INDEX

@@ -15,6 +15,7 @@ from nifcodec.errors import TrainingError
 from nifcodec.fields.mlp import pixel_centres, render
 from nifcodec.fields.quantize import QuantizedMlp
 from nifcodec.fields.spec import BITS_PER_PARAMETER, MlpSpec
+from nifcodec.progress import Progress
 from nifcodec.training import networks, relax
 from nifcodec.training.quantizer import choose_steps
 from nifcodec.training.samples import Sampler
@@ -36,18 +37,6 @@ BETA1, BETA2, EPSILON = 0.9, 0.99, 1e-15
 State = Tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # parameters, first and second moments: flat float32 vectors
 Samples = Tuple[tf.Tensor, tf.Tensor]  # coords, colours
 Objective = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far an encode is: `step` of `steps` after `seconds`, with the PSNR and bits per pixel so far (estimates)."""
-
-    stage: str
-    step: int
-    steps: int
-    seconds: float
-    psnr: float
-    bpp: float
 
 
 @dataclass(frozen=True)
