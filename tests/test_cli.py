@@ -13,6 +13,7 @@ import pytest
 from conftest import PIXELS, nif_bytes, rows
 
 import nifcodec
+from nifcodec import errors
 from nifcodec.cli import main
 from nifcodec.image import from_array, read_image, write_image
 
@@ -21,6 +22,35 @@ def usage_error(*argv: str) -> bool:
     with pytest.raises(SystemExit) as left:
         main(argv)
     return left.value.code == 2
+
+
+CODES = {
+    "NifError": 1,
+    "ImageError": 1,
+    "MissingDependencyError": 1,
+    "OutputError": 1,
+    "TrainingError": 1,
+    "ConfigError": 2,
+    "ChecksumError": 3,
+    "CorruptFileError": 3,
+    "LimitError": 3,
+    "MalformedError": 3,
+    "NotANifError": 3,
+    "TruncatedError": 3,
+    "UnknownPriorError": 3,
+    "UnsupportedVersionError": 3,
+    "OutputExistsError": 4,
+    "InterruptedEncodeError": 130,
+}
+
+
+def test_every_error_has_a_code_that_the_readme_lists() -> None:
+    found = {name: kind.exit_code for name, kind in vars(errors).items() if isinstance(kind, type)}
+    assert found == CODES
+    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+    table = readme.split("| exit code | meaning |")[1].split("\n\n")[0]
+    listed = [int(line.split("|")[1]) for line in table.splitlines()[2:]]
+    assert listed == sorted({0, *CODES.values()})
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,8 @@ def test_formats_by_ending_and_by_name(folder: Path) -> None:
     for name, format in (("b.jpg", "JPEG"), ("field.webp", "WEBP"), ("odd.name", "PNG")):
         with PillowImage.open(name) as picture:
             assert picture.format == format
-    assert main(["decode", "field.nif", "-o", "b.nonsense"]) == 1
-    assert main(["decode", "field.nif", "--format", "nonsense"]) == 1
+    assert main(["decode", "field.nif", "-o", "b.nonsense"]) == 2
+    assert main(["decode", "field.nif", "--format", "nonsense"]) == 2
 
 
 def test_existing_picture_is_not_replaced(folder: Path) -> None:

@@ -56,12 +56,22 @@ def test_existing_output_is_refused_before_any_work(folder: Path, monkeypatch: p
     assert Path("a.nif").read_bytes() != b"kept"
 
 
-@pytest.mark.parametrize("output", ["a.png", "./a.png", "link.png"])
+@pytest.mark.parametrize("output", ["a.raw", "./a.raw", "link.raw"])
 def test_output_equal_to_input_is_refused_even_with_force(folder: Path, output: str) -> None:
-    os.symlink("a.png", "link.png")
-    before = Path("a.png").read_bytes()
+    os.rename("a.png", "a.raw")
+    os.symlink("a.raw", "link.raw")
+    before = Path("a.raw").read_bytes()
+    assert main(["encode", "a.raw", "-o", output, "-f"]) == 2
+    assert Path("a.raw").read_bytes() == before
+
+
+@pytest.mark.parametrize("output", ["b.png", "b.JPG", "b.gif", "new/b.webp"])
+def test_output_named_as_a_picture_is_refused_even_with_force(
+    folder: Path, output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["encode", "a.png", "-o", output, "-f"]) == 2
-    assert Path("a.png").read_bytes() == before
+    assert f"{output} has the ending of a picture" in capsys.readouterr().err
+    assert sorted(os.listdir(folder)) == ["a.png", "field.nif"]
 
 
 def test_one_failure_does_not_stop_the_rest(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
