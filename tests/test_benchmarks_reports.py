@@ -125,6 +125,17 @@ def test_published_means_are_compared_where_a_peer_has_no_pictures() -> None:
     assert "| p | 0.100 to 0.200 | 30.00 to 34.00 | -50.0 | - |" in text
 
 
+def test_every_nif_curve_stands_against_every_other_codec() -> None:
+    points = (("1", 0.1, 30), ("2", 0.2, 34))
+    rows = [row("nif:wavelet:e1", s, "a", b, p) for s, b, p in points]
+    rows += [row("nif:wavelet:e9", s, "a", 0.9 * b, p) for s, b, p in points]
+    rows += [row("jpeg", s, "a", 2 * b, p) for s, b, p in points] + [row("hevc", s, "a", b, p) for s, b, p in points]
+    text = report.markdown(rows, ["a"], "jpeg", machine.record(["x"], 0))
+    assert "| to | nif:wavelet:e1 | nif:wavelet:e9 |" in text
+    assert "| jpeg | -50.0 | -55.0 |" in text
+    assert "| hevc | +0.0 | -10.0 |" in text
+
+
 def test_plots_without_matplotlib_say_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingDependencyError, match=r"pip install nifcodec\[bench\]"):
