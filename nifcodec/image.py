@@ -176,11 +176,6 @@ def format_of(target: PathLike, format: Optional[str] = None) -> str:
     return name
 
 
-def names_picture(path: PathLike) -> bool:
-    """Whether the ending of a name is that of a format that Pillow knows."""
-    return os.path.splitext(os.fspath(path))[1].lower() in PillowImage.registered_extensions()
-
-
 def encode_picture(image: Image, format: str) -> bytes:
     """The bytes of the picture file. format: Pillow's name. Raises ConfigError for one that cannot hold the picture."""
     pixels = image.pixels
