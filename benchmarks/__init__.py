@@ -1,1 +1,1 @@
-"""Measurements of nifcodec beside other codecs: `python -m benchmarks rd|cost`, see `python -m benchmarks --help`."""
+"""Measurements of nifcodec beside other codecs: `python -m benchmarks --help` lists them."""

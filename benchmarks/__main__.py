@@ -1,4 +1,6 @@
-"""Command line: `python -m benchmarks rd` sweeps codecs, `... cost` prints one number a codec and lambda."""
+"""Command line: `python -m benchmarks rd` sweeps codecs, `... cost` prints one number a codec and lambda,
+`... efforts` time and gain of each effort, `... kinds` where nifcodec wins and loses by the kind of picture.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,9 @@ import argparse
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Mapping, Optional, Sequence, Tuple
 
-from benchmarks import kodak, machine, peers, plot, rd, report
+from benchmarks import drawings, efforts, kinds, kodak, machine, peers, plot, rd, report
 from benchmarks.codecs import DEFAULT_CODECS, Codec, parse_codecs
 from benchmarks.rows import Row, average_curve, counted
 from nifcodec.errors import ConfigError, MissingDependencyError, NifError
@@ -40,29 +42,43 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    shared = argparse.ArgumentParser(add_help=False, formatter_class=argparse.RawDescriptionHelpFormatter)
-    shared.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="measured as RGB, 8 bits, no alpha")
-    shared.add_argument("--codecs", help=f"see below (default: {DEFAULT_CODECS}, those that Pillow has)")
-    shared.add_argument(
+    runs = argparse.ArgumentParser(add_help=False)
+    runs.add_argument(
         "-o", "--output", type=Path, default=Path("benchmark-results"), metavar="DIR",
         help="results, and what is needed to go on after an interruption (default: %(default)s)",
     )  # fmt: skip
-    shared.add_argument("--seed", type=int, default=0, help="of the nif codecs (default: %(default)s)")
-    shared.add_argument("--fresh", action="store_true", help="measure anew what DIR already holds")
-    shared.add_argument("--keep-files", action="store_true", help="keep the coded files under DIR/files")
+    runs.add_argument("--seed", type=int, default=0, help="of the nif codecs (default: %(default)s)")
+    runs.add_argument("--fresh", action="store_true", help="measure anew what DIR already holds")
+    runs.add_argument("--keep-files", action="store_true", help="keep the coded files under DIR/files")
+    shared = argparse.ArgumentParser(add_help=False, parents=[runs])
+    shared.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="measured as RGB, 8 bits, no alpha")
+    shared.add_argument("--codecs", help=f"see below (default: {DEFAULT_CODECS}, those that Pillow has)")
     shared.add_argument(
         "--peers", type=Path, action="append", default=[], metavar="FILE",
         help="published or earlier results: TSV, CSV, or CompressAI's JSON; may be repeated",
     )  # fmt: skip
     shared.add_argument("--peer-codecs", metavar="NAME,NAME", help="only these of the peers")
-    style = {"parents": [shared], "epilog": CODECS_HELP, "formatter_class": argparse.RawDescriptionHelpFormatter}
-    sweep = commands.add_parser("rd", help="rate-distortion sweep: table, plot, JSON, CSV", **style)  # type: ignore[arg-type]
+    lambdas = argparse.ArgumentParser(add_help=False)
+    lambdas.add_argument("--lambdas", default="0.0004,0.001,0.004", metavar="L,L", help="(default: %(default)s)")
+    style = {"epilog": CODECS_HELP, "formatter_class": argparse.RawDescriptionHelpFormatter}
+    sweep = commands.add_parser("rd", help="rate-distortion sweep: table, plot, JSON, CSV", parents=[shared], **style)  # type: ignore[arg-type]
     sweep.add_argument("--anchor", help="codec that BD-rates refer to (default: jpeg where measured, else the first)")
     sweep.set_defaults(run=_run_rd)
-    cost = commands.add_parser("cost", help="mean of 1000 (MSE + lambda bpp), best setting per picture", **style)  # type: ignore[arg-type]
-    cost.add_argument("--lambdas", default="0.0004,0.001,0.004", metavar="L,L", help="(default: %(default)s)")
+    about = "mean of 1000 (MSE + lambda bpp), best setting per picture"
+    cost = commands.add_parser("cost", help=about, parents=[shared, lambdas], **style)  # type: ignore[arg-type]
     cost.add_argument("--json", action="store_true", help="print JSON in place of the table")
     cost.set_defaults(run=_run_cost)
+    effort = commands.add_parser("efforts", help="seconds and cost of each effort", parents=[runs, lambdas])
+    effort.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="measured as RGB, 8 bits, no alpha")
+    effort.add_argument("--efforts", type=int, nargs="+", default=[1, 3, 5, 7, 9], metavar="E", help="(1 3 5 7 9)")
+    effort.add_argument(
+        "--qualities", default="/".join(efforts.QUALITIES), metavar="Q/Q", help="that are tried (default: %(default)s)"
+    )
+    effort.set_defaults(run=_run_efforts)
+    kind = commands.add_parser("kinds", help="bytes at equal PSNR on drawn pictures of several kinds", parents=[runs])
+    kind.add_argument("pictures", nargs="*", type=Path, metavar="PICTURE", help="more of them, beside the drawn ones")
+    kind.add_argument("-e", "--effort", type=int, default=5, metavar="E", help="of nifcodec (default: %(default)s)")
+    kind.set_defaults(run=_run_kinds)
     return parser
 
 
@@ -95,10 +111,7 @@ def _run_rd(options: argparse.Namespace, command: List[str]) -> int:
 
 
 def _run_cost(options: argparse.Namespace, command: List[str]) -> int:
-    try:
-        multipliers = [float(value) for value in options.lambdas.split(",")]
-    except ValueError:
-        raise ConfigError(f"--lambdas is {options.lambdas!r}: give numbers separated by commas") from None
+    multipliers = _multipliers(options)
     codecs = _codecs(options)
     names = [codec.name for codec in codecs]
     others = _peers(options, names)
@@ -106,9 +119,7 @@ def _run_cost(options: argparse.Namespace, command: List[str]) -> int:
     images = [picture.name for picture in pictures]
     rows, failures = _sweep(pictures, codecs, options)
     costs, incomplete = kodak.mean_costs([*rows, *others], images, multipliers)
-    if incomplete:
-        listed = ", ".join(f"{codec} ({count})" for codec, count in incomplete.items())
-        print(f"benchmarks: left out, not measured on all {len(images)} pictures: {listed}", file=sys.stderr)
+    _name_incomplete(incomplete, len(images))
     if options.json:
         document = {**machine.record(command, options.seed), "pictures": images, "lambdas": multipliers}
         print(report.json_text({**document, "costs": [asdict(item) for item in costs]}), end="")
@@ -117,6 +128,46 @@ def _run_cost(options: argparse.Namespace, command: List[str]) -> int:
         print(f"Mean of 1000 (MSE + lambda bpp) over {number}, each at its best setting; less is better.\n")
         print(kodak.markdown(costs, names, multipliers))
     return _exit_code(failures)
+
+
+def _run_efforts(options: argparse.Namespace, command: List[str]) -> int:
+    multipliers = _multipliers(options)
+    codecs = efforts.codecs(options.efforts, options.qualities.split("/"), options.seed)
+    pictures = rd.read_pictures(options.pictures)
+    rows, failures = _sweep(pictures, codecs, options)
+    costs, incomplete = kodak.mean_costs(rows, [picture.name for picture in pictures], multipliers)
+    _name_incomplete(incomplete, len(pictures))
+    if costs:
+        print(
+            f"Mean over {counted(len(pictures), 'picture')}, each at its best of the qualities {options.qualities}.\n"
+        )
+        print(efforts.markdown(costs, multipliers))
+    return _exit_code(failures)
+
+
+def _run_kinds(options: argparse.Namespace, command: List[str]) -> int:
+    codecs = kinds.codecs(options.effort, options.seed)
+    drawn = [rd.Picture(name, pixels) for name, pixels in drawings.render().items()]
+    pictures = [*drawn, *rd.read_pictures(options.pictures)]
+    rows, failures = _sweep(pictures, codecs, options)
+    lossless = {picture.name: kinds.lossless_sizes(picture.pixels) for picture in pictures}
+    ours, theirs = (codec.name for codec in codecs)
+    print(f"Bytes of {ours} / {theirs} at equal PSNR.\n")
+    print(kinds.markdown(rows, (ours, theirs), lossless))
+    return _exit_code(failures)
+
+
+def _multipliers(options: argparse.Namespace) -> List[float]:
+    try:
+        return [float(value) for value in options.lambdas.split(",")]
+    except ValueError:
+        raise ConfigError(f"--lambdas is {options.lambdas!r}: give numbers separated by commas") from None
+
+
+def _name_incomplete(incomplete: Mapping[str, int], pictures: int) -> None:
+    if incomplete:
+        listed = ", ".join(f"{codec} ({count})" for codec, count in incomplete.items())
+        print(f"benchmarks: left out, not measured on all {pictures} pictures: {listed}", file=sys.stderr)
 
 
 def _codecs(options: argparse.Namespace) -> List[Codec]:

@@ -30,7 +30,11 @@ class Picture:
 
     name: str
     pixels: np.ndarray
-    digest: str
+
+    @property
+    def digest(self) -> str:
+        """Of the pixels."""
+        return hashlib.sha256(self.pixels.tobytes()).hexdigest()[:16]
 
 
 def read_picture(path: Path) -> Picture:
@@ -40,7 +44,7 @@ def read_picture(path: Path) -> Picture:
             pixels = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
     except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(f"{path} cannot be read as a picture: {error}") from None
-    return Picture(path.stem, pixels, hashlib.sha256(pixels.tobytes()).hexdigest()[:16])
+    return Picture(path.stem, pixels)
 
 
 def read_pictures(paths: Sequence[Path]) -> List[Picture]:

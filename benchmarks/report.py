@@ -105,6 +105,9 @@ def markdown(rows: Sequence[Row], images: Sequence[str], anchor: str, record: Ma
     lines = [f"Mean over {counted(len(images), 'picture')}{listed}"]
     summaries = [_summary(rows, curves[name], anchor, images) for name in names if len(curves[name].bpp)]
     lines += ["", table(head, summaries)]
+    fields, others = ([name for name in names if name.startswith("nif") is ours] for ours in (True, False))
+    if fields and others:
+        lines += ["", "BD-rate of the columns' codec to the line's, PSNR, %:", "", matrix(rows, fields, others, images)]
     head = ["codec", "setting", "bpp", "PSNR RGB", "PSNR luma", "MS-SSIM", "encode s", "decode s"]
     lines += ["", table(head, [line for name in names for line in _points(curves[name])])]
     machine = record["machine"]
@@ -112,6 +115,13 @@ def markdown(rows: Sequence[Row], images: Sequence[str], anchor: str, record: Ma
     lines += ["", f"{record['date']}, seed {record['seed']}, {place}."]
     lines += ["", ", ".join(f"{name} {version}" for name, version in record["versions"].items()) + "."]
     return "\n".join([*lines, "", f"    {' '.join(record['command'])}", ""])
+
+
+def matrix(rows: Sequence[Row], codecs: Sequence[str], anchors: Sequence[str], images: Sequence[str]) -> str:
+    """The BD-rates of every codec (columns) against every anchor (lines), of the averaged curves."""
+    rates = [[compare(rows, codec, anchor, images).curve for codec in codecs] for anchor in anchors]
+    lines = [[anchor, *(number(rate, "+.1f") for rate in line)] for anchor, line in zip(anchors, rates)]
+    return table(["to", *codecs], lines)
 
 
 def _summary(rows: Sequence[Row], curve: Curve, anchor: str, images: Sequence[str]) -> List[str]:

@@ -11,9 +11,11 @@ import time
 from dataclasses import asdict
 from typing import Any, Dict, Optional
 
+from PIL import Image as PillowImage
+
 from nifcodec import decoder, encoder, metrics
 from nifcodec.config import EncodeConfig
-from nifcodec.errors import OutputError
+from nifcodec.errors import ConfigError, OutputError
 from nifcodec.files import STREAM, check_output, read_bytes, write_bytes
 from nifcodec.geometry import DEFAULT_MAX_PIXELS
 from nifcodec.image import encode_picture, format_of, read_image
@@ -24,6 +26,9 @@ def encode_file(
     source: str, target: str, config: EncodeConfig, arguments: argparse.Namespace, interrupt: Interrupt
 ) -> None:
     """Reads a picture, trains, writes the `.nif`, reports what the written bytes decode to."""
+    # Even with -f, which is where a picture would be lost to a slip.
+    if os.path.splitext(target)[1].lower() in PillowImage.registered_extensions():
+        raise ConfigError(f"{target} has the ending of a picture, and encode writes .nif files: give -o FILE.nif")
     _make_folder(arguments.out_dir)
     check_output(target, arguments.force, source)
     image = read_image(source)

@@ -70,7 +70,7 @@ def encode(
     Args:
         picture: uint8 (H, W) or (H, W, 1..4): grey, grey+alpha, RGB, RGBA with straight alpha; or an Image.
         config: what is asked for.
-        progress: called now and then with a `status.Progress`.
+        progress: called now and then with a `progress.Progress`.
         interrupt: polled now and then; True ends the training with the best state so far.
 
     Raises:

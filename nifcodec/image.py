@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageCms, PngImagePlugin, UnidentifiedImageError
 
-from nifcodec.errors import ImageError
+from nifcodec.errors import ConfigError, ImageError
 from nifcodec.files import PathLike, read_bytes, write_bytes
 
 Source = Union[PathLike, bytes, BinaryIO]
@@ -154,33 +154,33 @@ def write_image(image: Image, target: PathLike, format: Optional[str] = None, fo
     """Writes a picture file, whole or not at all; lossless where the format can, with its metadata where it has room.
 
     format: Pillow's name ("PNG") or an ending ("png"); None takes it from the ending of `target`, PNG for "-".
-    Raises ImageError, OutputExistsError, OutputError.
+    Raises ConfigError, ImageError, OutputExistsError, OutputError.
     """
     write_bytes(target, encode_picture(image, format_of(target, format)), force)
 
 
 def format_of(target: PathLike, format: Optional[str] = None) -> str:
-    """Pillow's name of the format that `write_image` would write. Raises ImageError for one it does not know."""
+    """Pillow's name of the format that `write_image` would write. Raises ConfigError for one it does not know."""
     suffix = os.path.splitext(os.fspath(target))[1].lower()
     if format is None:
         if target == "-":
             return "PNG"
         if suffix not in FORMATS:
-            raise ImageError(
+            raise ConfigError(
                 f"{suffix or 'a name without ending'} names no picture format: use {', '.join(FORMATS)} or --format"
             )
         return FORMATS[suffix]
     name = FORMATS.get("." + format.lower().lstrip("."), format.upper())
     if name not in FORMATS.values():
-        raise ImageError(f"{format} is no format to write: use one of {', '.join(sorted(set(FORMATS.values())))}")
+        raise ConfigError(f"{format} is no format to write: use one of {', '.join(sorted(set(FORMATS.values())))}")
     return name
 
 
 def encode_picture(image: Image, format: str) -> bytes:
-    """The bytes of the picture file. format: Pillow's name."""
+    """The bytes of the picture file. format: Pillow's name. Raises ConfigError for one that cannot hold the picture."""
     pixels = image.pixels
     if format in OPAQUE_FORMATS and image.channels in (2, 4):
-        raise ImageError(f"{format} has no transparency: write PNG, WebP or TIFF")
+        raise ConfigError(f"{format} has no transparency: write PNG, WebP or TIFF")
     if format == "WEBP" and image.channels == 2:
         pixels = np.concatenate([pixels[..., :1]] * 3 + [pixels[..., 1:]], axis=2)
     options: Dict[str, Any] = dict(SAVE_OPTIONS.get(format, {}))

@@ -7,19 +7,32 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Optional
+from typing import Optional
 
 LOG_SECONDS = 5.0
 BAR_SECONDS = 0.1
 BAR_WIDTH = 24
 
 
-class ProgressLine:
-    """A progress callback on standard error: a bar that redraws on a terminal, a line every few seconds in a log.
+@dataclass(frozen=True)
+class Progress:
+    """How far an encode is: `step` of `steps` after `seconds`, with the PSNR and bits per pixel so far (estimates).
 
-    Called with the `Progress` of a training: stage, step, steps, seconds, psnr (dB) and bpp (NaN while unknown).
+    Each stage counts its own steps. `steps` of a search is an estimate too; `psnr` and `bpp` are NaN while unknown.
     """
+
+    stage: str
+    step: int
+    steps: int
+    seconds: float
+    psnr: float
+    bpp: float
+
+
+class ProgressLine:
+    """A progress callback on standard error: a bar that redraws on a terminal, a line every few seconds in a log."""
 
     def __init__(self, label: str) -> None:
         self.label = label
@@ -27,7 +40,7 @@ class ProgressLine:
         self.shown = time.monotonic()
         self.drawn = 0
 
-    def __call__(self, progress: Any) -> None:
+    def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
         if now - self.shown < (BAR_SECONDS if self.terminal else LOG_SECONDS):
             return
@@ -48,7 +61,7 @@ class ProgressLine:
             self.drawn = 0
 
 
-def describe(progress: Any, bar: bool) -> str:
+def describe(progress: Progress, bar: bool) -> str:
     """One line: stage, step, time left, PSNR, estimated bits per pixel."""
     part = progress.step / progress.steps if progress.steps else 0.0
     words = [progress.stage]

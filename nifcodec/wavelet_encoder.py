@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 import warnings
 from functools import lru_cache
-from math import log2, log10
+from math import ceil, log2, log10
 from typing import TYPE_CHECKING, Callable, List, Optional, Tuple
 
 from nifcodec.coding.tiles import LARGEST_WHOLE
 from nifcodec.errors import MissingDependencyError
 from nifcodec.fields.wavelet import STEP_INDICES, SynthesisNetwork
-from nifcodec.status import Progress
+from nifcodec.progress import Progress
 from nifcodec.task import Task, Trained
 from nifcodec.wavelet_form import Attempt, Form
 from nifcodec.wavelet_tiles import TiledAttempt, TiledForm
@@ -29,6 +29,7 @@ HIGHEST_PRICE, PRICES = 2.0, 8
 INDICES_PER_OCTAVE = 80  # by which the step grows while a photograph's size halves
 DECIBELS = 4.5  # that a photograph gains while its size doubles
 BITS_TOLERANCE, DECIBEL_TOLERANCE = 0.02, 0.02  # in octaves: 1.4 % of a size, 0.09 dB
+EASE = 3  # octaves by which one try of the search brings the miss down, to estimate how many are left
 WRONG_SIDE = 1e3  # in octaves: any field on the right side of the target is nearer
 # A tiled picture is searched on one tile in six, within limits, and then corrected on the whole.
 SAMPLE_SHARE, SAMPLE_LIMITS = 6, (2, 8)
@@ -91,24 +92,28 @@ def _at_target(form: Form, task: Task) -> Attempt:
         return form.attempt(_index_of_quality(task))
     sized = task.config.psnr is None
     tolerance = BITS_TOLERANCE if sized else DECIBEL_TOLERANCE
-    return _search(form, lambda attempt: _excess_of_file(task, attempt.trained()), tolerance, sized)
+    return _search(form, task, lambda attempt: _excess_of_file(task, attempt.trained()), tolerance, sized)
 
 
 def _train(form: Form, task: Task, descent: "Descent", best: Attempt, rounds: int) -> Tuple[Attempt, int]:
     """The attempt of least cost at the step of the first one, and the rounds done."""
     began, attempt, done = time.monotonic(), best, 0
     while True:
-        if task.progress is not None:
-            # Opponent colours are orthonormal: the mean over planes is that over RGB.
-            error = attempt.error * attempt.spec.step**2 / (3 * task.pixels)
-            psnr, bpp = -10 * log10(max(error, 1e-12)), 8 * len(attempt.payload) / task.pixels
-            task.progress(Progress("train", done, rounds, time.monotonic() - began, psnr, bpp))
+        _report(task, "train", done, rounds, began, attempt)
         if done == rounds or (task.interrupt is not None and task.interrupt()):
             return best, done
         form.aim(descent(attempt.planes, form.target, attempt.spec))
         attempt, done = form.attempt(best.spec.step_index), done + 1
         if attempt.cost < best.cost:
             best = attempt
+
+
+def _report(task: Task, stage: str, done: int, steps: int, began: float, attempt: Attempt) -> None:
+    if task.progress is not None:
+        # Opponent colours are orthonormal: the mean over planes is that over RGB.
+        error = attempt.error * attempt.spec.step**2 / (3 * task.pixels)
+        psnr, bpp = -10 * log10(max(error, 1e-12)), 8 * len(attempt.payload) / task.pixels
+        task.progress(Progress(stage, done, steps, time.monotonic() - began, psnr, bpp))
 
 
 def _train_tiles(task: Task, rounds: int) -> Trained:
@@ -171,7 +176,7 @@ def _crossing(excess: Callable[[int], float], wanted: float, index: int) -> int:
     return min(coarsest, STEP_INDICES - 1)
 
 
-def _search(form: Form, excess: Callable[[Attempt], float], tolerance: float, largest: bool) -> Attempt:
+def _search(form: Form, task: Task, excess: Callable[[Attempt], float], tolerance: float, largest: bool) -> Attempt:
     """The field nearest to a target: interpolation inside a bracket of steps, then of the price of a bit.
 
     Args:
@@ -181,14 +186,18 @@ def _search(form: Form, excess: Callable[[Attempt], float], tolerance: float, la
     """
     best: Optional[Attempt] = None
     best_miss = float("inf")
+    began, tries = time.monotonic(), 0
 
     def missed(index: int, price: float = 1.0) -> float:
-        nonlocal best, best_miss
+        nonlocal best, best_miss, tries
         attempt = form.attempt(index, price)
         miss = excess(attempt)
         wrong = miss > 0 if largest else miss < 0
         if best is None or abs(miss) + wrong * WRONG_SIDE < best_miss:
             best, best_miss = attempt, abs(miss) + wrong * WRONG_SIDE
+        tries += 1
+        left = 0 if best_miss <= tolerance else max(1, ceil(log2(max(abs(miss) / tolerance, 1)) / EASE))
+        _report(task, "search", tries, tries + left, began, attempt)
         return miss
 
     finest, coarsest, index = -1, STEP_INDICES, START_INDEX

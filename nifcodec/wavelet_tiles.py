@@ -21,7 +21,7 @@ from nifcodec.coding.tiles import TILE_LEVELS, Span, Tile, Tiling, at_level, pac
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import Bands, analyse_levels, synthesise_plane
 from nifcodec.fields.wavelet import CorrectionFit, WaveletSpec
-from nifcodec.status import Progress
+from nifcodec.progress import Progress
 from nifcodec.task import Task, Trained
 from nifcodec.wavelet_form import BIT
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
+from typing import Any, Dict, List
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from nifcodec import container, encoder
 from nifcodec.coding.tensors import encode_tensors
 from nifcodec.container import NifFile
 from nifcodec.fields.quantize import QuantizedMlp, quantize
 from nifcodec.fields.spec import FAMILY_IDS, MlpSpec, design, pack
+from nifcodec.image import from_array, write_image
 from nifcodec.task import Task, Trained
 
+# The benchmarks are not run on Python 3.8.
+collect_ignore_glob = ["test_benchmarks_*.py"] if sys.version_info < (3, 9) else []
+
 SAMPLES = Path(__file__).resolve().parents[1] / "sample_images"
+PIXELS = np.random.default_rng(3).integers(0, 256, (12, 18, 3), dtype=np.uint8)
 
 
 def random_network(channels: int, family: str = "fourier", seed: int = 0) -> QuantizedMlp:
@@ -34,6 +43,20 @@ def nif_bytes(width: int, height: int, channels: int = 3, family: str = "fourier
     return container.pack(file)
 
 
+def rows(output: str) -> List[Dict[str, Any]]:
+    """The objects that `--json` printed."""
+    return [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a picture, a.png (`PIXELS`), and a file, field.nif."""
+    monkeypatch.chdir(tmp_path)
+    write_image(from_array(PIXELS), "a.png")
+    Path("field.nif").write_bytes(nif_bytes(18, 12))
+    return tmp_path
+
+
 @pytest.fixture
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Encoding without training: the network stays random."""
@@ -45,3 +68,13 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
         return Trained(FAMILY_IDS[family], pack(network.spec), payload, 7)
 
     monkeypatch.setattr(encoder, "TRAINERS", dict.fromkeys(("wavelet", "fourier", "siren"), train))
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """The file of a small RGB picture of waves, 64x48."""
+    v, u = np.mgrid[0:48, 0:64] / 48
+    waves = 0.5 + 0.25 * np.sin(9 * u)[..., None] * np.cos(np.array([3, 5, 7]) * v[..., None]) + 0.2 * v[..., None]
+    path = tmp_path / "waves.png"
+    Image.fromarray((255 * np.clip(waves, 0, 1)).astype(np.uint8)).save(path)
+    return path

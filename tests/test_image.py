@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 from PIL import ImageCms
 
 from nifcodec.colour import fill_transparent
-from nifcodec.errors import ImageError, OutputExistsError
+from nifcodec.errors import ConfigError, ImageError, OutputExistsError
 from nifcodec.image import UPRIGHT, Image, encode_picture, from_array, read_image, write_image
 
 RNG = np.random.default_rng(5)
@@ -146,9 +146,9 @@ def test_writing_is_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_unwritable_kinds_are_explained(tmp_path: Path) -> None:
     rgba = from_array(np.zeros((2, 2, 4), np.uint8))
-    with pytest.raises(ImageError, match="transparency"):
+    with pytest.raises(ConfigError, match="transparency"):
         write_image(rgba, tmp_path / "out.jpg")
-    with pytest.raises(ImageError, match="names no picture format"):
+    with pytest.raises(ConfigError, match="names no picture format"):
         write_image(rgba, tmp_path / "out.xyz")
     assert not list(tmp_path.iterdir())
 

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from nifcodec import priors
-from nifcodec.coding.context import Network, split
+from nifcodec.coding.context import Network
 from nifcodec.coding.neighbours import Band, feature_columns
 from nifcodec.errors import ConfigError
 from nifcodec.image import from_array, write_image
@@ -77,17 +77,6 @@ def test_a_coefficient_far_from_its_prediction_has_a_finite_price() -> None:
     far = np.array([30000.0, -30000.0, 0.0], np.float32)
     bits = prior_networks.bits(far, np.full(3, -6, np.float32), np.array([0, 0, 9000], np.float32))
     assert np.isfinite(np.asarray(bits)).all()
-
-
-def test_cells_are_those_of_the_codec() -> None:
-    random = np.random.default_rng(2)
-    scales, means = random.integers(0, 64, 5000), random.integers(-1016, 1017, 5000)
-    values = random.integers(-300, 301, 5000)
-    table, column, shift = prior_integers.cells(scales, means, values)
-    coded = split(values, scales, means)
-    np.testing.assert_array_equal(table, coded.tables)
-    np.testing.assert_array_equal(column, coded.symbols)
-    np.testing.assert_array_equal(shift, coded.shifts)
 
 
 def test_tables_sum_up_and_keep_the_symmetry() -> None:

@@ -111,6 +111,18 @@ def test_targets_are_met():
     assert 33.0 <= psnr(image, nifcodec.decode(data)) < 33.1
 
 
+def test_a_search_reports_its_tries():
+    image = picture(96, 96)
+    for config in (EncodeConfig(bpp=1.0, effort=1), EncodeConfig(psnr=33.0, effort=1)):
+        seen = []
+        data = nifcodec.encode(image, config, progress=seen.append)
+        assert {update.stage for update in seen} == {"search"}
+        assert [update.step for update in seen] == list(range(1, len(seen) + 1))
+        assert all(update.step < update.steps for update in seen[:-1])
+        assert seen[-1].step == seen[-1].steps
+        assert min(abs(update.psnr - psnr(image, nifcodec.decode(data))) for update in seen) < 0.2
+
+
 def test_wide_alphabets_at_the_finest_step():
     """Large coefficients take raw low bits and escapes."""
     noise = np.random.default_rng(5).integers(0, 256, (40, 40, 3)).astype(np.uint8)

@@ -103,7 +103,7 @@ class LevelModel:
                 # Luma comes first, chroma next, alpha last: each kind is one run but for alpha, which is a luma.
                 for run in _runs(indices):
                     members = [indices.index(i) for i in run]
-                    stacked = _stack([chosen[m] for m in members], [columns[m] for m in members], features)
+                    stacked = stack([chosen[m] for m in members], [columns[m] for m in members], features)
                     parts.append((slice(run[0], run[-1] + 1), stacked))
             self._parts[odd] = parts
 
@@ -112,21 +112,27 @@ class LevelModel:
         scales = np.empty(features.shape[:2], np.int32)
         means = np.empty(features.shape[:2], np.int32)
         for where, net in self._parts[odd]:
-            x = features[where]
-            hidden = np.matmul(x, net.w1)
-            hidden += net.b1[:, None]
-            hidden *= 2.0**-6
-            _activate(hidden)
-            hidden = np.matmul(hidden, net.w2)
-            hidden += net.b2[:, None]
-            hidden *= 2.0**-8
-            _activate(hidden)
-            out = np.matmul(hidden, net.w3) + net.b3[:, None]
-            mean = (out[..., 1] + np.matmul(x, net.skip[..., None])[..., 0]).astype(np.int32)
-            scale = (out[..., 0].astype(np.int32) + (24 * 8192 + 4096)) >> 13
-            scales[where] = np.minimum(np.maximum(scale, 0), SCALE_MAX)
-            means[where] = np.minimum(np.maximum((mean + 2048) >> 12, -MEAN_MAX), MEAN_MAX)
+            scales[where], means[where] = evaluate(net, features[where])
         return scales, means
+
+
+def evaluate(net: Network, x: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """A stack of networks, each on its own features: float32 (networks, n, features) -> scale indices and means."""
+    hidden = np.matmul(x, net.w1)
+    hidden += net.b1[:, None]
+    hidden *= 2.0**-6
+    _activate(hidden)
+    hidden = np.matmul(hidden, net.w2)
+    hidden += net.b2[:, None]
+    hidden *= 2.0**-8
+    _activate(hidden)
+    out = np.matmul(hidden, net.w3) + net.b3[:, None]
+    mean = (out[..., 1] + np.matmul(x, net.skip[..., None])[..., 0]).astype(np.int32)
+    scale = (out[..., 0].astype(np.int32) + (24 * 8192 + 4096)) >> 13
+    return (
+        np.minimum(np.maximum(scale, 0), SCALE_MAX),
+        np.minimum(np.maximum((mean + 2048) >> 12, -MEAN_MAX), MEAN_MAX),
+    )
 
 
 def _activate(values: np.ndarray) -> None:
@@ -146,7 +152,8 @@ def _runs(indices: Sequence[int]) -> List[List[int]]:
     return runs
 
 
-def _stack(networks: Sequence[Network], columns: Sequence[np.ndarray], features: int) -> Network:
+def stack(networks: Sequence[Network], columns: Sequence[np.ndarray], features: int) -> Network:
+    """Networks of one shape as `evaluate` takes them, each reading the features that its `columns` name."""
     w1 = np.zeros((len(networks), features, networks[0].w1.shape[1]), np.float32)
     skip = np.zeros((len(networks), features), np.float32)
     for i, (network, used) in enumerate(zip(networks, columns)):

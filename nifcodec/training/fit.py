@@ -15,7 +15,7 @@ from nifcodec.errors import TrainingError
 from nifcodec.fields.mlp import pixel_centres, render
 from nifcodec.fields.quantize import QuantizedMlp
 from nifcodec.fields.spec import BITS_PER_PARAMETER, MlpSpec
-from nifcodec.status import Progress
+from nifcodec.progress import Progress
 from nifcodec.training import networks, relax
 from nifcodec.training.quantizer import choose_steps
 from nifcodec.training.samples import Sampler

@@ -6,9 +6,11 @@ that log2 scales and means come out at 32768. All sums stay below 2^23: exact in
 
 from __future__ import annotations
 
-from typing import Dict, Sequence, Tuple
+from typing import Dict, Iterator, Sequence, Tuple
 
 import numpy as np
+
+from nifcodec.coding.context import ContextModel, Network, evaluate, split, stack
 
 SCALES, FRACTIONS, SYMBOL_MAX = 32, 5, 16
 TABLES, COLUMNS = SCALES * FRACTIONS, 2 * SYMBOL_MAX + 1
@@ -19,7 +21,7 @@ PSEUDO_COUNT = 200.0  # weight of the Laplacian beside the counted samples of a 
 TAIL = 1e-5
 
 NAMES = ("w1", "b1", "w2", "b2", "w3", "b3", "skip")
-Network = Dict[str, np.ndarray]
+Integers = Dict[str, np.ndarray]
 
 
 def _bounded(weights: np.ndarray, bias: np.ndarray, top: int, reserve: np.ndarray) -> np.ndarray:
@@ -31,7 +33,7 @@ def _bounded(weights: np.ndarray, bias: np.ndarray, top: int, reserve: np.ndarra
     return np.where(factor < 1, np.trunc(whole * factor), whole)
 
 
-def to_integers(weights: Sequence[np.ndarray]) -> Network:
+def to_integers(weights: Sequence[np.ndarray]) -> Integers:
     """w1, b1, w2, b2, w3, b3, skip of the float twin -> the arrays that a prior stores."""
     w1, b1, w2, b2, w3, b3, skip = [np.asarray(weight, np.float64) for weight in weights]
     half = BOUND // 2  # leaves the weights at least as much room as the bias
@@ -50,37 +52,29 @@ def to_integers(weights: Sequence[np.ndarray]) -> Network:
     }
 
 
-def outputs(network: Network, features: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """int8 features (N, F) -> scale index 0..63 in quarter octaves from 2^-6, mean in eighths of a step; int64 (N,)."""
-    arrays = {name: array.astype(np.float32) for name, array in network.items()}
-    x = features.astype(np.float32)
-    hidden = np.clip(np.floor((x @ arrays["w1"] + arrays["b1"]) / 64), 0, HIDDEN_TOP)
-    hidden = np.clip(np.floor((hidden @ arrays["w2"] + arrays["b2"]) / 256), 0, HIDDEN_TOP)
-    out = (hidden @ arrays["w3"] + arrays["b3"]).astype(np.int64)
-    linear = (x[:, : len(arrays["skip"])] @ arrays["skip"]).astype(np.int64)
-    scale = np.clip((out[:, 0] + 24 * 8192 + 4096) >> 13, 0, 63)
-    return scale, np.clip((out[:, 1] + linear + 2048) >> 12, -1016, 1016)
+def outputs(network: Integers, features: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """int8 features (N, F) -> scale indices and means as the codec has them, int32 (N,)."""
+    single = Network(*(network[name].astype(np.float32) for name in NAMES))
+    width = features.shape[1]
+    scales, means = evaluate(stack([single], [np.arange(width)], width), features[None].astype(np.float32))
+    return scales[0], means[0]
 
 
-def cells(scale: np.ndarray, mean: np.ndarray, symbols: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each coefficient's table, column in it (0 and the last: an escape follows) and number of raw low bits."""
-    base = (mean + 4) >> 3
-    fraction = mean - 8 * base
-    rest = np.where(fraction < 0, base - symbols, symbols - base)
-    shift = np.where(scale >= SCALES, (scale - SCALES) // 4 + 1, 0)
-    fraction = np.where(shift > 0, 0, np.abs(fraction))
-    rest = np.where(shift > 0, (rest + ((1 << shift) >> 1)) >> shift, rest)
-    table = FRACTIONS * (scale - 4 * shift) + fraction
-    return table, np.clip(rest, -SYMBOL_MAX, SYMBOL_MAX) + SYMBOL_MAX, shift
-
-
-def count(network: Network, features: np.ndarray, symbols: np.ndarray) -> np.ndarray:
-    """Histogram int64 (TABLES, COLUMNS) of the samples under a network."""
-    counts = np.zeros(TABLES * COLUMNS, np.int64)
+def _parts(
+    network: Integers, features: np.ndarray, symbols: np.ndarray
+) -> Iterator[Tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Coefficients with their scale indices and means, some at a time."""
     for start in range(0, len(symbols), 1 << 16):
         part = slice(start, start + (1 << 16))
-        table, column, _ = cells(*outputs(network, features[part]), symbols[part].astype(np.int64))
-        counts += np.bincount(table * COLUMNS + column, minlength=TABLES * COLUMNS)
+        yield (symbols[part].astype(np.int64), *outputs(network, features[part]))
+
+
+def count(network: Integers, features: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+    """Histogram int64 (TABLES, COLUMNS) of the samples under a network."""
+    counts = np.zeros(TABLES * COLUMNS, np.int64)
+    for part in _parts(network, features, symbols):
+        cells = split(*part)
+        counts += np.bincount(cells.tables * COLUMNS + cells.symbols, minlength=TABLES * COLUMNS)
     return counts.reshape(TABLES, COLUMNS)
 
 
@@ -111,17 +105,7 @@ def frequency_tables(counts: np.ndarray) -> np.ndarray:
     return tables.astype(np.uint32)
 
 
-def coded_bits(network: Network, tables: np.ndarray, features: np.ndarray, symbols: np.ndarray) -> float:
-    """Mean bits of a coefficient as a file codes it: integers, tables, raw bits; escapes as Exp-Golomb codes."""
-    costs = 24 - np.log2(tables.astype(np.float64))
-    total = 0.0
-    for start in range(0, len(symbols), 1 << 16):
-        part = slice(start, start + (1 << 16))
-        scale, mean = outputs(network, features[part])
-        values = symbols[part].astype(np.int64)
-        table, column, shift = cells(scale, mean, values)
-        escaped = (column == 0) | (column == COLUMNS - 1)
-        excess = np.maximum((np.abs(values - ((mean + 4) >> 3)) >> shift) - SYMBOL_MAX, 0)
-        golomb = 2 * np.floor(np.log2(excess + 1)) + 1
-        total += float((costs[table, column] + shift + np.where(escaped, golomb, 0)).sum())
-    return total / len(symbols)
+def coded_bits(network: Integers, tables: np.ndarray, features: np.ndarray, symbols: np.ndarray) -> float:
+    """Mean bits of a coefficient as a file codes it: integers, tables, raw bits and escapes."""
+    model = ContextModel({}, tables)
+    return sum(float(model.code_length(*part).sum()) for part in _parts(network, features, symbols)) / len(symbols)

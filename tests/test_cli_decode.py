@@ -1,0 +1,77 @@
+"""`nifcodec decode`: sizes, formats, refusals, limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List
+
+import pytest
+from conftest import nif_bytes
+
+from nifcodec.cli import main
+from nifcodec.image import read_image
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ([], (18, 12)),
+        (["--scale", "2.5"], (45, 30)),
+        (["--scale", "0.25"], (5, 3)),
+        (["--scale", "0.01"], (1, 1)),
+        (["--size", "9x0"], (9, 6)),
+        (["--size", "7X5"], (7, 5)),
+        (["--crop", "1,2,3,4"], (3, 4)),
+        (["--crop", "1,2,3,4", "--scale", "2"], (6, 8)),
+    ],
+)
+def test_sizes(folder: Path, options: List[str], size: "tuple[int, int]") -> None:
+    assert main(["decode", "field.nif", *options]) == 0
+    image = read_image("field.png")
+    assert (image.width, image.height) == size
+
+
+def test_formats_by_ending_and_by_name(folder: Path) -> None:
+    from PIL import Image as PillowImage
+
+    assert main(["decode", "field.nif", "-o", "b.jpg"]) == 0
+    assert main(["decode", "field.nif", "--format", "webp"]) == 0
+    assert main(["decode", "field.nif", "-o", "odd.name", "--format", "PNG"]) == 0
+    for name, format in (("b.jpg", "JPEG"), ("field.webp", "WEBP"), ("odd.name", "PNG")):
+        with PillowImage.open(name) as picture:
+            assert picture.format == format
+    assert main(["decode", "field.nif", "-o", "b.nonsense"]) == 2
+    assert main(["decode", "field.nif", "--format", "nonsense"]) == 2
+
+
+def test_existing_picture_is_not_replaced(folder: Path) -> None:
+    before = Path("a.png").read_bytes()
+    assert main(["decode", "field.nif", "-o", "a.png"]) == 4
+    assert Path("a.png").read_bytes() == before
+    assert main(["decode", "field.nif", "-o", "a.png", "-f"]) == 0
+    assert Path("a.png").read_bytes() != before
+
+
+def test_damage_is_exit_3_and_leaves_no_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(Path("field.nif").read_bytes())
+    data[len(data) // 2] ^= 4
+    Path("bad.nif").write_bytes(data)
+    assert main(["decode", "bad.nif"]) == 3
+    assert main(["decode", "a.png", "-o", "x.png"]) == 3
+    assert main(["info", "a.png"]) == 3
+    assert main(["verify", "bad.nif"]) == 3
+    assert not Path("bad.png").exists()
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_limit_of_the_output(folder: Path) -> None:
+    assert main(["decode", "field.nif", "--scale", "100000"]) == 3
+    assert main(["decode", "field.nif", "--max-pixels", "215"]) == 3
+    assert main(["decode", "field.nif", "--max-pixels", "216"]) == 0
+
+
+def test_metadata_comes_out(folder: Path) -> None:
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"
+    Path("m.nif").write_bytes(nif_bytes(5, 4, exif=exif, xmp=b"<x/>"))
+    assert main(["decode", "m.nif"]) == 0
+    assert (read_image("m.png").exif, read_image("m.png").xmp) == (exif, b"<x/>")

@@ -1,0 +1,164 @@
+"""`nifcodec encode`: names of outputs, refusals, exit codes, JSON, interruptions. Nothing is trained here."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import PIXELS, rows
+
+import nifcodec
+from nifcodec import encoder
+from nifcodec.cli import main
+from nifcodec.image import Image, from_array, write_image
+from nifcodec.task import Task, Trained
+
+pytestmark = pytest.mark.usefixtures("untrained")
+
+
+def test_default_name_is_beside_the_picture(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "sub").mkdir()
+    (folder / "a.png").rename("sub/b.tar.png")
+    assert main(["encode", "sub/b.tar.png"]) == 0
+    assert nifcodec.decode((folder / "sub/b.tar.nif").read_bytes()).shape == PIXELS.shape
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "18x12" in captured.err
+    assert "bpp" in captured.err
+
+
+def test_json_holds_what_the_file_measures(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["encode", "a.png", "-o", "b.nif", "--json", "--field", "siren"]) == 0
+    (row,) = rows(capsys.readouterr().out)
+    data = Path("b.nif").read_bytes()
+    assert (row["file"], row["bytes"], row["width"], row["height"]) == ("b.nif", len(data), 18, 12)
+    assert row["bpp"] == 8 * len(data) / (18 * 12)
+    difference = nifcodec.decode(data).astype(float) - PIXELS
+    assert row["psnr_rgb"] == pytest.approx(10 * np.log10(255**2 / np.mean(difference**2)))
+    assert (row["steps"], row["field"]) == (7, "siren")
+    assert 0 <= row["ms_ssim"] <= 1
+    assert row["seconds"] > 0
+    assert set(row["parts"]) == {"header", "weights", "metadata"}
+    assert sum(row["parts"].values()) == len(data)
+
+
+def test_existing_output_is_refused_before_any_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("a.nif").write_bytes(b"kept")
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "TRAINERS", {})
+        assert main(["encode", "a.png"]) == 4
+    assert Path("a.nif").read_bytes() == b"kept"
+    assert main(["encode", "a.png", "-f"]) == 0
+    assert Path("a.nif").read_bytes() != b"kept"
+
+
+@pytest.mark.parametrize("output", ["a.raw", "./a.raw", "link.raw"])
+def test_output_equal_to_input_is_refused_even_with_force(folder: Path, output: str) -> None:
+    os.rename("a.png", "a.raw")
+    os.symlink("a.raw", "link.raw")
+    before = Path("a.raw").read_bytes()
+    assert main(["encode", "a.raw", "-o", output, "-f"]) == 2
+    assert Path("a.raw").read_bytes() == before
+
+
+@pytest.mark.parametrize("output", ["b.png", "b.JPG", "b.gif", "new/b.webp"])
+def test_output_named_as_a_picture_is_refused_even_with_force(
+    folder: Path, output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["encode", "a.png", "-o", output, "-f"]) == 2
+    assert f"{output} has the ending of a picture" in capsys.readouterr().err
+    assert sorted(os.listdir(folder)) == ["a.png", "field.nif"]
+
+
+def test_one_failure_does_not_stop_the_rest(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("broken.png").write_bytes(Path("a.png").read_bytes()[:60])
+    write_image(from_array(PIXELS), "c.png")
+    assert main(["encode", "a.png", "broken.png", "missing.png", "c.png", "--out-dir", "new/out"]) == 1
+    assert sorted(os.listdir("new/out")) == ["a.nif", "c.nif"]
+    errors = capsys.readouterr().err
+    assert "broken.png" in errors
+    assert "missing.png" in errors
+    assert "Traceback" not in errors
+
+
+def test_code_of_several_is_the_common_one(folder: Path) -> None:
+    write_image(from_array(PIXELS), "c.png")
+    Path("a.nif").write_bytes(b"")
+    assert main(["encode", "a.png", "c.png"]) == 4
+    assert Path("c.nif").exists()
+    assert main(["encode", "a.png", "missing.png"]) == 1
+
+
+def test_two_inputs_for_one_output(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "sub").mkdir()
+    write_image(from_array(PIXELS), "sub/a.png")
+    assert main(["encode", "a.png", "sub/a.png", "--out-dir", "out"]) == 2
+    assert not Path("out").exists()
+    assert main(["encode", "a.png", "sub/a.png", "-o", "x.nif"]) == 2
+    assert not Path("x.nif").exists()
+
+
+def test_missing_folder_of_the_output(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["encode", "a.png", "-o", "nowhere/a.nif"]) == 1
+    assert "nowhere" in capsys.readouterr().err
+    assert main(["encode", "a.png", "-o", "."]) == 1
+
+
+def test_metadata_is_kept_and_stripped(folder: Path) -> None:
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"
+    write_image(Image(PIXELS, exif=exif, xmp=b"<x/>"), "m.png")
+    assert main(["encode", "m.png"]) == 0
+    info = nifcodec.inspect(Path("m.nif").read_bytes())
+    assert info.metadata == {"icc": 0, "exif": len(exif), "xmp": 4}
+    assert main(["encode", "m.png", "-f", "--strip"]) == 0
+    info = nifcodec.inspect(Path("m.nif").read_bytes())
+    assert info.metadata == {"icc": 0, "exif": 0, "xmp": 0}
+    assert info.parts["metadata"] == 0
+
+
+def test_quiet_prints_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["encode", "a.png", "--quiet"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out + captured.err == ""
+
+
+def test_sixteen_bits_warn_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image as PillowImage
+
+    PillowImage.fromarray(np.full((4, 4), 3000, np.uint16)).save("deep.png")
+    assert main(["encode", "deep.png"]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert lines == ["nifcodec: warning: deep.png has 16 bits a channel: it is encoded with 8"]
+
+
+def test_first_interrupt_finishes_second_leaves_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = encoder.TRAINERS["wavelet"]
+
+    def interrupted(times: int) -> Any:
+        def train(task: Task) -> Trained:
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGINT)
+            assert task.interrupt is not None
+            assert task.interrupt()
+            return trainer(task)
+
+        return train
+
+    write_image(from_array(PIXELS), "c.png")
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(encoder, "TRAINERS", {"wavelet": interrupted(1)})
+    assert main(["encode", "a.png", "c.png"]) == 130
+    assert nifcodec.decode(Path("a.nif").read_bytes()).shape == PIXELS.shape
+    assert not Path("c.nif").exists()
+    monkeypatch.setattr(encoder, "TRAINERS", {"wavelet": interrupted(2)})
+    assert main(["encode", "c.png"]) == 130
+    assert sorted(os.listdir(folder)) == ["a.nif", "a.png", "c.png", "field.nif"]
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_json_and_file_do_not_share_stdout(folder: Path) -> None:
+    assert main(["encode", "a.png", "-o", "-", "--json"]) == 2

@@ -1,0 +1,134 @@
+"""The integers of a file are the same everywhere: golden digests, other precision, other threads, other models.
+
+The same tests run on the oldest NumPy that is supported (`.ci/run`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+import numpy as np
+import pytest
+from make_golden import DIGESTS, FOLDER, digests, pictures
+
+import nifcodec
+from nifcodec import priors
+from nifcodec.coding import context, lattice, neighbours
+from nifcodec.coding.context import ContextModel
+from nifcodec.config import EncodeConfig
+from nifcodec.errors import ChecksumError, MalformedError
+from nifcodec.priors import Prior
+
+EXPECTED: Dict[str, Dict[str, str]] = json.loads(DIGESTS.read_text(encoding="utf-8"))
+
+
+def golden(name: str) -> bytes:
+    return (FOLDER / f"{name}.nif").read_bytes()
+
+
+def test_every_golden_file_has_its_digests() -> None:
+    assert sorted(EXPECTED) == sorted(path.stem for path in FOLDER.glob("*.nif"))
+    assert sum(path.stat().st_size for path in FOLDER.glob("*.nif")) < 20_000
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_golden_files_decode_to_their_integers(name: str) -> None:
+    assert digests(golden(name)) == EXPECTED[name]
+
+
+def test_raw_bits_and_escapes_are_among_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {"get_escapes": 0, "_uniform": 0}
+
+    def counted(name: str) -> Callable[..., Any]:
+        original = getattr(lattice, name)
+
+        def call(*arguments: Any) -> Any:
+            seen[name] += 1
+            return original(*arguments)
+
+        return call
+
+    for name in seen:
+        monkeypatch.setattr(lattice, name, counted(name))
+    digests(golden("escapes"))
+    assert min(seen.values()) > 0
+
+
+class Wider:
+    """NumPy with float64 under the name float32."""
+
+    used = False
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "float32":
+            self.used = True
+            return np.float64
+        return getattr(np, name)
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_float64_in_the_context_networks_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wider = Wider()
+    for module in (context, neighbours):
+        monkeypatch.setattr(module, "np", wider)
+    assert digests(golden(name)) == EXPECTED[name]
+    assert wider.used
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_threads_of_the_linear_algebra_change_nothing(threads: str) -> None:
+    variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    paths = [str(Path(nifcodec.__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
+    environment = {**os.environ, **dict.fromkeys(variables, threads), "PYTHONPATH": os.pathsep.join(paths)}
+    code = "import sys, json, make_golden as m; print(json.dumps({n: m.digests((m.FOLDER / (n + '.nif')).read_bytes())"
+    code += " for n in sys.argv[1:]}))"
+    command = [sys.executable, "-c", code, *EXPECTED]
+    found = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment).stdout
+    assert json.loads(found) == EXPECTED
+
+
+def one_weight(prior: Prior) -> ContextModel:
+    """A weight of the network of luma's finest band, from a hidden unit to the mean, one larger."""
+    key = (0, 2, 0, 1)
+    weights = prior.context.networks[key].w3.copy()
+    weights[np.abs(weights[:, 1]).argmax(), 1] += 1
+    networks = {**prior.context.networks, key: replace(prior.context.networks[key], w3=weights)}
+    return ContextModel(networks, tables())
+
+
+def one_frequency(prior: Prior) -> ContextModel:
+    """In each table, the most probable symbol one unit less probable, and an escape one more."""
+    moved = tables()
+    moved[np.arange(len(moved)), moved.argmax(axis=1)] -= 1
+    moved[:, 0] += 1
+    return ContextModel(prior.context.networks, moved)
+
+
+@pytest.mark.parametrize("change", [one_weight, one_frequency])
+@pytest.mark.parametrize("name", ["rgb", "rgba"])
+def test_a_stream_of_a_model_one_unit_away_is_refused(
+    name: str, change: Callable[[Prior], ContextModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels, _ = pictures()[name]
+    true = priors.named()
+    other = replace(true, context=change(true))
+    with monkeypatch.context() as patch:
+        patch.setattr(priors, "named", lambda: other)
+        patch.setattr(priors, "find", lambda wanted: other)
+        data = nifcodec.encode(pixels, EncodeConfig(quality=80, effort=1))
+        nifcodec.decode(data)
+    # Most such streams decode to other integers, which the checksum tells; some come upon a point that is no symbol's.
+    with pytest.raises((ChecksumError, MalformedError)):
+        nifcodec.decode(data)
+
+
+def tables() -> np.ndarray:
+    """The shipped frequency tables, int64."""
+    with np.load(Path(priors.__file__).parent / f"{priors.DEFAULT}.npz") as archive:
+        return np.asarray(archive["tables"]).astype(np.int64)

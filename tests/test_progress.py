@@ -1,0 +1,65 @@
+"""What is seen of a training, and how Ctrl-C reaches it."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import signal
+
+import pytest
+
+from nifcodec.progress import Interrupt, ProgressLine, clock, describe
+
+
+def test_a_second_press_raises_and_the_handler_goes() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Interrupt(quiet=True) as interrupt:
+        assert not interrupt()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupt()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+class Step:
+    stage, step, steps, seconds, psnr, bpp = "training", 250, 1000, 30.0, 31.416, math.nan
+
+
+def test_progress_in_a_log_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    output, now = io.StringIO(), [100.0]
+    monkeypatch.setattr("sys.stderr", output)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    line = ProgressLine("a.png")
+    for _ in range(60):
+        now[0] += 0.25
+        line(Step)
+    line.clear()
+    assert output.getvalue().splitlines() == ["a.png: training  250/1000  1:30 left  31.42 dB"] * 3
+
+
+def test_progress_on_a_terminal_redraws_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    output, now = io.StringIO(), [100.0]
+    output.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stderr", output)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    line = ProgressLine("a.png")
+    for _ in range(3):
+        now[0] += 0.2
+        line(Step)
+    line.clear()
+    text = output.getvalue()
+    assert "\n" not in text
+    assert text.count("[######..................]") == 3
+    assert text.endswith(" \r")
+
+
+def test_clock_and_estimates() -> None:
+    assert [clock(seconds) for seconds in (0, 59.6, 3599, 3600)] == ["0:00", "1:00", "59:59", "1:00:00"]
+
+    class Rated(Step):
+        bpp = 0.4567
+
+    assert describe(Rated, bar=False).endswith("0.457 bpp")
