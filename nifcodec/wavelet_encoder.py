@@ -17,6 +17,7 @@ from nifcodec.coding.rdoq import quantize
 from nifcodec.errors import MissingDependencyError
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import analyse_levels, synthesise_plane
+from nifcodec.fields.synthesis import normal_equations
 from nifcodec.fields.wavelet import STEP_INDICES, WaveletSpec
 from nifcodec.task import Task, Trained
 
@@ -95,11 +96,14 @@ class Form:
         scaled = [{band: values / spec.step for band, values in bands.items()} for bands in self._details]
         quantized = quantize(self.lattice, conditions, self._low / spec.step, scaled, price * BIT)
         planes = quantized.plane.astype(np.float32) / np.float32(UNIT)
-        change = wavelet.correction(planes, spec, self.prior.synthesis)
         target = self.target / spec.step
-        spec = replace(spec, strengths=wavelet.best_strengths(target, planes, change))
+        seen = planes[: wavelet.colour_planes(planes)]
+        equations = normal_equations(target, planes, self.prior.synthesis(seen, spec.step_feature))
+        luma, chroma = (part.solve() for part in equations)
+        spec = replace(spec, mixture=(luma, chroma))
+        change = self.prior.synthesis.mixed(spec.mixture)(seen, spec.step_feature)[0]
         payload = quantized.pack(self.lattice, conditions)
-        error = float(((target - wavelet.corrected(planes, change, spec)) ** 2).sum())
+        error = float(((target - wavelet.corrected(planes, change)) ** 2).sum())
         return Attempt(spec, payload, self._wanted, planes, error, error + BIT * 8 * len(payload))
 
 

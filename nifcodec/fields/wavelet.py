@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Sequence, Tuple
+from typing import Tuple
 
 import numpy as np
 
 from nifcodec.errors import LimitError, MalformedError
+from nifcodec.fields.synthesis import Mixture, SynthesisNetwork
 
 FAMILY_ID = 3
 STEP_INDICES = 769  # steps 2^(i / 64 - 8): 1/256 to 16 on colours of 0..1
-HEAD_BYTES = 4
 HASH_BYTES = 8
-STRENGTH_UNIT = 32
-ROWS_PER_STRIP = 32  # rows of 2x2 blocks that the synthesis network sees at a time
+HEAD_BYTES = 2 + HASH_BYTES
 LANCZOS_LOBES = 3
 
 # Orthonormal opponent colours: rows are the sum, red against blue, and both against green.
@@ -34,17 +33,18 @@ class WaveletSpec:
     Attributes:
         step_index: of the quantization step, 64 to an octave.
         prior: first bytes of the hash of the prior it was coded with.
-        strengths: what the synthesis network's correction is multiplied by, for luma and for chroma, in
-            1/STRENGTH_UNIT; 0 leaves it out. The encoder takes the best ones for the picture.
+        mixture: weights of the synthesis network's corrections, for luma and for chroma, each -127..127 in
+            1/WEIGHT_UNIT. The encoder takes the best ones for the picture.
     """
 
     step_index: int
     prior: bytes
-    strengths: Tuple[int, int] = (0, 0)
+    mixture: Mixture = ((), ())
 
     def pack(self) -> bytes:
-        """The description: u16 step index, u8 strength for luma and for chroma, 8 bytes of the prior's SHA-256."""
-        return struct.pack("<HBB", self.step_index, *self.strengths) + self.prior
+        """The description: u16 step index, 8 bytes of the prior's SHA-256, i8 weights for luma, then for chroma."""
+        luma, chroma = self.mixture
+        return struct.pack("<H", self.step_index) + self.prior + struct.pack(f"{2 * len(luma)}b", *luma, *chroma)
 
     @property
     def step(self) -> float:
@@ -59,12 +59,13 @@ class WaveletSpec:
 
 def unpack(description: bytes) -> WaveletSpec:
     """Reads a description. Raises MalformedError, LimitError."""
-    if len(description) != HEAD_BYTES + HASH_BYTES:
-        raise MalformedError("wavelet description", f"has {len(description)} bytes, not {HEAD_BYTES + HASH_BYTES}")
-    index, luma, chroma = struct.unpack("<HBB", description[:HEAD_BYTES])
+    weights = len(description) - HEAD_BYTES
+    if weights < 0 or weights % 2:
+        raise MalformedError("wavelet description", f"has {len(description)} bytes")
+    index, prior, *mixture = struct.unpack(f"<H{HASH_BYTES}s{weights}b", description)
     if index >= STEP_INDICES:
         raise LimitError(f"step index {index} is above {STEP_INDICES - 1}")
-    return WaveletSpec(index, description[HEAD_BYTES:], (luma, chroma))
+    return WaveletSpec(index, prior, (tuple(mixture[: weights // 2]), tuple(mixture[weights // 2 :])))
 
 
 def step_size(index: int) -> float:
@@ -75,6 +76,11 @@ def step_size(index: int) -> float:
 def colours(channels: int) -> Tuple[int, ...]:
     """Planes of a picture with 1..4 channels: 0 luma, 1 and 2 chroma, 3 alpha."""
     return {1: (0,), 2: (0, 3), 3: (0, 1, 2), 4: (0, 1, 2, 3)}[channels]
+
+
+def colour_planes(planes: np.ndarray) -> int:
+    """How many of planes (C, H, W) the synthesis network corrects: 3 of a colour picture, 1 of a grey one."""
+    return 3 if len(planes) >= 3 else 1
 
 
 def to_planes(values: np.ndarray) -> np.ndarray:
@@ -98,87 +104,18 @@ def from_planes(planes: np.ndarray) -> np.ndarray:
     return np.moveaxis(values + np.float32(0.5), 0, -1)
 
 
-@dataclass(frozen=True)
-class SynthesisNetwork:
-    """A convolutional network on 2x2 blocks of the rebuilt planes, in units of the step; its output is added.
-
-    Attributes:
-        kernels: 3x3 kernels float32 (3, 3, in, out), from 12 channels (4 positions x 3 colours) back to 12.
-        biases: float32 (out,) of each layer.
-        conditioning: float32 (2, out) of each layer but the last: what the step and its square add before the ReLU.
-    """
-
-    kernels: Sequence[np.ndarray]
-    biases: Sequence[np.ndarray]
-    conditioning: Sequence[np.ndarray]
-
-    def macs_per_pixel(self) -> float:
-        """Multiply-adds of one pixel."""
-        return sum(kernel.size for kernel in self.kernels) / 4
-
-    def __call__(self, planes: np.ndarray, step_feature: int) -> np.ndarray:
-        """The correction: planes float32 (3, H, W) in steps -> the same. Borders are mirrored at the picture's edge."""
-        height, width = planes.shape[1:]
-        reach = len(self.kernels)
-        even = np.pad(planes, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
-        blocks = even.reshape(3, even.shape[1] // 2, 2, even.shape[2] // 2, 2).transpose(1, 3, 2, 4, 0)
-        blocks = blocks.reshape(blocks.shape[0], blocks.shape[1], 12).astype(np.float32)
-        padded = np.pad(blocks, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
-        out = np.empty_like(blocks)
-        for top in range(0, len(blocks), ROWS_PER_STRIP):
-            strip = padded[top : top + ROWS_PER_STRIP + 2 * reach]
-            out[top : top + ROWS_PER_STRIP] = self._strip(strip, step_feature)
-        whole = out.reshape(out.shape[0], out.shape[1], 2, 2, 3).transpose(4, 0, 2, 1, 3)
-        return whole.reshape(3, even.shape[1], even.shape[2])[:, :height, :width]
-
-    def _strip(self, strip: np.ndarray, step_feature: int) -> np.ndarray:
-        offset = np.float32((step_feature - 64) / 32)
-        condition = np.array([offset, offset * offset], np.float32)
-        for index, (kernel, bias) in enumerate(zip(self.kernels, self.biases)):
-            rows, columns = strip.shape[0] - 2, strip.shape[1] - 2
-            taps = [strip[dy : dy + rows, dx : dx + columns] for dy in range(3) for dx in range(3)]
-            patches = np.concatenate(taps, axis=2).reshape(rows * columns, -1)
-            strip = (patches @ kernel.reshape(-1, kernel.shape[3]) + bias).reshape(rows, columns, -1)
-            if index < len(self.kernels) - 1:
-                strip = np.maximum(strip + condition @ self.conditioning[index], 0)
-        return strip
-
-
-def correction(planes: np.ndarray, spec: WaveletSpec, network: SynthesisNetwork) -> np.ndarray:
-    """What the synthesis network adds to planes (C, H, W) in steps at full strength: float32 (1 or 3, H, W)."""
-    if len(planes) >= 3:
-        return network(planes[:3], spec.step_feature)
-    grey = np.concatenate([planes[:1], np.zeros((2, *planes.shape[1:]), np.float32)])
-    return network(grey, spec.step_feature)[:1]
-
-
-def best_strengths(target: np.ndarray, planes: np.ndarray, corrections: np.ndarray) -> Tuple[int, int]:
-    """Least-squares strengths for luma and chroma, from planes (C, H, W) in steps: what is wanted and what there is."""
-    found = [0, 0]
-    for part, where in enumerate((slice(0, 1), slice(1, 3))):
-        change = corrections[where].astype(np.float64)
-        power = float((change**2).sum())
-        if power > 0:
-            missing = target[where][: len(change)] - planes[where][: len(change)]
-            strength = float((change * missing).sum()) / power
-            found[part] = min(max(round(STRENGTH_UNIT * strength), 0), 255)
-    return found[0], found[1]
-
-
 def finish(plane: np.ndarray, spec: WaveletSpec, network: SynthesisNetwork, unit: int) -> np.ndarray:
     """Integer planes (C, H, W) in 1/unit steps -> colours float32 (H, W, C), 1.0 white, not clipped."""
     planes = plane.astype(np.float32) / np.float32(unit)
-    if any(spec.strengths):
-        planes = corrected(planes, correction(planes, spec, network), spec)
+    if any(any(weights) for weights in spec.mixture):
+        planes = corrected(planes, network.mixed(spec.mixture)(planes[: colour_planes(planes)], spec.step_feature)[0])
     return from_planes(planes * np.float32(spec.step))
 
 
-def corrected(planes: np.ndarray, change: np.ndarray, spec: WaveletSpec) -> np.ndarray:
-    """Planes (C, H, W) and the full correction of the first of them -> planes corrected as strongly as `spec` says."""
-    luma, chroma = (np.float32(strength / STRENGTH_UNIT) for strength in spec.strengths)
+def corrected(planes: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """Planes (C, H, W) and the correction of the first of them -> the corrected planes."""
     out = planes.copy()
-    out[:1] += luma * change[:1]
-    out[1 : len(change)] += chroma * change[1:]
+    out[: len(change)] += change
     return out
 
 
