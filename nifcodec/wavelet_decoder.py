@@ -19,10 +19,11 @@ from nifcodec.coding.neighbours import Band
 from nifcodec.coding.payload import CHECK_BYTES, decode_bands, decode_lattice
 from nifcodec.coding.tiles import LARGEST_WHOLE, TILE_LEVELS, Span, Tiling, unpack_tiles
 from nifcodec.container import NifFile
-from nifcodec.errors import LimitError
+from nifcodec.errors import LimitError, MalformedError
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import span_below, synthesise_plane
-from nifcodec.fields.wavelet import SynthesisNetwork, WaveletSpec
+from nifcodec.fields.synthesis import SynthesisNetwork
+from nifcodec.fields.wavelet import WaveletSpec
 
 CELL = 256  # pixels a side: margins of the synthesis add a tenth
 CELLS = 160  # kept: 120 MiB of RGB
@@ -53,6 +54,8 @@ def open_wavelet(file: NifFile, reduction: int) -> "WaveletField":
     """
     spec = wavelet.unpack(file.description)
     prior = priors.find(spec.prior)
+    if len(spec.mixture[0]) != prior.synthesis.corrections:
+        raise MalformedError("wavelet description", f"has weights of {len(spec.mixture[0])} corrections")
     conditions = Conditions(prior.context, spec.step_feature)
     if spec.tile_exponent:
         return WaveletField(
@@ -158,7 +161,7 @@ class WaveletField:
     ) -> None:
         self._region, self._reduction, self._network = region, reduction, network
         # The network is made for pixels: a reduced picture is what the lattice says.
-        self._spec = replace(spec, strengths=(0, 0)) if reduction else spec
+        self._spec = replace(spec, mixture=((), ())) if reduction else spec
         self._height, self._width = file.height, file.width
         self._cell = lru_cache(maxsize=CELLS)(self._make_cell)
 
@@ -185,7 +188,7 @@ class WaveletField:
 
     def _make_cell(self, row: int, column: int) -> np.ndarray:
         sides = (-(-self._height >> self._reduction), -(-self._width >> self._reduction))
-        reach = self._network.reach if any(self._spec.strengths) else 0
+        reach = self._network.reach if any(self._spec.mixture) else 0
         starts, ends = (row * CELL, column * CELL), ((row + 1) * CELL, (column + 1) * CELL)
         spans = [(max(s - reach, 0), min(e + reach, side)) for s, e, side in zip(starts, ends, sides)]
         colours = wavelet.finish(self._region(spans[0], spans[1]), self._spec, self._network, UNIT << self._reduction)

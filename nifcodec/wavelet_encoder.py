@@ -6,11 +6,12 @@ import time
 import warnings
 from functools import lru_cache
 from math import ceil, log2, log10
-from typing import TYPE_CHECKING, Callable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Generator, List, Optional, Tuple
 
 from nifcodec.coding.tiles import LARGEST_WHOLE
 from nifcodec.errors import MissingDependencyError
-from nifcodec.fields.wavelet import STEP_INDICES, SynthesisNetwork
+from nifcodec.fields.synthesis import SynthesisNetwork
+from nifcodec.fields.wavelet import STEP_INDICES
 from nifcodec.progress import Progress
 from nifcodec.task import Task, Trained
 from nifcodec.wavelet_form import Attempt, Form
@@ -30,6 +31,7 @@ INDICES_PER_OCTAVE = 80  # by which the step grows while a photograph's size hal
 DECIBELS = 4.5  # that a photograph gains while its size doubles
 BITS_TOLERANCE, DECIBEL_TOLERANCE = 0.02, 0.02  # in octaves: 1.4 % of a size, 0.09 dB
 EASE = 3  # octaves by which one try of the search brings the miss down, to estimate how many are left
+CREEPING = 2  # tries in a row that did not halve the bracket: the next one halves it
 WRONG_SIDE = 1e3  # in octaves: any field on the right side of the target is nearer
 # A tiled picture is searched on one tile in six, within limits, and then corrected on the whole.
 SAMPLE_SHARE, SAMPLE_LIMITS = 6, (2, 8)
@@ -51,7 +53,7 @@ def train_wavelet(task: Task) -> Trained:
         return best.trained()
     best, done = _train(form, task, descent, best, rounds)
     if _has_target(task):
-        form.aim(best.wanted)
+        form.aim(best.wanted, best.others)
         best = _at_target(form, task)
     return best.trained(done)
 
@@ -102,7 +104,7 @@ def _train(form: Form, task: Task, descent: "Descent", best: Attempt, rounds: in
         _report(task, "train", done, rounds, began, attempt)
         if done == rounds or (task.interrupt is not None and task.interrupt()):
             return best, done
-        form.aim(descent(attempt.planes, form.target, attempt.spec))
+        form.aim(descent(attempt.planes, form.target, attempt.spec), form.influence(attempt))
         attempt, done = form.attempt(best.spec.step_index), done + 1
         if attempt.cost < best.cost:
             best = attempt
@@ -177,46 +179,66 @@ def _crossing(excess: Callable[[int], float], wanted: float, index: int) -> int:
 
 
 def _search(form: Form, task: Task, excess: Callable[[Attempt], float], tolerance: float, largest: bool) -> Attempt:
-    """The field nearest to a target: interpolation inside a bracket of steps, then of the price of a bit.
+    """The field nearest to a target.
 
     Args:
         excess: how far above the target a field is, in octaves of its size; falls as the step grows.
         tolerance: what is near enough.
         largest: the target is the most that is allowed, and not the least.
     """
+    # Half the tolerance is aimed at, so that the next try does not fall on the wrong side of the target.
+    tries = _tries((-tolerance if largest else tolerance) / 2)
     best: Optional[Attempt] = None
-    best_miss = float("inf")
-    began, tries = time.monotonic(), 0
-
-    def missed(index: int, price: float = 1.0) -> float:
-        nonlocal best, best_miss, tries
-        attempt = form.attempt(index, price)
+    best_miss, began, done = float("inf"), time.monotonic(), 0
+    following: Optional[Tuple[int, float]] = next(tries)
+    while following is not None:
+        attempt = form.attempt(*following)
         miss = excess(attempt)
         wrong = miss > 0 if largest else miss < 0
         if best is None or abs(miss) + wrong * WRONG_SIDE < best_miss:
             best, best_miss = attempt, abs(miss) + wrong * WRONG_SIDE
-        tries += 1
-        left = 0 if best_miss <= tolerance else max(1, ceil(log2(max(abs(miss) / tolerance, 1)) / EASE))
-        _report(task, "search", tries, tries + left, began, attempt)
-        return miss
+        stopped = best_miss <= tolerance or (task.interrupt is not None and task.interrupt())
+        following, done = None if stopped else _sent(tries, miss), done + 1
+        left = 0 if following is None else max(1, ceil(log2(max(abs(miss) / tolerance, 1)) / EASE))
+        _report(task, "search", done, done + left, began, attempt)
+    assert best is not None
+    return best
 
+
+def _sent(tries: "Generator[Tuple[int, float], float, None]", miss: float) -> Optional[Tuple[int, float]]:
+    try:
+        return tries.send(miss)
+    except StopIteration:
+        return None
+
+
+def _tries(aim: float) -> "Generator[Tuple[int, float], float, None]":
+    """Step indices and prices of a bit to try; each is answered with the excess that it had.
+
+    First interpolation inside a bracket of steps, halved where that creeps, and then of the price.
+
+    Args:
+        aim: the excess that is wanted.
+    """
     finest, coarsest, index = -1, STEP_INDICES, START_INDEX
-    while coarsest - finest > 1 and best_miss > tolerance:
-        miss = missed(index)
+    creeping = 0
+    while coarsest - finest > 1:
+        width = coarsest - finest
+        miss = yield index, 1.0
         if miss > 0:
             finest = index
         else:
             coarsest = index
-        # Half the tolerance is aimed at, so that the next try does not fall on the wrong side of the target.
-        aim = miss + (tolerance if largest else -tolerance) / 2
-        index = min(max(index + round(aim * INDICES_PER_OCTAVE), finest + 1), coarsest - 1)
-    usual, highest = 1.0, HIGHEST_PRICE
-    for _ in range(PRICES):
-        if best_miss > tolerance and 0 <= finest < coarsest < STEP_INDICES:
+        creeping = 0 if 2 * (coarsest - finest) <= width else creeping + 1
+        if creeping >= CREEPING and 0 <= finest < coarsest < STEP_INDICES:
+            index, creeping = (finest + coarsest) // 2, 0
+        else:
+            index = min(max(index + round((miss - aim) * INDICES_PER_OCTAVE), finest + 1), coarsest - 1)
+    if 0 <= finest < coarsest < STEP_INDICES:
+        usual, highest = 1.0, HIGHEST_PRICE
+        for _ in range(PRICES):
             price = (usual * highest) ** 0.5
-            if missed(finest, price) > 0:
+            if (yield finest, price) > 0:
                 usual = price
             else:
                 highest = price
-    assert best is not None
-    return best

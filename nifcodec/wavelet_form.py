@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Optional
 
 import numpy as np
 
 from nifcodec import priors
 from nifcodec.coding.compand import UNIT
+from nifcodec.coding.influence import Influence, influence
 from nifcodec.coding.lattice import Conditions, Lattice
-from nifcodec.coding.rdoq import quantize
+from nifcodec.coding.rdoq import Quantized, quantize
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import analyse_levels, synthesise_plane
+from nifcodec.fields.synthesis import MixtureFit
 from nifcodec.fields.wavelet import WaveletSpec
 from nifcodec.task import Task, Trained
 
@@ -28,7 +31,9 @@ class Attempt:
 
     Attributes:
         wanted: planes that were quantized, on colours of 0..1, float64 (C, H, W).
-        planes: as rebuilt from the integers, in steps, float32 (C, H, W).
+        others: what was known of the bits of those that see an integer.
+        quantized: the integers.
+        planes: as rebuilt from them, in steps, float32 (C, H, W).
         error: of the corrected planes, summed, in squared steps.
         cost: the error and the bits at their usual price.
     """
@@ -36,6 +41,8 @@ class Attempt:
     spec: WaveletSpec
     payload: bytes
     wanted: np.ndarray
+    others: Optional[Influence]
+    quantized: Quantized
     planes: np.ndarray
     error: float
     cost: float
@@ -59,15 +66,19 @@ class Form:
         self.target = wavelet.to_planes(task.values())
         self.aim(self.target)
 
-    def aim(self, wanted: np.ndarray) -> None:
-        """Take other planes, on colours of 0..1, to quantize from now on."""
-        self._wanted = wanted
+    def aim(self, wanted: np.ndarray, others: Optional[Influence] = None) -> None:
+        """Take other planes, on colours of 0..1, to quantize from now on.
+
+        Args:
+            others: what integers do to the bits of those that see them.
+        """
+        self._wanted, self._others = wanted, others
         self._low, details = analyse_levels(wanted, self.lattice.levels)
         places = [(band, self.lattice.colours.index(band.colour)) for band in self.lattice.bands]
         self._details = [{band: bands[band.orientation][i] for band, i in places} for bands in details]
 
     def attempt(self, index: int, price: float = 1.0) -> Attempt:
-        """Integers at a step, as bytes, and the synthesis network as strong as suits the picture.
+        """Integers at a step, as bytes, and the mixture of corrections that suits the picture.
 
         Args:
             price: of a bit, in units of what is best for the step.
@@ -75,13 +86,19 @@ class Form:
         spec = WaveletSpec(index, self.prior.hash)
         conditions = Conditions(self.prior.context, spec.step_feature)
         scaled = [{band: values / spec.step for band, values in bands.items()} for bands in self._details]
-        quantized = quantize(self.lattice, conditions, self._low / spec.step, scaled, price * BIT)
+        quantized = quantize(self.lattice, conditions, self._low / spec.step, scaled, price * BIT, self._others)
         planes = quantized.plane.astype(np.float32) / np.float32(UNIT)
-        change = wavelet.correction(planes, spec, self.prior.synthesis)
-        target = self.target / spec.step
-        fit = wavelet.CorrectionFit()
-        fit.add(target, planes, change)
-        spec = replace(spec, strengths=fit.strengths())
+        seen = planes[: wavelet.colour_planes(planes)]
+        fit = MixtureFit.of(self.target / spec.step, planes, self.prior.synthesis(seen, spec.step_feature))
+        spec = replace(spec, mixture=fit.mixture())
         payload = quantized.pack(self.lattice, conditions)
-        error = fit.error(spec.strengths)
-        return Attempt(spec, payload, self._wanted, planes, error, error + BIT * 8 * len(payload))
+        error = fit.error(spec.mixture)
+        return Attempt(
+            spec, payload, self._wanted, self._others, quantized, planes, error, error + BIT * 8 * len(payload)
+        )
+
+    def influence(self, attempt: Attempt) -> Influence:
+        """What each integer of an attempt does to the bits of those that see it."""
+        conditions = Conditions(self.prior.context, attempt.spec.step_feature)
+        found = attempt.quantized
+        return influence(self.lattice, conditions, found.low * UNIT, (), found.levels)

@@ -15,12 +15,14 @@ import numpy as np
 
 from nifcodec import priors
 from nifcodec.coding.compand import UNIT
+from nifcodec.coding.influence import Influence, influence
 from nifcodec.coding.lattice import Conditions, Planes
 from nifcodec.coding.rdoq import Quantized, quantize, quantize_bands
 from nifcodec.coding.tiles import TILE_LEVELS, Span, Tile, Tiling, at_level, pack_tiles
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import Bands, analyse_levels, synthesise_plane
-from nifcodec.fields.wavelet import CorrectionFit, WaveletSpec
+from nifcodec.fields.synthesis import MixtureFit, SynthesisNetwork
+from nifcodec.fields.wavelet import WaveletSpec
 from nifcodec.progress import Progress
 from nifcodec.task import Task, Trained
 from nifcodec.wavelet_form import BIT
@@ -89,7 +91,7 @@ class TiledForm:
         descent: "Optional[Descent]" = None,
         rounds: int = 0,
     ) -> TiledAttempt:
-        """Integers at a step, as bytes, and the synthesis network as strong as suits the picture.
+        """Integers at a step, as bytes, and the mixture of corrections that suits the picture.
 
         Args:
             numbers: of the tiles, where not all of them are wanted.
@@ -99,15 +101,15 @@ class TiledForm:
         conditions = Conditions(self.prior.context, spec.step_feature)
         root = self._quantize_root(spec, conditions)
         packed_root = root.pack(self.tiling.root, conditions)
-        fit, tiles, pixels, began = CorrectionFit(), [], 0, time.monotonic()
+        fit, tiles, pixels, began = MixtureFit.none(self.prior.synthesis.corrections), [], 0, time.monotonic()
         chosen = range(self.tiling.count) if numbers is None else numbers
         for done, number in enumerate(chosen):
             tile = self.tiling.tile(number)
             payload, part = self._tile(tile, root, spec, conditions, fit, descent, rounds)
             fit, pixels = fit + part, pixels + _size(tile.rows) * _size(tile.columns)
-            spec = replace(spec, strengths=fit.strengths())
+            spec = replace(spec, mixture=fit.mixture())
             tiles.append(payload)
-            found = TiledAttempt(spec, packed_root, tiles, pixels, fit.error(spec.strengths))
+            found = TiledAttempt(spec, packed_root, tiles, pixels, fit.error(spec.mixture))
             if self.task.progress is not None:
                 bpp = 8 * sum(map(len, tiles)) / pixels
                 seconds = time.monotonic() - began
@@ -129,22 +131,23 @@ class TiledForm:
         root: Quantized,
         spec: WaveletSpec,
         conditions: Conditions,
-        others: CorrectionFit,
+        before: MixtureFit,
         descent: "Optional[Descent]",
         rounds: int,
-    ) -> Tuple[bytes, CorrectionFit]:
+    ) -> Tuple[bytes, MixtureFit]:
         """A tile's payload of least cost over the rounds of its training, and its part of the sums."""
         part = _Part(tile, self.task)
         low, coarser = tile.low(root.plane), tile.coarser(root.levels)
-        best: Optional[Tuple[float, bytes, CorrectionFit]] = None
+        best: Optional[Tuple[float, bytes, MixtureFit]] = None
+        others: Optional[Influence] = None
         for done in range(rounds + 1):
             details = part.details(spec.step)
-            bands = quantize_bands(tile.lattice, conditions, low, coarser, part.inside(details), BIT)
+            bands = quantize_bands(tile.lattice, conditions, low, coarser, part.inside(details), BIT, others)
             payload = bands.pack(tile.lattice, conditions)
             planes = part.rebuild(root.plane, details, bands.levels)
             fit = part.fit(planes, spec, self.prior.synthesis)
-            spec = replace(spec, strengths=(others + fit).strengths())
-            cost = fit.error(spec.strengths) + BIT * 8 * len(payload)
+            spec = replace(spec, mixture=(before + fit).mixture())
+            cost = fit.error(spec.mixture) + BIT * 8 * len(payload)
             if best is None or cost < best[0]:
                 best = cost, payload, fit
             if done < rounds and self.task.interrupt is not None:
@@ -152,6 +155,7 @@ class TiledForm:
             if descent is None or done == rounds or self.stopped:
                 break
             part.aim(descent(planes, part.target, spec))
+            others = influence(tile.lattice, conditions, low, coarser, bands.levels)
         assert best is not None
         return best[1], best[2]
 
@@ -212,19 +216,18 @@ class _Part:
             plane = synthesise_plane(plane, (horizontal, vertical, diagonal))
         return plane.astype(np.float32) / np.float32(UNIT)
 
-    def fit(self, planes: np.ndarray, spec: WaveletSpec, network: wavelet.SynthesisNetwork) -> CorrectionFit:
-        """The tile's part of the sums that the strengths of the synthesis network follow from."""
+    def fit(self, planes: np.ndarray, spec: WaveletSpec, network: SynthesisNetwork) -> MixtureFit:
+        """The tile's part of the sums that the weights of the corrections follow from."""
         reach = network.reach
         sides = planes.shape[1:]
         starts = [span[0] - whole[0] for span, whole in zip((self._tile.rows, self._tile.columns), self._spans)]
         sizes = [_size(self._tile.rows), _size(self._tile.columns)]
         wide = [slice(max(s - reach, 0), min(s + n + reach, side)) for s, n, side in zip(starts, sizes, sides)]
-        change = wavelet.correction(planes[:, wide[0], wide[1]], spec, network)
+        seen = planes[: wavelet.colour_planes(planes), wide[0], wide[1]]
         y, x = (s - w.start for s, w in zip(starts, wide))
+        change = network(seen, spec.step_feature)[..., y : y + sizes[0], x : x + sizes[1]]
         here = self._at(0, (sizes[0], sizes[1]))
-        found = CorrectionFit()
-        found.add(self.target[here] / spec.step, planes[here], change[:, y : y + sizes[0], x : x + sizes[1]])
-        return found
+        return MixtureFit.of(self.target[here] / spec.step, planes[here], change)
 
     def _at(self, level: int, shape: Tuple[int, ...]) -> Tuple[slice, slice, slice]:
         """Where the tile's samples of a level lie within those of the part: `shape` of them, or fewer at the end."""

@@ -13,10 +13,12 @@ from typing import Dict, Tuple
 import numpy as np
 
 import nifcodec
-from nifcodec import container, decoder, priors
-from nifcodec.coding.lattice import Conditions, decode_lattice
+from nifcodec import container, priors
+from nifcodec.coding.lattice import Conditions, Lattice
+from nifcodec.coding.payload import decode_lattice
 from nifcodec.config import EncodeConfig
 from nifcodec.fields import wavelet
+from nifcodec.fields.lifting import synthesise_plane
 
 FOLDER = Path(__file__).resolve().parent / "golden"
 DIGESTS = FOLDER / "digests.json"
@@ -49,7 +51,7 @@ def digests(data: bytes) -> Dict[str, str]:
     """SHA-256 of the integers of a file's lattice, finest level first, and of its native plane; both as decoded."""
     file = container.unpack(data)
     spec = wavelet.unpack(file.description)
-    lattice = decoder._lattice(file)
+    lattice = Lattice(file.width, file.height, wavelet.colours(file.channels), synthesise_plane)
     conditions = Conditions(priors.find(spec.prior).context, spec.step_feature)
     plane, levels = decode_lattice(file.payload, lattice, conditions)
     integers = hashlib.sha256()

@@ -19,7 +19,7 @@ from make_golden import DIGESTS, FOLDER, digests, pictures
 
 import nifcodec
 from nifcodec import priors
-from nifcodec.coding import context, lattice, neighbours
+from nifcodec.coding import context, neighbours, payload
 from nifcodec.coding.context import ContextModel
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import ChecksumError, MalformedError
@@ -46,7 +46,7 @@ def test_raw_bits_and_escapes_are_among_them(monkeypatch: pytest.MonkeyPatch) ->
     seen = {"get_escapes": 0, "_uniform": 0}
 
     def counted(name: str) -> Callable[..., Any]:
-        original = getattr(lattice, name)
+        original = getattr(payload, name)
 
         def call(*arguments: Any) -> Any:
             seen[name] += 1
@@ -55,7 +55,7 @@ def test_raw_bits_and_escapes_are_among_them(monkeypatch: pytest.MonkeyPatch) ->
         return call
 
     for name in seen:
-        monkeypatch.setattr(lattice, name, counted(name))
+        monkeypatch.setattr(payload, name, counted(name))
     digests(golden("escapes"))
     assert min(seen.values()) > 0
 

@@ -19,6 +19,7 @@ from nifcodec.config import EncodeConfig
 from nifcodec.errors import ChecksumError, ConfigError, CorruptFileError, UnknownPriorError
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import synthesise_plane
+from nifcodec.fields.synthesis import MixtureFit
 from nifcodec.image import read_image
 from nifcodec.metrics import psnr
 from nifcodec.wavelet_encoder import ROUNDS
@@ -132,18 +133,32 @@ def test_wide_alphabets_at_the_finest_step():
 
 @pytest.mark.parametrize("feature", [20, 64, 110])
 def test_the_synthesis_network_is_that_of_the_training(feature):
-    """Away from the borders, which the twin mirrors at every layer, at steps other than the middle one too."""
+    """At steps other than the middle one too."""
     pytest.importorskip("tensorflow")
-    from nifcodec.training.prior_networks import filter_outputs
+    import tensorflow as tf
+
+    from nifcodec.training.prior_networks import corrections
 
     network = priors.named().synthesis
     planes = np.random.default_rng(5).normal(0, 2, (3, 48, 64)).astype(np.float32)
     parts = (network.kernels, network.biases, network.conditioning)
-    twin = filter_outputs(*parts, np.moveaxis(planes, 0, -1)[None], np.array([feature], np.float32))
-    change = np.moveaxis(np.asarray(twin)[0], -1, 0) - planes
-    inner = np.s_[:, 8:-8, 8:-8]
-    np.testing.assert_allclose(network(planes, feature)[inner], change[inner], atol=2e-4)
-    assert np.abs(change).max() > 0.05
+    blocks = tf.nn.space_to_depth(np.moveaxis(planes, 0, -1)[None], 2)
+    twin = np.asarray(corrections(*parts, blocks, np.array([feature], np.float32)))[0]
+    border = 2 * len(network.kernels)
+    inner = network(planes, feature)[:, :, border:-border, border:-border]
+    np.testing.assert_allclose(np.moveaxis(inner, 1, -1), twin, atol=2e-4)
+    assert np.abs(twin).max() > 0.05
+
+
+def test_a_mixture_is_the_weighted_sum_of_the_corrections():
+    network = priors.named().synthesis
+    planes = np.random.default_rng(6).normal(0, 2, (3, 17, 10)).astype(np.float32)
+    random = np.random.default_rng(7)
+    mixture = tuple(tuple(random.integers(-127, 128, network.corrections).tolist()) for _ in range(2))
+    each = network(planes, 70)
+    weights = np.array([mixture[0], mixture[1], mixture[1]]) / 32
+    expected = sum(weights[:, i, None, None] * each[i] for i in range(network.corrections))
+    np.testing.assert_allclose(network.mixed(mixture)(planes, 70)[0], expected, atol=1e-3)
 
 
 def test_twice_the_size_averages_back_to_the_native_render():
@@ -161,7 +176,7 @@ def test_twice_the_size_averages_back_to_the_native_render():
 def test_a_foreign_prior_is_named():
     data = nifcodec.encode(picture(16, 16))
     file = container.unpack(data)
-    other = container.pack(replace(file, description=file.description[:4] + bytes(8)))
+    other = container.pack(replace(file, description=file.description[:2] + bytes(8) + file.description[10:]))
     with pytest.raises(UnknownPriorError, match="0000000000000000"):
         decoder.decode(other)
 
@@ -282,3 +297,20 @@ def _tables():
     """The shipped frequency tables."""
     with np.load(priors._FOLDER / "photo.npz") as archive:
         return archive["tables"]
+
+
+def test_the_fit_knows_the_error_of_its_mixture():
+    network = priors.named().synthesis
+    random = np.random.default_rng(8)
+    planes = random.normal(0, 2, (4, 20, 30)).astype(np.float32)
+    each = network(planes[:3], 64)
+    target = planes + 0.3 * random.standard_normal(planes.shape)
+    target[:3] += 0.8 * each[0]
+    halves = [np.s_[..., :15], np.s_[..., 15:]]
+    fit = MixtureFit.of(target[halves[0]], planes[halves[0]], each[halves[0]])
+    fit = fit + MixtureFit.of(target[halves[1]], planes[halves[1]], each[halves[1]])
+    mixture = fit.mixture()
+    corrected = wavelet.corrected(planes, network.mixed(mixture)(planes[:3], 64)[0])
+    error = float(((target - corrected) ** 2).sum())
+    np.testing.assert_allclose(fit.error(mixture), error, rtol=1e-3)
+    assert error < float(((target - planes) ** 2).sum())

@@ -107,6 +107,10 @@ class LevelModel:
                     parts.append((slice(run[0], run[-1] + 1), stacked))
             self._parts[odd] = parts
 
+    def parts(self, odd: bool) -> List[Tuple[slice, Network]]:
+        """Runs of bands, and their networks, stacked."""
+        return self._parts[odd]
+
     def __call__(self, features: np.ndarray, odd: bool) -> Tuple[np.ndarray, np.ndarray]:
         """Features float32 (bands, n, features) -> scale index 0..63 and mean in eighths, int32 (bands, n) each."""
         scales = np.empty(features.shape[:2], np.int32)

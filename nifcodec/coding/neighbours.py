@@ -155,8 +155,21 @@ class LevelFeatures:
         """Enter whole bands, as an encoder can: that only decoded ones are looked at is in the offsets."""
         for index, band in enumerate(self.bands):
             height, width = planes[band].shape
-            rows = slice(self._top + LAG * index, self._top + LAG * index + height)
-            self._near[rows, index, MARGIN : MARGIN + width] = compand(planes[band] * UNIT)
+            self._near[self.band_rows(index, height), index, MARGIN : MARGIN + width] = compand(planes[band] * UNIT)
+
+    def near_index(self, odd: bool) -> np.ndarray:
+        """Flat offsets (bands, columns, near_length) of a pass's neighbours, from the start of its row."""
+        return self._near_index[1 if odd else 0]
+
+    @property
+    def near_shape(self) -> Tuple[int, int, int]:
+        """Of the skewed array: rows, bands and one of zeros, columns."""
+        rows, bands, columns = self._near.shape
+        return rows, bands, columns
+
+    def band_rows(self, index: int, height: int) -> slice:
+        """Rows of the skewed array that hold a band."""
+        return slice(self._top + LAG * index, self._top + LAG * index + height)
 
     def gather(self, row: int, odd: bool, step_feature: int, level_feature: int) -> np.ndarray:
         """Features at one row of the skewed array: float32 integers (bands, columns, features), at most FEATURE_MAX.
@@ -175,3 +188,60 @@ class LevelFeatures:
         out[..., 2 * total + 1] = step_feature
         out[..., 2 * total + 2] = level_feature
         return out
+
+
+class LevelGradients:
+    """The way back from gradients of features to the integers they were made from, as companded features.
+
+    Args:
+        features: of the level, whose plan of neighbours is followed backwards.
+    """
+
+    def __init__(self, features: LevelFeatures) -> None:
+        self._features = features
+        near = features.near_shape
+        self._near = np.zeros((2, int(np.prod(near))), np.float32)
+        shape = (2, features.rows, len(features.bands), features.width)
+        self._square = np.zeros((*shape, len(SQUARE)), np.float32)
+        self._far = np.zeros(shape, np.float32)
+
+    def add(self, row: int, odd: bool, gradients: np.ndarray) -> None:
+        """Gradients (bands, columns, features) by what `LevelFeatures.gather` gave for a pass."""
+        near, total = self._features.near_length, self._features.near_length + STATIC
+        index = self._features.near_index(odd)
+        start = row * self._features.near_shape[1] * self._features.near_shape[2]
+        length = int(index.max()) + 1
+        for kind, first in enumerate((0, total)):
+            part = gradients[..., first : first + total]
+            sums = np.bincount(index.ravel(), part[..., :near].ravel(), length)
+            self._near[kind, start : start + length] += sums
+            self._square[kind, row, :, (1 if odd else 0) :: 2] = part[..., near : near + len(SQUARE)]
+            self._far[kind, row, :, (1 if odd else 0) :: 2] = part[..., near + len(SQUARE)]
+
+    def own(self, index: int, shape: Tuple[int, int]) -> np.ndarray:
+        """Of a band's integers, float32 (2, *shape): by the signed feature, and by its magnitude."""
+        near = self._near.reshape(2, *self._features.near_shape)
+        return near[:, self._features.band_rows(index, shape[0]), index, MARGIN : MARGIN + shape[1]]
+
+    def parent(self, index: int, shape: Tuple[int, int]) -> np.ndarray:
+        """The same for the band one level coarser, of that shape."""
+        rows, columns = (self._features.height + 1) // 2, (self._features.width + 1) // 2
+        total = np.zeros((2, rows + 2, columns + 2), np.float32)
+        for k, (dy, dx) in enumerate(SQUARE):
+            sums = _sum_blocks(self._band(self._square[..., k], index), 2)
+            total[:, 1 + dy : 1 + dy + rows, 1 + dx : 1 + dx + columns] += sums
+        return total[:, 1 : 1 + shape[0], 1 : 1 + shape[1]]
+
+    def grandparent(self, index: int, shape: Tuple[int, int]) -> np.ndarray:
+        """The same for the band two levels coarser."""
+        return _sum_blocks(self._band(self._far, index), 4)[:, : shape[0], : shape[1]]
+
+    def _band(self, skewed: np.ndarray, index: int) -> np.ndarray:
+        return skewed[:, LAG * index : LAG * index + self._features.height, index]
+
+
+def _sum_blocks(values: np.ndarray, side: int) -> np.ndarray:
+    """(2, H, W) -> sums over squares, the last ones filled up with zeros."""
+    height, width = values.shape[1:]
+    padded = np.pad(values, ((0, 0), (0, -height % side), (0, -width % side)))
+    return padded.reshape(2, padded.shape[1] // side, side, padded.shape[2] // side, side).sum(axis=(2, 4))

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Mapping, Sequence
+from typing import List, Mapping, Optional, Sequence
 
 import numpy as np
 
 from nifcodec.coding.compand import UNIT
+from nifcodec.coding.influence import Influence
 from nifcodec.coding.lattice import MAX_VALUE, Conditions, Contexts, Lattice, Pass, Planes, walk
-from nifcodec.coding.neighbours import LAG, Band
+from nifcodec.coding.neighbours import LAG, Band, compand
 from nifcodec.coding.payload import encode_bands, encode_lattice
+
+# Of the linear estimate of what an integer does to the bits of others: the whole of it overshoots, since neighbours
+# change together (docs/wavelet-field.md).
+TRUSTED = 0.5
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ def quantize(
     low: np.ndarray,
     details: Sequence[Mapping[Band, np.ndarray]],
     weight: float,
+    others: Optional[Influence] = None,
 ) -> Quantized:
     """A whole lattice: the low-pass plane is rounded, the bands as in `quantize_bands`.
 
@@ -66,7 +72,7 @@ def quantize(
         weight: of a bit, in squared steps.
     """
     rounded = np.clip(np.rint(low), -MAX_VALUE, MAX_VALUE).astype(np.int64)
-    bands = quantize_bands(lattice, conditions, rounded * UNIT, (), details, weight)
+    bands = quantize_bands(lattice, conditions, rounded * UNIT, (), details, weight, others)
     plane = lattice.rebuild(bands.low, bands.levels[0], 0) if lattice.levels else bands.low
     return Quantized(rounded, bands.levels, bands.contexts, plane)
 
@@ -78,16 +84,17 @@ def quantize_bands(
     coarser: Sequence[Planes],
     details: Sequence[Mapping[Band, np.ndarray]],
     weight: float,
+    others: Optional[Influence] = None,
 ) -> QuantizedBands:
     """Integers of least squared error + weight * bits, each by itself under the context of those before it.
 
-    A coefficient is rounded, or lowered by one where that is cheaper. What it does to the contexts of later ones is
-    not looked at.
+    A coefficient is rounded, or lowered by one where that is cheaper.
 
     Args:
         low, coarser: integers known before, as `walk` takes them.
         details: coefficients in steps of each level, finest first.
         weight: of a bit, in squared steps.
+        others: what integers do to the bits of those that see them, estimated at an earlier attempt.
     """
     contexts: List[Contexts] = [
         {band: (np.zeros(v.shape, np.int32), np.zeros(v.shape, np.int32)) for band, v in bands.items()}
@@ -99,21 +106,34 @@ def quantize_bands(
     def exchange(part: Pass) -> np.ndarray:
         level = part.level - lattice.first
         columns = slice(1 if part.odd else 0, None, 2)
-        wanted = np.zeros(part.valid.shape)
+        wanted, effects = np.zeros(part.valid.shape), np.zeros((2, *part.valid.shape), np.float32)
         counts = part.valid.sum(axis=1).tolist()
         rows = [part.row - LAG * i for i in range(len(counts))]
         for i, (band, row) in enumerate(zip(coded[level], rows)):
             if counts[i]:
                 wanted[i, : counts[i]] = details[level][band][row, columns]
+                if others is not None:
+                    effects[:, i, : counts[i]] = others[level][band][:, row, columns]
         rounded = np.clip(np.rint(wanted), -MAX_VALUE, MAX_VALUE).astype(np.int32)
-        chosen = rounded.copy()
         which = np.nonzero(rounded)
-        chosen[which] = _lower(wanted[which], rounded[which], part.scales[which], part.means[which], conditions, weight)
+        here, scales, means = rounded[which], part.scales[which], part.means[which]
+        signed, magnitude = effects[0][which], effects[1][which]
+
+        def cost(values: np.ndarray) -> np.ndarray:
+            bits = conditions.model.code_length(values, scales, means)
+            if others is not None:
+                seen = compand(values * UNIT).astype(np.float32)
+                bits += TRUSTED * (signed * seen + magnitude * np.abs(seen))
+            result: np.ndarray = (wanted[which] - values) ** 2 + weight * bits
+            return result
+
+        chosen = rounded.copy()
+        lowered = here - np.sign(here)
+        chosen[which] = np.where(cost(lowered) < cost(here), lowered, here)
         for i, (band, row) in enumerate(zip(coded[level], rows)):
             if counts[i]:
-                scales, means = contexts[level][band]
-                scales[row, columns] = part.scales[i, : counts[i]]
-                means[row, columns] = part.means[i, : counts[i]]
+                contexts[level][band][0][row, columns] = part.scales[i, : counts[i]]
+                contexts[level][band][1][row, columns] = part.means[i, : counts[i]]
         return chosen
 
     plane, walked = walk(lattice, conditions, low, coarser, coded, exchange)
@@ -122,17 +142,3 @@ def quantize_bands(
         for planes, bands in zip(walked, details)
     ]
     return QuantizedBands(levels, contexts, plane)
-
-
-def _lower(
-    wanted: np.ndarray,
-    rounded: np.ndarray,
-    scales: np.ndarray,
-    means: np.ndarray,
-    conditions: Conditions,
-    weight: float,
-) -> np.ndarray:
-    lowered = rounded - np.sign(rounded)
-    cost = (wanted - rounded) ** 2 + weight * conditions.model.code_length(rounded, scales, means)
-    other = (wanted - lowered) ** 2 + weight * conditions.model.code_length(lowered, scales, means)
-    return np.where(other < cost, lowered, rounded)

@@ -6,13 +6,15 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Dict, List, Mapping
+from typing import List, Mapping
 
 import numpy as np
 
-from nifcodec.coding.context import ContextModel, Key, Network
+from nifcodec.coding.context import ContextModel
 from nifcodec.errors import UnknownPriorError
-from nifcodec.fields.wavelet import HASH_BYTES, SynthesisNetwork
+from nifcodec.fields.synthesis import SynthesisNetwork
+from nifcodec.fields.wavelet import HASH_BYTES
+from nifcodec.priors.packing import unpack_context, unpack_synthesis
 
 DEFAULT = "photo"
 _FOLDER = Path(__file__).parent
@@ -64,19 +66,5 @@ def _hash(path: str) -> bytes:
 def _load(path: str) -> Prior:
     with np.load(path, allow_pickle=False) as archive:
         arrays: Mapping[str, np.ndarray] = {name: archive[name] for name in archive.files}
-    networks: Dict[Key, Network] = {}
-    for colour in range(3):
-        for orientation in range(3):
-            for group in range(3):
-                for odd in range(2):
-                    prefix = f"c{colour}o{orientation}g{group}p{odd}."
-                    names = ("w1", "b1", "w2", "b2", "w3", "b3", "skip")
-                    parts = [arrays[prefix + name].astype(np.float32) for name in names]
-                    networks[(colour, orientation, group, odd)] = Network(*parts)
-    layers = sum(name.startswith("synthesis.w") for name in arrays)
-    synthesis = SynthesisNetwork(
-        [arrays[f"synthesis.w{i}"].astype(np.float32) for i in range(layers)],
-        [arrays[f"synthesis.b{i}"].astype(np.float32) for i in range(layers)],
-        [arrays[f"synthesis.f{i}"].astype(np.float32) for i in range(layers - 1)],
-    )
-    return Prior(_hash(path), ContextModel(networks, arrays["tables"]), synthesis)
+    context = ContextModel(unpack_context(arrays), arrays["tables"])
+    return Prior(_hash(path), context, unpack_synthesis(arrays))

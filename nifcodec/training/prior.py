@@ -24,6 +24,7 @@ import tensorflow as tf
 from nifcodec import priors
 from nifcodec.errors import ConfigError, NifError, TrainingError
 from nifcodec.files import check_output, write_bytes
+from nifcodec.priors import packing
 from nifcodec.training import prior_integers, prior_networks, prior_samples
 from nifcodec.training.prior_samples import Key
 
@@ -145,7 +146,7 @@ class Run:
         return _load(path)
 
     def synthesis(self) -> Dict[str, np.ndarray]:
-        """float16 arrays of the synthesis network, `gain` (held-out decibels) and `seconds`."""
+        """Arrays of the synthesis network, `gain` (held-out decibels) and `seconds`."""
         path = self.path("synthesis.npz")
         if os.path.exists(path):
             return _load(path)
@@ -155,9 +156,9 @@ class Run:
         steps = max(1, self.options.steps * 4 // 5)
         report = _reporter("synthesis network, steps")
         trained = prior_networks.train_filter(*train, steps, seed, report)
-        stored = [[array.astype(np.float16) for array in arrays] for arrays in trained]
-        gain = prior_networks.filter_gain(*stored, *held)
-        arrays = {f"synthesis.{kind}{i}": a for kind, part in zip("wbf", stored) for i, a in enumerate(part)}
+        arrays = packing.pack_synthesis(trained)
+        stored = packing.unpack_synthesis(arrays)
+        gain = prior_networks.filter_gain(stored.kernels, stored.biases, stored.conditioning, *held)
         _say(f"synthesis network: {gain:.3f} dB, held out")
         _save(path, gain=np.array(gain), seconds=np.array(time.monotonic() - start), **arrays)
         return _load(path)
@@ -192,9 +193,7 @@ class Run:
         networks = {key: self.network(key, self.options.seed + index) for index, key in enumerate(keys)}
         synthesis = self.synthesis()
         tables = prior_integers.frequency_tables(sum(network["counts"] for network in networks.values()))
-        arrays = {
-            f"{_name(key)}.{name}": network[name] for key, network in networks.items() for name in prior_integers.NAMES
-        }
+        arrays = packing.pack_context(networks)
         arrays["tables"] = tables
         arrays.update((name, array) for name, array in synthesis.items() if name.startswith("synthesis."))
         data = io.BytesIO()

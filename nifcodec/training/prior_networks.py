@@ -12,7 +12,9 @@ from typing import Callable, List, Sequence, Tuple
 import numpy as np
 import tensorflow as tf
 
-LUMA_HIDDEN, CHROMA_HIDDEN = (40, 24), (16, 12)
+from nifcodec.fields.synthesis import BLOCK_CHANNELS, WEIGHT_UNIT
+
+LUMA_HIDDEN, CHROMA_HIDDEN = (56, 32), (16, 12)
 INPUT_UNITS = 32.0  # feature units in 1.0 of the float twin
 HIDDEN_MAX = 8.0
 SCALE_MIN, SCALE_MAX = -6.0, 10.0  # log2 of the Laplacian's scale in steps
@@ -20,7 +22,8 @@ TAIL = 1e-5  # probability of a second, wide Laplacian: no coefficient is imposs
 FARTHEST = 1000.0  # steps, beyond which the tail stays level: float32 ends near exp(-88)
 CONTEXT_BATCH, FILTER_BATCH = 2048, 8
 CHUNK = 100  # steps in one call of a compiled loop
-FILTER_CHANNELS, FILTER_LAYERS = 32, 3
+FILTER_CHANNELS, FILTER_LAYERS, CORRECTIONS = 48, 4, 6
+RIDGE = 5e-4  # share of the error that a change of a weight by 1 must take off
 LOG2 = 0.6931472
 
 Arrays = List[np.ndarray]
@@ -119,33 +122,56 @@ def without_mean(kernel: tf.Tensor) -> tf.Tensor:
     return tf.reshape(split - tf.reduce_mean(split, axis=(0, 1), keepdims=True), tf.shape(kernel))
 
 
-def filter_outputs(
+def corrections(
     kernels: Sequence[tf.Tensor],
     biases: Sequence[tf.Tensor],
     conditions: Sequence[tf.Tensor],
-    planes: tf.Tensor,
+    blocks: tf.Tensor,
     step_features: tf.Tensor,
 ) -> tf.Tensor:
-    """Rebuilt planes (N, H, W, 3) in steps, H and W even -> corrected planes.
+    """Blocks of 2x2 of rebuilt planes (N, rows, columns, 12), in steps -> (N, corrections, H, W, 3).
 
-    A hidden layer's bias moves with t = (step feature - 64) / 32: `conditions` hold its factors of t and t^2.
+    H is 2 (rows - 2 layers), W likewise: nothing is padded, and the outputs are those of the middle. A hidden layer's
+    bias moves with t = (step feature - 64) / 32: `conditions` hold its factors of t and t^2.
     """
     position = (step_features - 64) / 32
     powers = tf.stack([position, position**2], 1)
-    hidden = tf.nn.space_to_depth(planes, 2)
+    hidden = blocks
     for i, (kernel, bias) in enumerate(zip(kernels, biases)):
-        padded = tf.pad(hidden, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
-        hidden = tf.nn.conv2d(padded, kernel, 1, "VALID") + bias
+        hidden = tf.nn.conv2d(hidden, kernel, 1, "VALID") + bias
         if i < len(conditions):
             hidden = tf.nn.relu(hidden + (powers @ conditions[i])[:, None, None, :])
-    return planes + tf.nn.depth_to_space(hidden, 2)
+    each = tf.split(hidden, hidden.shape[3] // BLOCK_CHANNELS, axis=3)
+    return tf.stack([tf.nn.depth_to_space(part, 2) for part in each], 1)
 
 
-def relative_error(out: tf.Tensor, rebuilt: tf.Tensor, original: tf.Tensor) -> tf.Tensor:
-    """Mean over patches of the error that is left, as a share of the error before: every step weighs the same."""
-    after = tf.reduce_mean((out - original) ** 2, axis=(1, 2, 3))
-    before = tf.reduce_mean((rebuilt - original) ** 2, axis=(1, 2, 3))
-    return tf.reduce_mean(after / (before + 0.02))
+def best_weights(change: tf.Tensor, missing: tf.Tensor) -> tf.Tensor:
+    """Least-squares weights (N, corrections) of changes (N, corrections, P) that fill up what is missing, (N, P).
+
+    A ridge towards 1 keeps weights of corrections that do nothing near it. No gradient passes: at the best weights
+    there is none (envelope theorem).
+    """
+    change = tf.stop_gradient(change)
+    products = tf.einsum("nkp,nlp->nkl", change, change)
+    wanted = tf.einsum("nkp,np->nk", change, missing) - tf.reduce_sum(products, axis=2)
+    ridge = RIDGE * tf.reduce_sum(missing**2, axis=1) + 1e-6
+    matrix = products + ridge[:, None, None] * tf.eye(change.shape[1])
+    weights = 1 + tf.linalg.solve(matrix, wanted[..., None])[..., 0]
+    return tf.round(weights * WEIGHT_UNIT) / WEIGHT_UNIT
+
+
+def errors(change: tf.Tensor, rebuilt: tf.Tensor, original: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
+    """Mean squared errors (N,) of patches, corrected with the best weights for luma and for chroma, and before."""
+    border = (rebuilt.shape[1] - change.shape[2]) // 2
+    missing = (original - rebuilt)[:, border:-border, border:-border]
+    count = tf.shape(missing)[0]
+    after = tf.zeros(count)
+    for where in (slice(0, 1), slice(1, 3)):
+        parts = tf.reshape(change[..., where], [count, change.shape[1], -1])
+        lacks = tf.reshape(missing[..., where], [count, -1])
+        weights = best_weights(parts, lacks)
+        after += tf.reduce_sum((lacks - tf.einsum("nk,nkp->np", weights, parts)) ** 2, axis=1)
+    return after / (3.0 * missing.shape[1] * missing.shape[2]), tf.reduce_mean(missing**2, axis=(1, 2, 3))
 
 
 def train_filter(
@@ -156,9 +182,12 @@ def train_filter(
     seed: int,
     report: Callable[[int, int], None],
 ) -> Tuple[Arrays, Arrays, Arrays]:
-    """Kernels (3, 3, in, out), biases (out,) and conditions (2, out) of the synthesis network."""
+    """Kernels (3, 3, in, out), biases (out,) and conditions (2, out) of the synthesis network.
+
+    The loss is the share of a patch's error that is left with its best weights, so that every step weighs the same.
+    """
     rng = np.random.default_rng(seed)
-    sizes = [12] + [FILTER_CHANNELS] * (FILTER_LAYERS - 1) + [12]
+    sizes = [BLOCK_CHANNELS] + [FILTER_CHANNELS] * (FILTER_LAYERS - 1) + [BLOCK_CHANNELS * CORRECTIONS]
     kernels = []
     for i, (width, units) in enumerate(zip(sizes, sizes[1:])):
         gain = 1.4 if i < FILTER_LAYERS - 1 else 0.05  # starts as the identity
@@ -172,8 +201,11 @@ def train_filter(
     @tf.function
     def train_step(x: tf.Tensor, y: tf.Tensor, f: tf.Tensor, step: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
-            out = filter_outputs([without_mean(kernels[0]), *kernels[1:]], biases, conditions, x, f)
-            loss = relative_error(out, x, y)
+            change = corrections(
+                [without_mean(kernels[0]), *kernels[1:]], biases, conditions, tf.nn.space_to_depth(x, 2), f
+            )
+            after, before = errors(change, x, y)
+            loss = tf.reduce_mean(after / (before + 0.02))
         optimiser.apply(tape.gradient(loss, weights), step)
 
     for step in range(steps):
@@ -193,14 +225,13 @@ def filter_gain(
     originals: np.ndarray,
     features: np.ndarray,
 ) -> float:
-    """Decibels that the network gains, mean over all patches, of weights in any float type."""
+    """Decibels that the network gains with each patch's best weights, mean over all patches."""
     weights = [[tf.constant(array.astype(np.float32)) for array in part] for part in (kernels, biases, conditions)]
-    total = 0.0
+    gains: List[float] = []
     for start in range(0, len(features), 16):
         x, y, f = (
             tf.constant(array[start : start + 16].astype(np.float32)) for array in (rebuilt, originals, features)
         )
-        before = tf.reduce_mean((x - y) ** 2, axis=(1, 2, 3))
-        after = tf.reduce_mean((filter_outputs(*weights, x, f) - y) ** 2, axis=(1, 2, 3))
-        total += float(tf.reduce_sum(10 * tf.math.log(before / after) / tf.math.log(10.0)))
-    return total / len(features)
+        after, before = errors(corrections(*weights, tf.nn.space_to_depth(x, 2), f), x, y)
+        gains += (10 * np.log10(before.numpy() / after.numpy())).tolist()
+    return float(np.mean(gains))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
+import PIL.Image
 
 from nifcodec.coding.compand import UNIT
 from nifcodec.coding.context import GROUPS, Key
@@ -22,19 +23,21 @@ from nifcodec.colour import to_rgb
 from nifcodec.errors import ConfigError, ImageError
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import analyse_levels, synthesise_plane
+from nifcodec.fields.wavelet import WaveletSpec
 from nifcodec.image import FORMATS, read_image
 from nifcodec.priors import Prior
 
-__all__ = ["CONSTANTS", "Key", "Patches", "Samples", "gather", "split", "step_feature"]
+__all__ = ["CONSTANTS", "Key", "Patches", "Samples", "gather", "split"]
 
 Samples = Dict[Key, List[Tuple[np.ndarray, np.ndarray]]]
 
 MIDDLE_STEP = 0.17  # of coefficients of pictures in 0..1: a photograph at about 0.5 bit a pixel
 LARGE = 400_000  # pixels from which a picture counts as large: it is visited more often, in crops
-VISITS, LARGE_VISITS, CROP, PATCH = 2, 6, 576, 96
-PATCHES = 5  # of a visit
+VISITS, LARGE_VISITS, CROP, PATCH = 4, 12, 576, 96
+SHRUNK, SMALLEST = 0.4, 0.55  # share of the visits that see the picture reduced, and the least factor of it
+PATCHES = 4  # of a visit
 PHASE = 8  # pixels, by up to which a crop begins later: another phase of the lattice's first levels
-PER_LEVEL = 3500  # coefficients of a pass that a level of a picture gives on average
+PER_LEVEL = 1500  # coefficients of a pass that a level of a picture gives on average
 ROW_SHARE = 0.25  # at least this share of a level's rows is looked at: neighbours in one row are nearly the same sample
 DEAD_ZONES = (0.56, 0.68)
 WEIGHTS = (0.06, 0.15)  # of a bit, in squared steps, about what the encoder takes
@@ -47,11 +50,6 @@ class Patches:
     rebuilt: List[np.ndarray]
     originals: List[np.ndarray]
     features: List[int]
-
-
-def step_feature(step: float) -> int:
-    """What the networks are told of a quantization step: 24 units an octave, 0..127."""
-    return int(np.clip(np.rint(64 + 24 * np.log2(step / MIDDLE_STEP)), 0, 127))
 
 
 def split(folders: Sequence[str], holdout: Sequence[int], limit: "int | None") -> Tuple[List[str], List[str]]:
@@ -78,20 +76,28 @@ def split(folders: Sequence[str], holdout: Sequence[int], limit: "int | None") -
 
 
 def _load(path: str, rng: np.random.Generator) -> Tuple[np.ndarray, bool]:
-    """A random crop of a picture's RGB, mirrored by chance, and whether it is large. Raises ImageError if too small."""
+    """A random crop of a picture's RGB, reduced and mirrored by chance, and whether the picture is large.
+
+    A reduced picture is as sharp as one of a better camera. Raises ImageError if the picture is too small.
+    """
     rgb = to_rgb(read_image(path).pixels)
     if min(rgb.shape[:2]) < PATCH + PHASE:
         raise ImageError(f"{path} is smaller than {PATCH + PHASE} pixels: leave it out")
     large = rgb.shape[0] * rgb.shape[1] >= LARGE
+    if rng.random() < SHRUNK:
+        factor = max(rng.uniform(SMALLEST, 1.0), (PATCH + PHASE) / min(rgb.shape[:2]))
+        size = (round(rgb.shape[1] * factor), round(rgb.shape[0] * factor))
+        rgb = np.asarray(PIL.Image.fromarray(rgb).resize(size, PIL.Image.LANCZOS))
     height, width = (min(side - PHASE, CROP) if large else side - PHASE for side in rgb.shape[:2])
     y, x = int(rng.integers(0, rgb.shape[0] - height + 1)), int(rng.integers(0, rgb.shape[1] - width + 1))
     rgb = rgb[y : y + height, x : x + width]
     return (rgb[:, ::-1] if rng.random() < 0.5 else rgb), large
 
 
-def _random_step(rng: np.random.Generator) -> float:
+def _random_step(rng: np.random.Generator) -> WaveletSpec:
     """Steps: two thirds within the usual range of about 2.5 octaves, the others within 5."""
-    return MIDDLE_STEP * 2.0 ** (rng.uniform(-3, 2) if rng.random() < 0.35 else rng.uniform(-1.2, 1.4))
+    octaves = rng.uniform(-3, 2) if rng.random() < 0.35 else rng.uniform(-1.2, 1.4)
+    return WaveletSpec(round(64 * (np.log2(MIDDLE_STEP) + octaves + 8)), b"")
 
 
 def _visit(
@@ -109,23 +115,24 @@ def _visit(
     lattice = Lattice(rgb.shape[1], rgb.shape[0], wavelet.colours(3), synthesise_plane)
     planes = wavelet.to_planes(rgb.astype(np.float32) / np.float32(255))
     low, details = analyse_levels(planes, lattice.levels)
-    step = _random_step(rng)
+    spec = _random_step(rng)
+    step = spec.step
     scaled = [{band: bands[band.orientation][band.colour] / step for band in lattice.bands} for bands in details]
     if prior is None:
         levels = [{band: _dead_zone(values, rng.uniform(*DEAD_ZONES)) for band, values in b.items()} for b in scaled]
     else:
-        conditions = Conditions(prior.context, step_feature(step))
+        conditions = Conditions(prior.context, spec.step_feature)
         levels = quantize(lattice, conditions, low / step, scaled, rng.uniform(*WEIGHTS)).levels
     plane = np.rint(low / step).astype(np.int64) * UNIT
     for level in range(lattice.levels - 1, -1, -1):
-        _level_samples(lattice, level, levels, plane, step, rng, samples)
+        _level_samples(lattice, level, levels, plane, spec.step_feature, rng, samples)
         plane = lattice.rebuild(plane, levels[level], level)
     for _ in range(PATCHES):
         y, x = (2 * int(rng.integers(0, (side - PATCH) // 2 + 1)) for side in rgb.shape[:2])
         patch = np.s_[:, y : y + PATCH, x : x + PATCH]
         patches.rebuilt.append(np.moveaxis(plane[patch] / UNIT, 0, -1).astype(np.float16))
         patches.originals.append(np.moveaxis(planes[patch] / step, 0, -1).astype(np.float16))
-        patches.features.append(step_feature(step))
+        patches.features.append(spec.step_feature)
     return number + 1 < (LARGE_VISITS if large else VISITS)
 
 
@@ -139,7 +146,7 @@ def _level_samples(
     level: int,
     levels: Sequence[Planes],
     plane: np.ndarray,
-    step: float,
+    step_feature: int,
     rng: np.random.Generator,
     samples: Samples,
 ) -> None:
@@ -153,7 +160,7 @@ def _level_samples(
     rows = max(share, ROW_SHARE) if features.rows > 40 else 1.0
     for row in np.flatnonzero(rng.random(features.rows) < rows).tolist():
         for odd in (0, 1):
-            vectors = features.gather(row, bool(odd), step_feature(step), level_feature(level))
+            vectors = features.gather(row, bool(odd), step_feature, level_feature(level))
             for index, band in enumerate(lattice.bands):
                 y, symbols = row - LAG * index, levels[level][band]
                 if not 0 <= y < symbols.shape[0]:
