@@ -242,12 +242,13 @@ def test_levels_that_are_left_out_are_not_read():
         decode_lattice(early, lattice, conditions, 1)
 
 
-def test_a_damaged_tile_is_noticed_where_it_is_needed(tiled):
-    data = nifcodec.encode(photograph(256, 256), FAST)
+def test_a_damaged_tile_is_noticed_where_it_is_needed(tiled, monkeypatch):
+    monkeypatch.setattr(wavelet_decoder, "CELL", 64)
+    data = nifcodec.encode(photograph(), FAST)
     file = container.unpack(data)
-    root, *tiles = (bytes(part) for part in unpack_tiles(file.payload, 4))
-    middle = len(tiles[3]) // 2
-    tiles[3] = tiles[3][:middle] + bytes([tiles[3][middle] ^ 16]) + tiles[3][middle + 1 :]
+    root, *tiles = (bytes(part) for part in unpack_tiles(file.payload, 6))
+    middle = len(tiles[2]) // 2
+    tiles[2] = tiles[2][:middle] + bytes([tiles[2][middle] ^ 16]) + tiles[2][middle + 1 :]
     damaged = container.pack(replace(file, payload=pack_tiles(root, tiles)))
     crop = (0, 0, 40, 40)
     np.testing.assert_array_equal(nifcodec.decode(damaged, crop=crop), nifcodec.decode(data, crop=crop))
