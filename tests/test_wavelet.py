@@ -176,7 +176,7 @@ def test_twice_the_size_averages_back_to_the_native_render():
 def test_a_foreign_prior_is_named():
     data = nifcodec.encode(picture(16, 16))
     file = container.unpack(data)
-    other = container.pack(replace(file, description=file.description[:2] + bytes(8) + file.description[10:]))
+    other = container.pack(replace(file, description=file.description[:3] + bytes(8) + file.description[11:]))
     with pytest.raises(UnknownPriorError, match="0000000000000000"):
         decoder.decode(other)
 
