@@ -95,8 +95,9 @@ class TiledPlanes:
         root, *self._payloads = unpack_tiles(payload, tiling.count)
         self._tiling, self._conditions, self._reduction = tiling, conditions, reduction
         self._root, self._levels = decode_lattice(bytes(root), tiling.root, conditions)
-        # Two rows of tiles are what a picture read from top to bottom needs to decode each tile once.
-        self._tile = lru_cache(maxsize=2 * (tiling.across + 1))(self._decode)
+        # A row of tiles needs the edges of the rows above and below: with three rows kept, a picture that is read row by
+        # row decodes each tile once.
+        self._tile = lru_cache(maxsize=3 * (tiling.across + 2))(self._decode)
 
     def __call__(self, rows: Span, columns: Span) -> np.ndarray:
         """Low-pass samples at the level `reduction`, exactly those of the whole picture's synthesis."""

@@ -169,6 +169,19 @@ def test_a_crop_decodes_only_the_tiles_it_touches(tiled, monkeypatch):
     assert decoded == []
 
 
+def test_a_picture_of_many_rows_decodes_each_tile_once(tiled, monkeypatch):
+    monkeypatch.setattr(wavelet_decoder, "CELL", 64)
+    monkeypatch.setattr("nifcodec.decoder.BAND_SAMPLES", 128 * 128)
+    data = nifcodec.encode(picture(700, 390), EncodeConfig(quality=5, effort=1))
+    decoded = []
+    original = wavelet_decoder.TiledPlanes._decode
+    monkeypatch.setattr(
+        wavelet_decoder.TiledPlanes, "_decode", lambda self, number: decoded.append(number) or original(self, number)
+    )
+    nifcodec.decode(data)
+    assert sorted(decoded) == list(range(24))
+
+
 def test_tiles_cost_little_and_leave_no_seam(tiled, monkeypatch):
     image = photograph()
     data = nifcodec.encode(image, FAST)
