@@ -93,6 +93,29 @@ def _add_encode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     network.add_argument("--loss", choices=("mse", "huber"))
     network.add_argument("--huber-delta", type=float, metavar="D")
     network.add_argument("--learning-rate", type=float, metavar="R", help="peak of the cosine schedule")
+    _add_devices(command)
+
+
+def _add_devices(command: argparse.ArgumentParser) -> None:
+    device = command.add_argument_group("where fourier and siren train (docs/devices.md, docs/ipu.md)")
+    device.add_argument(
+        "--device", choices=("auto", "cpu", "gpu", "ipu"), help="default: a GPU if there is one, else CPU"
+    )
+    device.add_argument("--replicas", type=int, metavar="N", help="networks that share each batch (default 1)")
+    device.add_argument(
+        "--gradient-accumulation", type=int, metavar="K", help="micro-batches a replica and step, at least (default 1)"
+    )
+    device.add_argument("--precision", choices=("float32", "float16"), help="of products and activations")
+    device.add_argument("--half-sine", action="store_true", help="the sine of siren in float16")
+    device.add_argument(
+        "--no-stochastic-rounding", dest="stochastic_rounding", action="store_false", help="of float16 on an IPU"
+    )
+    device.add_argument(
+        "--partials", choices=("float32", "float16"), help="of an IPU's products (default: --precision)"
+    )
+    device.add_argument("--executable-cache", metavar="DIR", help="folder of an IPU's compiled programs")
+    device.add_argument("--checkpoint", metavar="FILE", help="HDF5 file that keeps the state of the training")
+    device.add_argument("--resume", action="store_true", help="go on from the checkpoint where there is one")
 
 
 def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -174,6 +197,8 @@ def _encode(arguments: argparse.Namespace) -> int:
     outputs = _outputs(arguments, ".nif")
     if arguments.json and STREAM in outputs:
         raise ConfigError("--json and the file cannot both go to standard output: give -o FILE")
+    if config.checkpoint is not None and len(outputs) > 1:
+        raise ConfigError("a checkpoint is of one picture: encode one at a time")
     from nifcodec.progress import Interrupt
 
     with Interrupt(arguments.quiet) as interrupt:

@@ -43,6 +43,8 @@ def encode_file(
         sys.stderr.write(f"{target}: {_size_of(report)}, {measures}, {trained}\n")
         if arguments.verbose:
             sys.stderr.write(f"  {_parts(report['parts'])}\n")
+            if report["device"] is not None:
+                sys.stderr.write(f"  trained on {report['device']}\n")
 
 
 def decode_file(source: str, target: str, arguments: argparse.Namespace) -> None:
