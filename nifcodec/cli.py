@@ -1,4 +1,4 @@
-"""The command line: `nifcodec encode | decode | info | verify`.
+"""The command line: `nifcodec encode | decode | info | verify | export`.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 corrupt or unsupported file, 4 output exists, 130 interrupted. Of several
 inputs one failure does not stop the rest; the code is then that of the failures where they agree, else 1.
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_decode(commands)
     _add_info(commands)
     _add_verify(commands)
+    _add_export(commands)
     return parser
 
 
@@ -159,6 +160,18 @@ def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument("--json", action="store_true", help="one JSON object")
 
 
+def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "export",
+        help="the network of a .nif for other programs",
+        description="Writes a fourier or siren network as a Keras model, in the layout of Graphcore's example.",
+    )
+    command.set_defaults(run=_export)
+    command.add_argument("inputs", nargs=1, metavar="FILE", help=".nif, or - for standard input")
+    command.add_argument("--keras", required=True, metavar="OUT.h5", help="model; nif_metadata.txt is put beside it")
+    command.add_argument("-f", "--force", action="store_true", help="replace existing outputs")
+
+
 def _add_paths(command: argparse.ArgumentParser, inputs: str, output: str) -> None:
     command.add_argument("inputs", nargs="+", metavar="IN", help=inputs)
     where = command.add_mutually_exclusive_group()
@@ -228,6 +241,15 @@ def _verify(arguments: argparse.Namespace) -> int:
     from nifcodec import commands
 
     return _each(arguments.inputs, arguments.inputs, lambda source, _: commands.verify_file(source, arguments))
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from nifcodec import commands
+
+    def export(source: str, target: str) -> None:
+        commands.export_keras(source, target, arguments.force)
+
+    return _each(arguments.inputs, [arguments.keras], export)
 
 
 def _each(sources: Sequence[str], targets: Sequence[str], job: Callable[[str, str], None]) -> int:

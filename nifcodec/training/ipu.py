@@ -19,8 +19,8 @@ from nifcodec.training.replicas import replica_mean
 from nifcodec.training.step import Samples, State, learning_rate, train_step
 
 PLACE = "/device:IPU:0"
-# Of the 900 MB of a Mk2 or Bow IPU: the rest is for the program itself, for the exchange between its tiles, and for what
-# a product needs for a moment. No run on hardware has confirmed this share.
+# Of the 900 MB of a Mk2 or Bow IPU: the rest is for the program itself, for the exchange between its tiles, and for
+# what a product needs for a moment. No run on hardware has confirmed this share.
 MEMORY = int(0.5 * 900e6)
 PARTIALS = {"float16": "half", "float32": "float"}
 # Compiles for this chip without one, where set: for `make ipu-check`.
@@ -107,8 +107,8 @@ def open_ipu(config: EncodeConfig) -> Ipu:
         from tensorflow.python import ipu
     except ImportError:
         raise MissingDependencyError(
-            f"--device ipu needs the TensorFlow 2.6 of Graphcore's Poplar SDK, and this is TensorFlow {tf.__version__}: "
-            "docs/ipu.md says how to install it"
+            "--device ipu needs the TensorFlow 2.6 of Graphcore's Poplar SDK, and this is TensorFlow "
+            f"{tf.__version__}: docs/ipu.md says how to install it"
         ) from None
     replicas = 1 if config.replicas is None else config.replicas
     with _named_errors():

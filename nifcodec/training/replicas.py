@@ -39,6 +39,8 @@ class Replicas:
 
     def compile(self, work: Work, state: State, done: int) -> Advance:
         strategy = self._strategy
+        # A strategy forgets them where a last batch might be smaller.
+        shapes = [spec.shape for spec in self._shares(work, done, 0, 1).element_spec]
         with self._guard():
             feed = iter(strategy.distribute_datasets_from_function(functools.partial(self._feed, work, done)))
             with strategy.scope():
@@ -55,6 +57,7 @@ class Replicas:
 
         def replica(samples: Samples, step: tf.Tensor, fresh: tf.Tensor, peak: tf.Tensor) -> None:
             rate = learning_rate(peak, step, fresh, work.steps)
+            samples = tuple(tf.reshape(part, shape) for part, shape in zip(samples, shapes))
             state = tuple(variable.read_value() for variable in variables[:-1])
             state, loss = train_step(
                 work.objective, state, fresh, samples, rate, average=replica_mean, scaled=work.scaled
@@ -98,16 +101,18 @@ class Replicas:
         return mean
 
     def _feed(self, work: Work, done: int, context: tf.distribute.InputContext) -> tf.data.Dataset:
-        """The samples of this process's replicas in turn, step after step, from step `done` on."""
         local = self.replicas // context.num_input_pipelines
-        first = local * context.input_pipeline_id
+        return self._shares(work, done, local * context.input_pipeline_id, local)
+
+    def _shares(self, work: Work, done: int, first: int, count: int) -> tf.data.Dataset:
+        """The samples of `count` replicas in turn, from number `first` on: (micro-batches, samples, ...) an element."""
 
         def shares(step: tf.Tensor) -> Samples:
             samples = micro_batches(work.draw(tf.cast(step, tf.int32)), self.replicas, work.parts)
-            return tuple(part[first : first + local] for part in samples)
+            return tuple(part[first : first + count] for part in samples)
 
         with tf.device(HOST):
-            return tf.data.Dataset.range(done, tf.int32.max).map(shares).unbatch().prefetch(2 * local)
+            return tf.data.Dataset.range(done, tf.int32.max).map(shares).unbatch().prefetch(2 * count)
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
