@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
@@ -18,8 +19,7 @@ from nifcodec import decoder, encoder, metrics
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError, DeviceError, MissingDependencyError
 from nifcodec.fields.spec import MlpSpec
-from nifcodec.training import ipu as backend
-from nifcodec.training import networks, relax
+from nifcodec.training import ipu_check, networks, relax
 from nifcodec.training.devices import Local, Work, open_device
 from nifcodec.training.step import fresh_state, learning_rate, train_step
 
@@ -143,12 +143,19 @@ def test_what_is_missing_is_named() -> None:
         EncodeConfig(field="siren", partials="float16")
 
 
-def test_compiling_without_a_device_names_a_chip(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(backend.COMPILE_FOR, "ipu2")
+def test_the_check_for_owners_of_the_sdk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its two parts run through the stand-in; what they are for needs the SDK."""
+    with ipu_standin.installed(1):
+        assert ipu_check.main(["model"]) == 0
+    assert capsys.readouterr().out.count(": ok") == len(ipu_check.CASES)
     with ipu_standin.installed(0) as machine:
-        open_device(EncodeConfig(field="siren", device="ipu"))
+        # The stand-in compiles nothing that could be kept.
+        assert ipu_check.main(["compile", "--cache", str(tmp_path)]) == 1
+    assert "0 programs" in capsys.readouterr().out
     assert machine.configured.device_connection.type.name == "PRE_COMPILE"
     assert machine.configured.device_connection.version == "ipu2"
+    assert ipu_check.main(["model"]) == 1
+    assert "Poplar SDK" in capsys.readouterr().out
 
 
 def objective(spec: MlpSpec, arithmetic: networks.Arithmetic) -> Callable[..., Any]:

@@ -78,22 +78,31 @@ def free_addresses(count: int) -> List[str]:
     return addresses
 
 
-def start(folder: Path, steps: int) -> "List[subprocess.Popen[str]]":
+def start(folder: Path, steps: int) -> "List[subprocess.Popen[bytes]]":
     addresses = free_addresses(2)
     workers = []
     for index in range(2):
         task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        workers.append(
-            subprocess.Popen(
-                [sys.executable, "cluster_worker.py", str(folder / f"{index}.nif"), str(folder / "run.h5"), str(steps)],
-                env=dict(os.environ, TF_CONFIG=json.dumps(task)),
-                cwd=str(HERE),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                universal_newlines=True,
+        command = ["cluster_worker.py", str(folder / f"{index}.nif"), str(folder / "run.h5"), str(steps)]
+        environment = dict(os.environ, TF_CONFIG=json.dumps(task))
+        with open(folder / f"{index}.txt", "w") as said:
+            workers.append(
+                subprocess.Popen(
+                    [sys.executable, *command], env=environment, cwd=str(HERE), stdout=said, stderr=subprocess.STDOUT
+                )
             )
-        )
     return workers
+
+
+def wait(workers: "List[subprocess.Popen[bytes]]", folder: Path) -> List[int]:
+    """Exit codes; what the processes said is printed, for a test that fails."""
+    try:
+        return [worker.wait(150) for worker in workers]
+    finally:
+        for index, worker in enumerate(workers):
+            worker.kill()
+            worker.wait()
+            print((folder / f"{index}.txt").read_text()[-3000:])
 
 
 def test_a_worker_that_dies_is_named_and_the_checkpoint_goes_on_to_one_file(tmp_path: Path) -> None:
@@ -104,13 +113,10 @@ def test_a_worker_that_dies_is_named_and_the_checkpoint_goes_on_to_one_file(tmp_
         deadline = time.monotonic() + 150
         while not kept.exists() and time.monotonic() < deadline and workers[1].poll() is None:
             time.sleep(0.02)
-        workers[1].kill()
-        said = workers[0].communicate(timeout=100)[0]
     finally:
-        for worker in workers:
-            worker.kill()
-            worker.wait()
-    assert workers[0].returncode == 1
+        workers[1].kill()
+    assert wait(workers, tmp_path)[0] == 1
+    said = (tmp_path / "0.txt").read_text()
     assert "WorkerLostError: worker 1 (127.0.0.1:" in said and "--resume" in said
     import h5py
 
@@ -118,12 +124,7 @@ def test_a_worker_that_dies_is_named_and_the_checkpoint_goes_on_to_one_file(tmp_
         done = [stage.attrs["done"] for training in file.values() for stage in training.values()]
     assert 0 < sum(done) < steps
 
-    workers = start(tmp_path, steps)
-    try:
-        assert [worker.wait(150) for worker in workers] == [0, 0]
-    finally:
-        for worker in workers:
-            worker.kill()
+    assert wait(start(tmp_path, steps), tmp_path) == [0, 0]
     files = [(tmp_path / f"{index}.nif").read_bytes() for index in range(2)]
     assert files[0] == files[1]
     from nifcodec import decoder, metrics

@@ -7,8 +7,7 @@ steps a call, and the state comes back to the host through variables.
 from __future__ import annotations
 
 import contextlib
-import os
-from typing import Any, Iterator, Tuple
+from typing import Any, Iterator, Optional, Tuple
 
 import tensorflow as tf
 
@@ -23,8 +22,6 @@ PLACE = "/device:IPU:0"
 # what a product needs for a moment. No run on hardware has confirmed this share.
 MEMORY = int(0.5 * 900e6)
 PARTIALS = {"float16": "half", "float32": "float"}
-# Compiles for this chip without one, where set: for `make ipu-check`.
-COMPILE_FOR = "NIFCODEC_IPU_COMPILE_FOR"
 
 
 class Ipu:
@@ -96,8 +93,11 @@ class Ipu:
         return tf.data.Dataset.range(done, tf.int32.max).map(shares).unbatch()
 
 
-def open_ipu(config: EncodeConfig) -> Ipu:
+def open_ipu(config: EncodeConfig, compile_for: Optional[str] = None) -> Ipu:
     """Configures and takes as many IPUs as replicas are asked for.
+
+    Args:
+        compile_for: "ipu1", "ipu2" or "ipu21": takes none, and only compiles for that chip.
 
     Raises:
         MissingDependencyError: this TensorFlow is not Graphcore's.
@@ -112,7 +112,7 @@ def open_ipu(config: EncodeConfig) -> Ipu:
         ) from None
     replicas = 1 if config.replicas is None else config.replicas
     with _named_errors():
-        configuration(ipu, config, replicas).configure_ipu_system()
+        configuration(ipu, config, replicas, compile_for).configure_ipu_system()
         strategy = ipu.ipu_strategy.IPUStrategy(PLACE)
         found = ipu.utils.get_num_of_ipus_in_device(PLACE)
     if found != replicas:
@@ -120,7 +120,7 @@ def open_ipu(config: EncodeConfig) -> Ipu:
     return Ipu(ipu, strategy, replicas)
 
 
-def configuration(ipu: Any, config: EncodeConfig, replicas: int) -> Any:
+def configuration(ipu: Any, config: EncodeConfig, replicas: int, compile_for: Optional[str] = None) -> Any:
     """The IPUConfig for an encode, not yet in effect."""
     half = config.precision == "float16"
     rounding = half if config.stochastic_rounding is None else config.stochastic_rounding
@@ -133,10 +133,9 @@ def configuration(ipu: Any, config: EncodeConfig, replicas: int) -> Any:
     options.floating_point_behaviour.nanoo = half
     # What makes reset_ipu_seed reproducible.
     options.compilation_poplar_options = {"target.deterministicWorkers": "portable"}
-    version = os.environ.get(COMPILE_FOR)
-    if version:
+    if compile_for is not None:
         options.device_connection.type = ipu.config.DeviceConnectionType.PRE_COMPILE
-        options.device_connection.version = version
+        options.device_connection.version = compile_for
     return options
 
 

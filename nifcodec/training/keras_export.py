@@ -25,7 +25,7 @@ from nifcodec.files import read_bytes
 PEAK = 255.0
 
 if hasattr(tf.keras, "ops"):
-    # Keras 3 opens no H5 with an operation of TensorFlow's or of its own. This layer it opens where this module is loaded.
+    # Keras 3 opens no H5 with a bare operation. This layer it opens wherever this module is loaded.
     @tf.keras.utils.register_keras_serializable(package="nifcodec")
     class Sine(tf.keras.layers.Layer):
         """Elementwise sine."""
