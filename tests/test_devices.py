@@ -58,7 +58,7 @@ def test_what_cannot_be_split_is_refused() -> None:
     with pytest.raises(ConfigError, match="do not split"):
         split(SMALL, 7, 4, 2, FLOAT, None)
     with pytest.raises(ConfigError, match="lower --width"):
-        split(LARGE, 1, 1, 1, FLOAT, 10_000_000)
+        split(LARGE, 1, 1, 1, FLOAT, 1_000_000)
 
 
 def trained(**options: Any) -> "tuple[np.ndarray, float]":

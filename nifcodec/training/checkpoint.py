@@ -11,7 +11,7 @@ import hashlib
 import io
 import os
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Dict, Optional
 
 import numpy as np
@@ -65,7 +65,9 @@ class Checkpoint:
 
     def load(self, name: str) -> Optional[Snapshot]:
         """Where `name`, "<training>/<stage>", stands; None before its start."""
-        return self._snapshots.get(name)
+        kept = self._snapshots.get(name)
+        # Tensors only now: a cluster has to be joined before TensorFlow makes the first.
+        return kept and replace(kept, state=tuple(map(tf.constant, kept.state)), best=tf.constant(kept.best))
 
     def save(self, name: str, snapshot: Snapshot) -> None:
         """Keeps a snapshot, and writes it unless the file is new. Raises OutputError."""
@@ -109,10 +111,11 @@ class Checkpoint:
 
 
 def _snapshot(group: Any) -> Snapshot:
+    """Of an HDF5 group, with arrays for tensors."""
     attributes = group.attrs
     return Snapshot(
-        tuple(tf.constant(group[part][()]) for part in STATE),
-        tf.constant(group["best"][()]),
+        tuple(group[part][()] for part in STATE),
+        group["best"][()],
         float(attributes["best_score"]),
         *(int(attributes[count]) for count in COUNTS),
     )
