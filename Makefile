@@ -6,15 +6,19 @@ READY := $(VENV)/.ready
 PYTHONS := python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python3
 USABLE := import sys, venv, ensurepip; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 13))
 DEMO := demo
+# With the wheels of Graphcore's SDK, and after its `enable` script: see docs/ipu.md.
+IPU_PYTHON := python3
+IPU_CACHE := .ipu-cache
 
-.PHONY: help demo test lint check clean
+.PHONY: help demo test lint check ipu-check clean
 
 help:
 	@echo "make demo   train a field on sample_images/coffee.png, decode it at twice the size, measure it"
 	@echo "make test   run the tests"
 	@echo "make lint   run ruff, mypy and import-linter"
 	@echo "make check  lint and test"
-	@echo "make clean  remove $(VENV) and $(DEMO)"
+	@echo "make ipu-check  with Graphcore's SDK, train on its model of an IPU and compile for a chip (docs/ipu.md)"
+	@echo "make clean  remove $(VENV), $(DEMO) and $(IPU_CACHE)"
 
 $(READY): pyproject.toml
 	@base=""; for python in $(PYTHONS); do \
@@ -47,5 +51,12 @@ lint: $(READY)
 
 check: lint test
 
+ipu-check:
+	TF_POPLAR_FLAGS="--use_ipu_model --ipu_model_tiles=16 --max_compilation_threads=1" \
+		$(IPU_PYTHON) -m nifcodec.training.ipu_check model
+	@mkdir -p $(IPU_CACHE)
+	TF_POPLAR_FLAGS="--executable_cache_path=$(IPU_CACHE) --max_compilation_threads=1" \
+		$(IPU_PYTHON) -m nifcodec.training.ipu_check compile --cache $(IPU_CACHE)
+
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(DEMO) $(IPU_CACHE)

@@ -95,24 +95,24 @@ def _train_ours(picture: np.ndarray, steps: int, chunks: int, after_chunk: Calla
     import tensorflow as tf
 
     from nifcodec.training import networks
-    from nifcodec.training.fit import Layout, Loop
+    from nifcodec.training.devices import Local, Work
+    from nifcodec.training.loop import Loop
     from nifcodec.training.samples import Sampler
 
-    layout = Layout(NETWORK)
+    layout = networks.Layout(NETWORK)
 
     def objective(flat: tf.Tensor, coords: tf.Tensor, colours: tf.Tensor) -> tf.Tensor:
         return tf.reduce_mean(tf.square(networks.forward(NETWORK, layout.split(flat), coords) - colours))
 
     loop = Loop(
-        draw=Sampler(picture, BATCH, "random", 0).draw,
-        objective=objective,
+        device=Local(),
+        work=Work(objective, Sampler(picture, BATCH, "random", 0).draw, steps * chunks, steps),
         evaluate=lambda flat: (float(flat[0]), 0.0, 0.0),
         report=lambda step, error, bits: after_chunk(),
-        interrupt=lambda: False,
-        chunk=steps,
+        stops=lambda: False,
     )
     start = layout.join(networks.initial_tensors(NETWORK, 0, picture.mean(axis=(0, 1))))
-    loop.run(start, steps * chunks, LEARNING_RATE)
+    loop.run(start, LEARNING_RATE)
 
 
 def _train_original(

@@ -1,4 +1,4 @@
-"""The command line: `nifcodec encode | decode | info | verify`.
+"""The command line: `nifcodec encode | decode | info | verify | export`.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 corrupt or unsupported file, 4 output exists, 130 interrupted. Of several
 inputs one failure does not stop the rest; the code is then that of the failures where they agree, else 1.
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_decode(commands)
     _add_info(commands)
     _add_verify(commands)
+    _add_export(commands)
     return parser
 
 
@@ -93,6 +94,29 @@ def _add_encode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     network.add_argument("--loss", choices=("mse", "huber"))
     network.add_argument("--huber-delta", type=float, metavar="D")
     network.add_argument("--learning-rate", type=float, metavar="R", help="peak of the cosine schedule")
+    _add_devices(command)
+
+
+def _add_devices(command: argparse.ArgumentParser) -> None:
+    device = command.add_argument_group("where fourier and siren train (docs/devices.md, docs/ipu.md)")
+    device.add_argument(
+        "--device", choices=("auto", "cpu", "gpu", "ipu"), help="default: a GPU if there is one, else CPU"
+    )
+    device.add_argument("--replicas", type=int, metavar="N", help="networks that share each batch (default 1)")
+    device.add_argument(
+        "--gradient-accumulation", type=int, metavar="K", help="micro-batches a replica and step, at least (default 1)"
+    )
+    device.add_argument("--precision", choices=("float32", "float16"), help="of products and activations")
+    device.add_argument("--half-sine", action="store_true", help="the sine of siren in float16")
+    device.add_argument(
+        "--no-stochastic-rounding", dest="stochastic_rounding", action="store_false", help="of float16 on an IPU"
+    )
+    device.add_argument(
+        "--partials", choices=("float32", "float16"), help="of an IPU's products (default: --precision)"
+    )
+    device.add_argument("--executable-cache", metavar="DIR", help="folder of an IPU's compiled programs")
+    device.add_argument("--checkpoint", metavar="FILE", help="HDF5 file that keeps the state of the training")
+    device.add_argument("--resume", action="store_true", help="go on from the checkpoint where there is one")
 
 
 def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -136,6 +160,18 @@ def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument("--json", action="store_true", help="one JSON object")
 
 
+def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "export",
+        help="the network of a .nif for other programs",
+        description="Writes a fourier or siren network as a Keras model, in the layout of Graphcore's example.",
+    )
+    command.set_defaults(run=_export)
+    command.add_argument("inputs", nargs=1, metavar="FILE", help=".nif, or - for standard input")
+    command.add_argument("--keras", required=True, metavar="OUT.h5", help="model; nif_metadata.txt is put beside it")
+    command.add_argument("-f", "--force", action="store_true", help="replace existing outputs")
+
+
 def _add_paths(command: argparse.ArgumentParser, inputs: str, output: str) -> None:
     command.add_argument("inputs", nargs="+", metavar="IN", help=inputs)
     where = command.add_mutually_exclusive_group()
@@ -174,6 +210,8 @@ def _encode(arguments: argparse.Namespace) -> int:
     outputs = _outputs(arguments, ".nif")
     if arguments.json and STREAM in outputs:
         raise ConfigError("--json and the file cannot both go to standard output: give -o FILE")
+    if config.checkpoint is not None and len(outputs) > 1:
+        raise ConfigError("a checkpoint is of one picture: encode one at a time")
     from nifcodec.progress import Interrupt
 
     with Interrupt(arguments.quiet) as interrupt:
@@ -203,6 +241,15 @@ def _verify(arguments: argparse.Namespace) -> int:
     from nifcodec import commands
 
     return _each(arguments.inputs, arguments.inputs, lambda source, _: commands.verify_file(source, arguments))
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from nifcodec import commands
+
+    def export(source: str, target: str) -> None:
+        commands.export_keras(source, target, arguments.force)
+
+    return _each(arguments.inputs, [arguments.keras], export)
 
 
 def _each(sources: Sequence[str], targets: Sequence[str], job: Callable[[str, str], None]) -> int:

@@ -13,13 +13,16 @@ from typing import Any, Dict, Optional
 
 from PIL import Image as PillowImage
 
-from nifcodec import decoder, encoder, metrics
+from nifcodec import container, decoder, encoder, metrics
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError, OutputError
+from nifcodec.fields.spec import FAMILY_IDS
 from nifcodec.files import STREAM, check_output, read_bytes, write_bytes
 from nifcodec.geometry import DEFAULT_MAX_PIXELS
 from nifcodec.image import encode_picture, format_of, read_image
 from nifcodec.progress import Interrupt, ProgressLine
+
+METADATA = "nif_metadata.txt"
 
 
 def encode_file(
@@ -48,6 +51,8 @@ def encode_file(
         sys.stderr.write(f"{target}: {_size_of(report)}, {measures}, {trained}\n")
         if arguments.verbose:
             sys.stderr.write(f"  {_parts(report['parts'])}\n")
+            if report["device"] is not None:
+                sys.stderr.write(f"  trained on {report['device']}\n")
 
 
 def decode_file(source: str, target: str, arguments: argparse.Namespace) -> None:
@@ -102,6 +107,23 @@ def verify_file(source: str, arguments: argparse.Namespace) -> None:
         print(
             f"  against {arguments.against}: {_decibels(report['psnr_rgb'])}, {luma}, MS-SSIM {report['ms_ssim']:.4f}"
         )
+
+
+def export_keras(source: str, target: str, force: bool) -> None:
+    """Writes the network of a `.nif` as a Keras model, and `nif_metadata.txt` beside it."""
+    described = os.path.join(os.path.dirname(target), METADATA)
+    check_output(target, force, source)
+    check_output(described, force, source)
+    file = container.unpack(read_bytes(source))
+    if file.family not in FAMILY_IDS.values():
+        raise ConfigError(f"{source} is not a coordinate network: encode it with --field fourier or siren")
+    network = decoder.open_mlp(file)
+    from nifcodec.training import keras_export
+
+    model = keras_export.keras_model(network.spec, network.dequantize(), file.width, file.height)
+    text = keras_export.metadata(network.spec, file.width, file.height, source, target, sys.argv)
+    write_bytes(target, keras_export.keras_bytes(model), force)
+    write_bytes(described, text.encode(), force)
 
 
 def _make_folder(folder: Optional[str]) -> None:

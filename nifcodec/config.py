@@ -12,8 +12,12 @@ DEFAULT_QUALITY = 60.0
 # fmt: off
 MLP_OPTIONS = (
     "width", "layers", "encoding", "dimension", "sigma", "features", "feature_scale", "omega", "colour", "loss",
-    "huber_delta", "sampling", "batch_size", "learning_rate",
+    "huber_delta", "sampling", "batch_size", "learning_rate", "device", "replicas", "gradient_accumulation",
+    "precision", "half_sine", "stochastic_rounding", "partials", "executable_cache", "checkpoint", "resume",
 )
+# What a picture's training may be continued with in other ways than it was begun.
+DEVICE_OPTIONS = MLP_OPTIONS[MLP_OPTIONS.index("device"):]
+
 # fmt: on
 
 
@@ -42,6 +46,16 @@ class EncodeConfig:
         sampling: "pixels" (one sample a pixel) or "random" (sub-pixel positions, bilinear).
         batch_size: samples a step.
         learning_rate: peak of the cosine schedule.
+        device: "cpu", "gpu", "ipu", or "auto": a GPU where TensorFlow finds one, else the CPU.
+        replicas: copies of the network that share each batch; None means one, or with TF_CONFIG what the cluster has.
+        gradient_accumulation: micro-batches that a replica takes a step, at least; more where memory needs it.
+        precision: of products and activations, "float32" or "float16"; weights and Adam's moments are float32.
+        half_sine: compute the sine of `siren` in float16.
+        stochastic_rounding: of float16 on an IPU; None means with float16.
+        partials: of an IPU's products, "float16" or "float32"; None means `precision`.
+        executable_cache: folder of an IPU's compiled programs.
+        checkpoint: HDF5 file that the state of the training is written to every few seconds.
+        resume: go on from the checkpoint where there is one.
         strip: drop EXIF and XMP (the ICC profile always stays).
     """
 
@@ -67,6 +81,16 @@ class EncodeConfig:
     sampling: str = "pixels"
     batch_size: int = 4096
     learning_rate: Optional[float] = None
+    device: str = "auto"
+    replicas: Optional[int] = None
+    gradient_accumulation: int = 1
+    precision: str = "float32"
+    half_sine: bool = False
+    stochastic_rounding: Optional[bool] = None
+    partials: Optional[str] = None
+    executable_cache: Optional[str] = None
+    checkpoint: Optional[str] = None
+    resume: bool = False
     strip: bool = False
 
     def __post_init__(self) -> None:
@@ -78,6 +102,8 @@ class EncodeConfig:
         _one_of("colour", self.colour, ("rgb", "ycocg", "yuv"))
         _one_of("loss", self.loss, ("mse", "huber"))
         _one_of("sampling", self.sampling, ("pixels", "random"))
+        _one_of("device", self.device, ("auto", "cpu", "gpu", "ipu"))
+        _one_of("precision", self.precision, ("float32", "float16"))
         if self.field == "wavelet":
             changed = [name for name in MLP_OPTIONS if getattr(self, name) != getattr(type(self), name)]
             if changed:
@@ -92,6 +118,21 @@ class EncodeConfig:
         _between("batch_size", self.batch_size, 1, 2**22)
         _between("huber_delta", self.huber_delta, 1e-6, 10)
         _between("learning_rate", self.learning_rate, 1e-7, 1)
+        _between("replicas", self.replicas, 1, 4096)
+        _between("gradient_accumulation", self.gradient_accumulation, 1, 2**22)
+        self._check_device()
+
+    def _check_device(self) -> None:
+        if self.partials is not None:
+            _one_of("partials", self.partials, ("float32", "float16"))
+        if self.device != "ipu":
+            for name in ("stochastic_rounding", "partials", "executable_cache"):
+                if getattr(self, name) is not None:
+                    raise ConfigError(f"{name} is of an IPU: give --device ipu, or leave it out")
+        if self.half_sine and self.field != "siren":
+            raise ConfigError("half_sine is of siren: the field fourier computes no sine but of positions")
+        if self.resume and self.checkpoint is None:
+            raise ConfigError("resume needs the checkpoint to go on from: give --checkpoint FILE")
 
 
 def _one_of(name: str, value: str, allowed: "tuple[str, ...]") -> None:

@@ -194,11 +194,14 @@ def _describe_mlp(file: NifFile) -> Description:
     return Description(spec.parameter_count(), spec.macs_per_pixel(), settings)
 
 
-def _open_mlp(file: NifFile, _reduction: int) -> Render:
+def open_mlp(file: NifFile) -> QuantizedMlp:
+    """The coordinate network of an unpacked file. Raises CorruptFileError."""
     spec = mlp_spec.unpack(file.family, file.channels, file.description)
-    return mlp_renderer(
-        QuantizedMlp.from_payload(spec, decode_tensors(file.payload, QuantizedMlp.payload_shapes(spec)))
-    )
+    return QuantizedMlp.from_payload(spec, decode_tensors(file.payload, QuantizedMlp.payload_shapes(spec)))
+
+
+def _open_mlp(file: NifFile, _reduction: int) -> Render:
+    return mlp_renderer(open_mlp(file))
 
 
 def mlp_renderer(quantized: QuantizedMlp) -> Render:

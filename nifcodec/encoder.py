@@ -37,6 +37,7 @@ class Report:
         seconds: from the picture to the measured file.
         steps: training steps.
         field: name of the family.
+        device: what a coordinate network was trained on, and how its batches were split, in words; else None.
     """
 
     bytes: int
@@ -49,6 +50,7 @@ class Report:
     steps: int
     field: str
     parts: Dict[str, int]
+    device: Optional[str]
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def encode(
         interrupt: polled now and then; True ends the training with the best state so far.
 
     Raises:
-        ImageError, ConfigError, MissingDependencyError, TrainingError, InterruptedEncodeError.
+        ImageError, ConfigError, MissingDependencyError, TrainingError, DeviceError, WorkerLostError,
+        InterruptedEncodeError.
     """
     return encode_image(
         picture if isinstance(picture, Image) else from_array(picture), config, progress, interrupt
@@ -106,6 +109,7 @@ def encode_image(
         trained.steps,
         config.field,
         container.part_sizes(data),
+        trained.placement,
     )
     _warn_of_a_missed_target(config, report)
     return Encoded(data, report)

@@ -75,6 +75,14 @@ class TrainingError(NifError):
     """Training diverged and could not be saved by restarting from the best state."""
 
 
+class DeviceError(NifError):
+    """The device that was asked for is not there, or failed."""
+
+
+class WorkerLostError(NifError):
+    """A process of a training over several processes is gone; the message names it."""
+
+
 class OutputError(NifError):
     """The output could not be written; nothing half written is left behind."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Callable, Optional
 
 from nifcodec.coding.tensors import encode_tensors
@@ -12,6 +13,8 @@ from nifcodec.task import Task, Trained
 
 if TYPE_CHECKING:
     from nifcodec.training.fit import FitResult
+
+    Fit = Callable[[MlpSpec, Optional[float]], FitResult]
 
 # Bits per pixel of the weights at quality 0, and the qualities over which they double: 0.05 to 3.8.
 LEAST_BPP, DOUBLING = 0.05, 16.0
@@ -32,14 +35,15 @@ def train_mlp(task: Task) -> Trained:
         MissingDependencyError: TensorFlow is not installed.
         TrainingError, ConfigError, InterruptedEncodeError.
     """
+    fit = _trainer(task)
     if task.config.psnr is not None:
-        return _at_psnr(task, task.config.psnr)
+        return _at_psnr(task, fit, task.config.psnr)
     target = task.target_bytes()
     if target is None:
-        return _trained(_fit(task, _design(task, quality_bpp(task.quality()) * task.pixels), None))
+        return _trained(fit(_design(task, quality_bpp(task.quality()) * task.pixels), None))
     overhead = len(task.pack(Trained(1, b"", b"", 0))) + 16  # the description and the length of the payload
     bits = 8.0 * max(target - overhead, 1)
-    result = _fit(task, _design(task, bits), bits)
+    result = fit(_design(task, bits), bits)
     return _trained(result, _shift(result, lambda trained: len(task.pack(trained)) <= target))
 
 
@@ -48,7 +52,7 @@ def quality_bpp(quality: float) -> float:
     return LEAST_BPP * 2.0 ** (quality / DOUBLING)
 
 
-def _at_psnr(task: Task, target: float) -> Trained:
+def _at_psnr(task: Task, fit: "Fit", target: float) -> Trained:
     """A network that reaches the PSNR where one of a few sizes does, with the coarsest steps that still do."""
     bpp = BPP_AT_30_DB * 2.0 ** ((target - 30.0) / DECIBELS_PER_DOUBLING)
     reaching: Optional["FitResult"] = None
@@ -56,7 +60,7 @@ def _at_psnr(task: Task, target: float) -> Trained:
         spec = _design(task, bpp * task.pixels)
         if reaching is not None and spec == reaching.quantized.spec:
             break
-        result = _fit(task, spec, None)
+        result = fit(spec, None)
         missing = target + PSNR_MARGIN - result.psnr_float
         if missing <= 0:
             reaching = result
@@ -101,20 +105,45 @@ def _design(task: Task, bits: float) -> MlpSpec:
     )
 
 
-def _fit(task: Task, spec: MlpSpec, target_bits: Optional[float]) -> "FitResult":
+def _trainer(task: Task) -> "Fit":
+    """What trains a network on the picture: (description, bits or None) -> result.
+
+    Raises MissingDependencyError, and ConfigError where the checkpoint is not of this task.
+    """
+    config = task.config
+    if config.executable_cache is not None:
+        # TensorFlow reads its flags once, when it is loaded.
+        flags = os.environ.get("TF_POPLAR_FLAGS", "")
+        os.environ["TF_POPLAR_FLAGS"] = f"{flags} --executable_cache_path={config.executable_cache}".strip()
+    from nifcodec.training.checkpoint import Checkpoint, identity
     from nifcodec.training.fit import fit
 
-    result = fit(task.values(), spec, task.config, task.progress, task.interrupt, target_bits=target_bits)
-    if result.steps == 0:
-        raise InterruptedEncodeError("interrupted before the first training step: nothing was written")
-    return result
+    checkpoint = None
+    if config.checkpoint is not None:
+        checkpoint = Checkpoint(config.checkpoint, identity(task.values(), config), config.resume)
+
+    def train(spec: MlpSpec, target_bits: Optional[float]) -> "FitResult":
+        result = fit(
+            task.values(),
+            spec,
+            config,
+            task.progress,
+            task.interrupt,
+            target_bits=target_bits,
+            checkpoint=checkpoint,
+        )
+        if result.steps == 0:
+            raise InterruptedEncodeError("interrupted before the first training step: nothing was written")
+        return result
+
+    return train
 
 
 def _trained(result: "FitResult", shift: int = 0) -> Trained:
     network = result.quantized if shift == 0 else _requantized(result, shift)
-    return Trained(
-        FAMILY_IDS[network.spec.family], pack(network.spec), encode_tensors(network.to_payload()), result.steps
-    )
+    payload = encode_tensors(network.to_payload())
+    family = FAMILY_IDS[network.spec.family]
+    return Trained(family, pack(network.spec), payload, result.steps, result.placement)
 
 
 def _shift(result: "FitResult", reached: Callable[[Trained], bool]) -> int:

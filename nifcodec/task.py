@@ -16,12 +16,13 @@ from nifcodec.image import Image
 
 @dataclass(frozen=True)
 class Trained:
-    """What a trainer hands over: the parts of the file that are its own, and the steps it took."""
+    """What a trainer hands over: the parts of the file that are its own, the steps it took, and on what, in words."""
 
     family: int
     description: bytes
     payload: bytes
     steps: int
+    placement: Optional[str] = None
 
 
 @dataclass(frozen=True)

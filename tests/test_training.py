@@ -17,7 +17,9 @@ from nifcodec.fields import mlp
 from nifcodec.fields.quantize import QuantizedMlp
 from nifcodec.fields.spec import MlpSpec, design
 from nifcodec.training import networks, relax
-from nifcodec.training.fit import Loop, fit
+from nifcodec.training.devices import Local, Work
+from nifcodec.training.fit import fit
+from nifcodec.training.loop import Loop
 from nifcodec.training.quantizer import choose_steps
 from nifcodec.training.samples import Sampler
 
@@ -130,29 +132,37 @@ def test_diverging_training_restarts_from_the_best_state(bad):
     scores = iter([4.0, 3.0, bad, 2.0, 5.0])
     reports = []
     loop = Loop(
-        draw=lambda step: (tf.zeros((1, 2)), tf.zeros((1, 1))),
-        objective=lambda flat, coords, colours: tf.reduce_sum(tf.square(flat)),
+        device=Local(),
+        work=Work(
+            lambda flat, coords, colours: tf.reduce_sum(tf.square(flat)),
+            lambda step: (tf.zeros((1, 2)), tf.zeros((1, 1))),
+            40,
+            10,
+        ),
         evaluate=lambda flat: (next(scores), 0.0, 0.0),
         report=lambda step, error, bits: reports.append(step),
-        interrupt=lambda: False,
-        chunk=10,
+        stops=lambda: False,
     )
-    best, done = loop.run(tf.constant([1.0]), 40, 0.01)
+    best, done = loop.run(tf.constant([1.0]), 0.01)
     assert (reports, done) == ([10, 30, 40], 40)
     assert 0.0 < float(best[0]) < 1.0
 
 
 def test_training_that_keeps_diverging_is_an_error():
     loop = Loop(
-        draw=lambda step: (tf.zeros((1, 2)), tf.zeros((1, 1))),
-        objective=lambda flat, coords, colours: tf.reduce_sum(flat) * math.nan,
+        device=Local(),
+        work=Work(
+            lambda flat, coords, colours: tf.reduce_sum(flat) * math.nan,
+            lambda step: (tf.zeros((1, 2)), tf.zeros((1, 1))),
+            100,
+            5,
+        ),
         evaluate=lambda flat: (1.0, 0.0, 0.0),
         report=lambda step, error, bits: None,
-        interrupt=lambda: False,
-        chunk=5,
+        stops=lambda: False,
     )
     with pytest.raises(TrainingError, match="keeps diverging"):
-        loop.run(tf.constant([1.0]), 100, 0.1)
+        loop.run(tf.constant([1.0]), 0.1)
 
 
 def psnr(result, image):

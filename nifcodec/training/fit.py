@@ -11,14 +11,18 @@ import numpy as np
 import tensorflow as tf
 
 from nifcodec.config import EncodeConfig
-from nifcodec.errors import TrainingError
 from nifcodec.fields.mlp import pixel_centres, render
 from nifcodec.fields.quantize import QuantizedMlp
-from nifcodec.fields.spec import BITS_PER_PARAMETER, MlpSpec
+from nifcodec.fields.spec import BITS_PER_PARAMETER, MlpSpec, pack
 from nifcodec.progress import Progress
-from nifcodec.training import networks, relax
+from nifcodec.training import memory, networks, relax
+from nifcodec.training.checkpoint import Checkpoint
+from nifcodec.training.devices import Device, Work, open_device
+from nifcodec.training.loop import Loop, Snapshot
+from nifcodec.training.networks import Arithmetic, Layout
 from nifcodec.training.quantizer import choose_steps
 from nifcodec.training.samples import Sampler
+from nifcodec.training.step import Objective, Samples
 
 EFFORT_STEPS = (250, 500, 1000, 2500, 5000, 10_000, 20_000, 50_000, 100_000)  # efforts 1 to 9
 LEARNING_RATES = {"fourier": 1e-2, "siren": 2e-3}
@@ -27,16 +31,11 @@ LEARNING_RATES = {"fourier": 1e-2, "siren": 2e-3}
 SIREN_FULL_RATE_STEPS = 2500
 TUNING_SHARE = 0.25  # of the steps, spent on the rounded weights
 TUNING_RATE = 0.1  # of the learning rate
-WARM_UP = 50  # steps over which the learning rate rises
 CHUNK_FLOPS = 1e11  # of a compiled call: seconds, so that progress and Ctrl-C are answered
 EVALUATION_SAMPLES = 2**16
-COLLAPSE = 3.0  # times the best score: sines can fall off a cliff without ever reaching NaN
-MAX_RESTARTS = 4
-BETA1, BETA2, EPSILON = 0.9, 0.99, 1e-15
 
-State = Tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # parameters, first and second moments: flat float32 vectors
-Samples = Tuple[tf.Tensor, tf.Tensor]  # coords, colours
-Objective = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+
+Score = Callable[[tf.Tensor], Tuple[float, float, float]]
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,7 @@ class FitResult:
         tuned_tensors: the float weights whose rounding `quantized` is, for another choice of steps near it.
         psnr_float: PSNR in dB of the picture (clipped, not rounded) rendered from `float_tensors`.
         steps: training steps done.
+        placement: on what it was trained and how a batch was split, for people.
     """
 
     quantized: QuantizedMlp
@@ -56,21 +56,7 @@ class FitResult:
     tuned_tensors: Tuple[np.ndarray, ...]
     psnr_float: float
     steps: int
-
-
-class Layout:
-    """The tensors of a network as one flat vector: one Adam update for all of them instead of one each."""
-
-    def __init__(self, spec: MlpSpec) -> None:
-        self._shapes = spec.tensor_shapes()
-        self._sizes = [int(np.prod(shape)) for shape in self._shapes]
-
-    def split(self, flat: tf.Tensor) -> List[tf.Tensor]:
-        return [tf.reshape(part, shape) for part, shape in zip(tf.split(flat, self._sizes), self._shapes)]
-
-    @staticmethod
-    def join(tensors: Sequence[np.ndarray]) -> tf.Tensor:
-        return tf.constant(np.concatenate([np.ravel(tensor) for tensor in tensors]), tf.float32)
+    placement: str
 
 
 def distortion(config: EncodeConfig, predicted: tf.Tensor, colours: tf.Tensor) -> tf.Tensor:
@@ -80,104 +66,6 @@ def distortion(config: EncodeConfig, predicted: tf.Tensor, colours: tf.Tensor) -
         return tf.reduce_mean(tf.square(error))
     magnitude, delta = tf.abs(error), config.huber_delta
     return tf.reduce_mean(tf.where(magnitude <= delta, 0.5 * tf.square(error), delta * (magnitude - 0.5 * delta)))
-
-
-def train_step(
-    objective: Objective, state: State, step: tf.Tensor, samples: Samples, learning_rate: tf.Tensor
-) -> Tuple[State, tf.Tensor]:
-    """One update of Adam (Kingma and Ba 2015) without side effects.
-
-    Args:
-        objective: (flat parameters, coords, colours) -> scalar loss.
-        state: parameters and moments.
-        step: scalar float32, number of updates done on these moments.
-        samples: coords (batch, 2) and colours (batch, channels), float32.
-
-    Returns:
-        The new state and the loss before the update.
-    """
-    flat, first, second = state
-    with tf.GradientTape() as tape:
-        tape.watch(flat)
-        loss = objective(flat, *samples)
-    gradient = tape.gradient(loss, flat)
-    first = BETA1 * first + (1.0 - BETA1) * gradient
-    second = BETA2 * second + (1.0 - BETA2) * tf.square(gradient)
-    rate = learning_rate * tf.sqrt(1.0 - BETA2 ** (step + 1.0)) / (1.0 - BETA1 ** (step + 1.0))
-    return (flat - rate * first / (tf.sqrt(second) + EPSILON), first, second), loss
-
-
-class Loop:
-    """Many training steps on one objective: compiled chunks, a cosine schedule, the best state kept.
-
-    Args:
-        draw: batch number (scalar int32) -> coords and colours, inside the graph.
-        evaluate: flat parameters -> (score to minimise, mean squared error, bits), Python floats.
-        report: called after each chunk with (steps done, mean squared error, bits).
-        interrupt: polled before each chunk; True ends the run.
-        chunk: steps of a compiled call.
-    """
-
-    def __init__(
-        self,
-        *,
-        draw: Callable[[tf.Tensor], Samples],
-        objective: Objective,
-        evaluate: Callable[[tf.Tensor], Tuple[float, float, float]],
-        report: Callable[[int, float, float], None],
-        interrupt: Callable[[], bool],
-        chunk: int,
-    ) -> None:
-        self._draw, self._objective = draw, objective
-        self._evaluate, self._report, self._interrupt = evaluate, report, interrupt
-        self._chunk = chunk
-
-    def run(self, start: tf.Tensor, steps: int, learning_rate: float) -> Tuple[tf.Tensor, int]:
-        """Train from `start` for `steps` steps or until interrupted: the best parameters and the steps done.
-
-        Where the loss is no number, or the score is far above the best, training restarts from the best state at half
-        the rate.
-
-        Raises:
-            TrainingError: the loss is still no number after MAX_RESTARTS restarts.
-        """
-        compiled = self._compile(steps)
-        best, best_score = start, self._evaluate(start)[0]
-        state: State = (start, tf.zeros_like(start), tf.zeros_like(start))
-        done, fresh, restarts = 0, 0, 0
-        while done < steps and not self._interrupt():
-            count = min(self._chunk, steps - done)
-            peak = tf.constant(learning_rate * 0.5**restarts)
-            state, loss = compiled(state, tf.constant((done, fresh)), peak, count)
-            done, fresh = done + count, fresh + count
-            score, error, bits = self._evaluate(state[0])
-            finite = math.isfinite(float(loss)) and math.isfinite(score)
-            if not finite and restarts == MAX_RESTARTS:
-                raise TrainingError("training keeps diverging: try a lower learning rate or another seed")
-            if not finite or (score > COLLAPSE * best_score and restarts < MAX_RESTARTS):
-                restarts, fresh = restarts + 1, 0
-                state = (best, tf.zeros_like(best), tf.zeros_like(best))
-                continue
-            if score < best_score:
-                best, best_score = state[0], score
-            self._report(done, error, bits)
-        return best, done
-
-    def _compile(self, steps: int) -> Callable[..., Tuple[State, tf.Tensor]]:
-        # Measured on one core: XLA (jit_compile=True) is slower than TensorFlow's own kernels at these products.
-        @tf.function(autograph=False)
-        def chunk(state: State, counters: tf.Tensor, peak: tf.Tensor, count: int) -> Tuple[State, tf.Tensor]:
-            def body(offset: tf.Tensor, state: State, _: tf.Tensor) -> Tuple[tf.Tensor, State, tf.Tensor]:
-                step, fresh = counters[0] + offset, tf.cast(counters[1] + offset, tf.float32)
-                rise = tf.minimum(1.0, (fresh + 1.0) / WARM_UP)
-                fall = 0.5 * (1.0 + tf.cos(math.pi * tf.cast(step, tf.float32) / steps))
-                state, loss = train_step(self._objective, state, fresh, self._draw(step), peak * rise * fall)
-                return offset + 1, state, loss
-
-            first = (tf.constant(0), state, tf.constant(0.0))
-            return tf.while_loop(lambda offset, *_: offset < count, body, first, maximum_iterations=count)[1:]
-
-        return chunk
 
 
 def training_steps(config: EncodeConfig) -> int:
@@ -201,6 +89,7 @@ def fit(
     interrupt: Optional[Callable[[], bool]] = None,
     *,
     target_bits: Optional[float] = None,
+    checkpoint: Optional[Checkpoint] = None,
 ) -> FitResult:
     """Train `spec` on a picture and turn it into integers.
 
@@ -209,28 +98,35 @@ def fit(
         progress: called every few seconds.
         interrupt: polled between chunks of steps; once it returns True, the best state so far is finished.
         target_bits: bits that the weights should take; None trades them against the error by itself.
+        checkpoint: where the training is kept, and gone on from.
 
     Raises:
         TrainingError: training diverged.
+        ConfigError, DeviceError, MissingDependencyError, WorkerLostError: of the device.
     """
+    device = open_device(config)  # first: a cluster has to be joined before TensorFlow does anything else
     image = np.ascontiguousarray(image, dtype=np.float32)
     pixels = image.shape[0] * image.shape[1]
-    sampler = Sampler(image, min(config.batch_size, pixels), config.sampling, config.seed)
+    arithmetic = Arithmetic(config.precision == "float16", config.half_sine)
+    wanted = min(config.batch_size, pixels)
+    split = memory.split(spec, wanted, device.replicas, config.gradient_accumulation, arithmetic, device.memory)
+    sampler = Sampler(image, split.batch, config.sampling, config.seed)
     layout = Layout(spec)
     total = training_steps(config)
     tuning = round(total * TUNING_SHARE)
     peak = peak_rate(config, spec.family)
-    chunk = max(round(CHUNK_FLOPS / (6.0 * spec.macs_per_pixel() * sampler.batch_size)), 1)
-    began = time.monotonic()
-    stop = interrupt if interrupt is not None else lambda: False
-
-    def reporter(stage: str, offset: int) -> Callable[[int, float, float], None]:
-        def report(step: int, error: float, bits: float) -> None:
-            if progress is not None:
-                seconds = time.monotonic() - began
-                progress(Progress(stage, offset + step, total, seconds, _decibels(error), bits / pixels))
-
-        return report
+    stages = _Stages(
+        device=device,
+        draw=sampler.draw,
+        chunk=max(round(CHUNK_FLOPS / (6.0 * spec.macs_per_pixel() * sampler.batch_size)), 1),
+        parts=split.parts,
+        config=config,
+        pixels=pixels,
+        progress=progress,
+        interrupt=interrupt if interrupt is not None else lambda: False,
+        checkpoint=checkpoint,
+        name=f"{pack(spec).hex()} {target_bits}",
+    )
 
     expected_bits = BITS_PER_PARAMETER * spec.parameter_count() if target_bits is None else target_bits
     coords, colours = sampler.fixed(EVALUATION_SAMPLES)
@@ -241,27 +137,22 @@ def fit(
         return tf.reduce_mean(tf.square(predicted - colours))
 
     def float_objective(flat: tf.Tensor, at: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
-        return distortion(config, networks.forward(spec, layout.split(flat), at), wanted)
+        return distortion(config, networks.forward(spec, layout.split(flat), at, arithmetic), wanted)
 
     def float_score(flat: tf.Tensor) -> Tuple[float, float, float]:
         error = float(squared_error(flat))
         return error, error, expected_bits
 
     start = layout.join(networks.initial_tensors(spec, config.seed, image.mean(axis=(0, 1))))
-    loop = Loop(
-        draw=sampler.draw,
-        objective=float_objective,
-        evaluate=float_score,
-        report=reporter("fit", 0),
-        interrupt=stop,
-        chunk=chunk,
-    )
-    trained, done = loop.run(start, total - tuning, peak)
+    trained, done = stages.run("fit", float_objective, float_score, start, 0, total - tuning, peak)
     float_tensors = tuple(tensor.numpy() for tensor in layout.split(trained))
 
-    tune = tuning > 0 and not stop()
+    tune = tuning > 0 and done == total - tuning and not stages.stops()
     plan = choose_steps(
-        float_tensors, lambda tensors: float(squared_error(layout.join(tensors))), target_bits, tuned=tune
+        float_tensors,
+        lambda tensors: device.agree(float(squared_error(layout.join(tensors)))),
+        target_bits,
+        tuned=tune,
     )
     sizes = plan.sizes
 
@@ -276,7 +167,7 @@ def fit(
     def tuned_objective(flat: tf.Tensor, at: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
         tensors = rounded(flat)
         excess = tf.maximum(relax.rate(tensors, sizes) - free_bits, 0.0)
-        return distortion(config, networks.forward(spec, tensors, at), wanted) + price * excess
+        return distortion(config, networks.forward(spec, tensors, at, arithmetic), wanted) + price * excess
 
     @tf.function(autograph=False)
     def rounded_state(flat: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
@@ -289,19 +180,77 @@ def fit(
         return error + plan.price * max(float(bits) - free_bits, 0.0), error, float(bits)
 
     if tune:
-        loop = Loop(
-            draw=sampler.draw,
-            objective=tuned_objective,
-            evaluate=tuned_score,
-            report=reporter("tune", done),
-            interrupt=stop,
-            chunk=chunk,
-        )
-        trained, tuned = loop.run(trained, tuning, peak * TUNING_RATE)
+        trained, tuned = stages.run("tune", tuned_objective, tuned_score, trained, done, tuning, peak * TUNING_RATE)
         done += tuned
     tuned_tensors = tuple(tensor.numpy() for tensor in layout.split(trained))
-    quantized = plan.apply(spec, tuned_tensors)
-    return FitResult(quantized, float_tensors, tuned_tensors, _picture_psnr(spec, float_tensors, image), done)
+    return FitResult(
+        plan.apply(spec, tuned_tensors),
+        float_tensors,
+        tuned_tensors,
+        device.agree(_picture_psnr(spec, float_tensors, image)),
+        done,
+        split.describe(device.label, device.memory),
+    )
+
+
+class _Stages:
+    """The two runs of a training, over the same samples: on the float weights, then on the rounded ones."""
+
+    def __init__(
+        self,
+        *,
+        device: Device,
+        draw: Callable[[tf.Tensor], Samples],
+        chunk: int,
+        parts: int,
+        config: EncodeConfig,
+        pixels: int,
+        progress: Optional[Callable[[Progress], None]],
+        interrupt: Callable[[], bool],
+        checkpoint: Optional[Checkpoint],
+        name: str,
+    ) -> None:
+        self._device, self._draw, self._chunk, self._parts, self._config = device, draw, chunk, parts, config
+        self._pixels, self._progress, self._interrupt = pixels, progress, interrupt
+        self._checkpoint, self._name = checkpoint, name
+        self._began = time.monotonic()
+
+    def stops(self) -> bool:
+        """Whether any process that takes part was interrupted."""
+        return self._device.agree(float(self._interrupt())) > 0.0
+
+    def run(
+        self, stage: str, objective: Objective, score: Score, start: tf.Tensor, offset: int, steps: int, rate: float
+    ) -> Tuple[tf.Tensor, int]:
+        """The best parameters, and the steps done of `steps`; `offset` of all went before."""
+        name = f"{self._name}/{stage}"
+        total = training_steps(self._config)
+
+        def report(step: int, error: float, bits: float) -> None:
+            if self._progress is not None:
+                seconds = time.monotonic() - self._began
+                bpp = bits / self._pixels
+                self._progress(Progress(stage, offset + step, total, seconds, _decibels(error), bpp))
+
+        def save(snapshot: Snapshot) -> None:
+            if self._checkpoint is not None and self._device.chief:
+                self._checkpoint.save(name, snapshot)
+
+        half = self._config.precision == "float16"
+        chunk = min(self._chunk, steps)
+        loop = Loop(
+            device=self._device,
+            work=Work(objective, self._draw, steps, chunk, self._parts, half, self._config.seed),
+            evaluate=score,
+            report=report,
+            stops=self.stops,
+            save=save,
+        )
+        if self._checkpoint is None:
+            return loop.run(start, rate)
+        result = loop.run(start, rate, self._checkpoint.load(name))
+        self._checkpoint.flush()
+        return result
 
 
 def _huber_scale(config: EncodeConfig, squared: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import List, Sequence
 
 import numpy as np
@@ -10,6 +11,35 @@ import tensorflow as tf
 
 from nifcodec.fields.basis import colour_matrix, gaussian_frequencies, power_frequencies
 from nifcodec.fields.spec import MlpSpec
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """In which precision a network computes while it is trained; positions, colours and losses are always float32.
+
+    Attributes:
+        half: products and activations in float16. The sine of `siren` keeps a float32 argument: 0.01 radians, as
+            far as float16 numbers near 30 lie apart, are much for its next layer.
+        half_sine: `siren`: the argument reduced to -pi..pi in float32, the sine itself in float16.
+    """
+
+    half: bool = False
+    half_sine: bool = False
+
+
+class Layout:
+    """The tensors of a network as one flat vector: one Adam update for all of them instead of one each."""
+
+    def __init__(self, spec: MlpSpec) -> None:
+        self._shapes = spec.tensor_shapes()
+        self._sizes = [int(np.prod(shape)) for shape in self._shapes]
+
+    def split(self, flat: tf.Tensor) -> List[tf.Tensor]:
+        return [tf.reshape(part, shape) for part, shape in zip(tf.split(flat, self._sizes), self._shapes)]
+
+    @staticmethod
+    def join(tensors: Sequence[np.ndarray]) -> tf.Tensor:
+        return tf.constant(np.concatenate([np.ravel(tensor) for tensor in tensors]), tf.float32)
 
 
 def encode(spec: MlpSpec, coords: tf.Tensor) -> tf.Tensor:
@@ -25,10 +55,14 @@ def encode(spec: MlpSpec, coords: tf.Tensor) -> tf.Tensor:
     return tf.concat([tf.sin(angles), tf.cos(angles)], axis=1)
 
 
-def forward(spec: MlpSpec, tensors: Sequence[tf.Tensor], coords: tf.Tensor) -> tf.Tensor:
+def forward(
+    spec: MlpSpec, tensors: Sequence[tf.Tensor], coords: tf.Tensor, arithmetic: Arithmetic = Arithmetic()
+) -> tf.Tensor:
     """(n, 2) float32 (u, v) -> (n, channels) float32 picture values, as `fields.mlp.render`."""
-    remaining = iter(tensors)
     encoded = encode(spec, coords)
+    if arithmetic.half:
+        encoded, tensors = tf.cast(encoded, tf.float16), [tf.cast(tensor, tf.float16) for tensor in tensors]
+    remaining = iter(tensors)
     hidden = encoded
     for layer in spec.plan():
         if layer.joins_encoding:
@@ -37,10 +71,23 @@ def forward(spec: MlpSpec, tensors: Sequence[tf.Tensor], coords: tf.Tensor) -> t
         if layer.bias:
             hidden = tf.nn.bias_add(hidden, next(remaining))
         if layer.hidden:
-            hidden = tf.sin(spec.omega * hidden) if spec.family == "siren" else tf.nn.relu(hidden)
+            hidden = _sine(spec, hidden, arithmetic) if spec.family == "siren" else tf.nn.relu(hidden)
+    if arithmetic.half:
+        hidden = tf.cast(hidden, tf.float32)
     if spec.colour == "rgb":
         return hidden
     return hidden @ tf.constant(colour_matrix(spec).T)
+
+
+def _sine(spec: MlpSpec, hidden: tf.Tensor, arithmetic: Arithmetic) -> tf.Tensor:
+    if not (arithmetic.half or arithmetic.half_sine):
+        return tf.sin(spec.omega * hidden)
+    kind = hidden.dtype
+    angle = spec.omega * tf.cast(hidden, tf.float32)
+    if arithmetic.half_sine:
+        turn = 2.0 * math.pi
+        angle = tf.cast(angle - turn * tf.stop_gradient(tf.round(angle / turn)), tf.float16)
+    return tf.cast(tf.sin(angle), kind)
 
 
 def initial_tensors(spec: MlpSpec, seed: int, mean: np.ndarray) -> List[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Where training samples come from: positions and colours drawn inside the graph, keyed by seed and step."""
+"""Where training samples come from: positions and colours drawn on the host, keyed by seed and step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class Sampler:
         self.batch_size = batch_size
         self._mode = mode
         self._seed = seed
-        self._pixels = tf.constant(image.reshape(-1, channels))
+        with tf.device("/CPU:0"):
+            self._pixels = tf.constant(image.reshape(-1, channels))
         count = self.height * self.width
         self._run = -(-count // batch_size)
         self._starts = (np.arange(batch_size, dtype=np.int64) * count // batch_size).astype(np.int32)

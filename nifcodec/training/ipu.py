@@ -1,0 +1,150 @@
+"""Graphcore IPUs, through the TensorFlow 2.6 of the Poplar SDK. docs/ipu.md says what of this has been run, and where.
+
+One compiled program a stage of the training: the host fills an infeed queue, the device takes a constant number of
+steps a call, and the state comes back to the host through variables.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Iterator, Optional, Tuple
+
+import tensorflow as tf
+
+from nifcodec.config import EncodeConfig
+from nifcodec.errors import DeviceError, MissingDependencyError
+from nifcodec.training.devices import HOST, Advance, Position, Work, micro_batches
+from nifcodec.training.replicas import replica_mean
+from nifcodec.training.step import Samples, State, learning_rate, train_step
+
+PLACE = "/device:IPU:0"
+# Of the 900 MB of a Mk2 or Bow IPU: the rest is for the program itself, for the exchange between its tiles, and for
+# what a product needs for a moment. No run on hardware has confirmed this share.
+MEMORY = int(0.5 * 900e6)
+PARTIALS = {"float16": "half", "float32": "float"}
+
+
+class Ipu:
+    """Replicas on as many IPUs, already configured.
+
+    Args:
+        ipu: the package `tensorflow.python.ipu`.
+        strategy: an IPUStrategy.
+    """
+
+    chief = True
+
+    def __init__(self, ipu: Any, strategy: Any, replicas: int) -> None:
+        self._ipu, self._strategy, self.replicas = ipu, strategy, replicas
+        self.label, self.memory = "ipu", MEMORY
+
+    def agree(self, value: float) -> float:
+        return value
+
+    def compile(self, work: Work, state: State, done: int) -> Advance:
+        ipu = self._ipu
+        ipu.utils.reset_ipu_seed(work.seed)
+        with _named_errors(), self._strategy.scope():
+            with tf.device(HOST):
+                data = self._feed(work, done)
+            queue = ipu.ipu_infeed_queue.IPUInfeedQueue(data)
+            queue.initializer  # noqa: B018  starts it
+            variables = [tf.Variable(part, trainable=False) for part in (*state, tf.constant(0.0))]
+
+        # The number of steps is a constant of the program: a call that ends the schedule does all of them too, the
+        # last at a learning rate of 0.
+        @tf.function(jit_compile=True, autograph=False)
+        def chunk(counters: tf.Tensor, peak: tf.Tensor) -> None:
+            def body(offset: tf.Tensor, *carried: tf.Tensor) -> Tuple[tf.Tensor, ...]:
+                *state, _, coords, colours = carried
+                fresh = tf.cast(counters[1] + offset, tf.float32)
+                rate = learning_rate(peak, counters[0] + offset, fresh, work.steps)
+                average = replica_mean if self.replicas > 1 else None
+                state, loss = train_step(
+                    work.objective, state, fresh, (coords, colours), rate, average=average, scaled=work.scaled
+                )
+                return (offset + 1, *state, loss)
+
+            start = [tf.constant(0), *(variable.read_value() for variable in variables)]
+            result = ipu.loops.repeat(work.chunk, body, start, queue)
+            for variable, value in zip(variables, result[1:]):
+                variable.assign(value)
+
+        def advance(position: Position, peak: float, count: int) -> Tuple[State, float]:
+            with _named_errors():
+                with self._strategy.scope():
+                    for variable, value in zip(variables, position.state):
+                        variable.assign(value)
+                counters = tf.constant((position.done, position.fresh))
+                self._strategy.run(chunk, args=(counters, tf.constant(peak)))
+                # The host computes on its own copies.
+                values = [variable.numpy() for variable in variables]
+            with tf.device(HOST):
+                return tuple(tf.constant(value) for value in values[:-1]), float(values[-1])
+
+        return advance
+
+    def _feed(self, work: Work, done: int) -> tf.data.Dataset:
+        """One element a replica and step, the replicas in turn: (micro-batches, samples, ...)."""
+
+        def shares(step: tf.Tensor) -> Samples:
+            return micro_batches(work.draw(tf.cast(step, tf.int32)), self.replicas, work.parts)
+
+        return tf.data.Dataset.range(done, tf.int32.max).map(shares).unbatch()
+
+
+def open_ipu(config: EncodeConfig, compile_for: Optional[str] = None) -> Ipu:
+    """Configures and takes as many IPUs as replicas are asked for.
+
+    Args:
+        compile_for: "ipu1", "ipu2" or "ipu21": takes none, and only compiles for that chip.
+
+    Raises:
+        MissingDependencyError: this TensorFlow is not Graphcore's.
+        DeviceError: the IPUs are not there.
+    """
+    try:
+        from tensorflow.python import ipu
+    except ImportError:
+        raise MissingDependencyError(
+            "--device ipu needs the TensorFlow 2.6 of Graphcore's Poplar SDK, and this is TensorFlow "
+            f"{tf.__version__}: docs/ipu.md says how to install it"
+        ) from None
+    replicas = 1 if config.replicas is None else config.replicas
+    with _named_errors():
+        configuration(ipu, config, replicas, compile_for).configure_ipu_system()
+        strategy = ipu.ipu_strategy.IPUStrategy(PLACE)
+        found = ipu.utils.get_num_of_ipus_in_device(PLACE)
+    if found != replicas:
+        raise DeviceError(f"{replicas} IPUs are asked for, and {found} are in the device: see gc-info -l")
+    return Ipu(ipu, strategy, replicas)
+
+
+def configuration(ipu: Any, config: EncodeConfig, replicas: int, compile_for: Optional[str] = None) -> Any:
+    """The IPUConfig for an encode, not yet in effect."""
+    half = config.precision == "float16"
+    rounding = half if config.stochastic_rounding is None else config.stochastic_rounding
+    behaviour = ipu.config.StochasticRoundingBehaviour
+    options = ipu.config.IPUConfig()
+    options.auto_select_ipus = replicas
+    options.matmuls.poplar_options = {"partialsType": PARTIALS[config.partials or config.precision]}
+    options.floating_point_behaviour.esr = behaviour.ON if rounding else behaviour.OFF
+    # Else a float16 that overflows becomes the largest number, and the scale of the loss never falls.
+    options.floating_point_behaviour.nanoo = half
+    # What makes reset_ipu_seed reproducible.
+    options.compilation_poplar_options = {"target.deterministicWorkers": "portable"}
+    if compile_for is not None:
+        options.device_connection.type = ipu.config.DeviceConnectionType.PRE_COMPILE
+        options.device_connection.version = compile_for
+    return options
+
+
+@contextlib.contextmanager
+def _named_errors() -> Iterator[None]:
+    """TensorFlow's errors as ours. Python's own, of wrong arguments, are defects of this module and pass."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise DeviceError(f"the IPU's memory is too small: raise --gradient-accumulation ({error.message})") from error
+    except tf.errors.OpError as error:
+        raise DeviceError(f"the IPU cannot be used: {error.message}") from error

@@ -1,0 +1,105 @@
+"""The training loop around the compiled steps: the best state kept, restarts where training diverges, snapshots."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Callable, Optional, Tuple
+
+import tensorflow as tf
+
+from nifcodec.errors import ConfigError, TrainingError
+from nifcodec.training.devices import Device, Work
+from nifcodec.training.step import State, fresh_state
+
+COLLAPSE = 3.0  # times the best score: sines can fall off a cliff without ever reaching NaN
+MAX_RESTARTS = 4
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Where a run stands between two chunks: all that the rest of it depends on.
+
+    Attributes:
+        state: what the steps change.
+        best, best_score: the best parameters so far and their score.
+        done: steps done; `fresh` of them since the moments were zero, after `restarts` restarts.
+    """
+
+    state: State
+    best: tf.Tensor
+    best_score: float
+    done: int = 0
+    fresh: int = 0
+    restarts: int = 0
+
+
+class Loop:
+    """Many training steps on one objective: a cosine schedule, the best state kept.
+
+    Args:
+        device: where the steps run.
+        work: what they do.
+        evaluate: flat parameters -> (score to minimise, mean squared error, bits), Python floats.
+        report: called after each chunk with (steps done, mean squared error, bits).
+        stops: polled before each chunk; True, in all processes that train together, ends the run.
+        save: called after each chunk with a snapshot.
+    """
+
+    def __init__(
+        self,
+        *,
+        device: Device,
+        work: Work,
+        evaluate: Callable[[tf.Tensor], Tuple[float, float, float]],
+        report: Callable[[int, float, float], None],
+        stops: Callable[[], bool],
+        save: Callable[[Snapshot], None] = lambda snapshot: None,
+    ) -> None:
+        self._device, self._work = device, work
+        self._evaluate, self._report, self._stops, self._save = evaluate, report, stops, save
+
+    def run(self, start: tf.Tensor, learning_rate: float, snapshot: Optional[Snapshot] = None) -> Tuple[tf.Tensor, int]:
+        """Train from `start`, or go on from a snapshot, until done or interrupted: the best parameters, the steps done.
+
+        Where the loss is no number, or the score is far above the best, training restarts from the best state at half
+        the rate.
+
+        Raises:
+            ConfigError: the processes that train together do not go on from the same step.
+            TrainingError: the loss is still no number after MAX_RESTARTS restarts.
+        """
+        if snapshot is None:
+            snapshot = Snapshot(fresh_state(start), start, self._score(start)[0])
+        if self._device.agree(float(snapshot.done)) != snapshot.done:
+            raise ConfigError(
+                "the processes of this training read different checkpoints: give all of them the same file"
+            )
+        steps = self._work.steps
+        if snapshot.done >= steps:
+            return snapshot.best, snapshot.done
+        advance = self._device.compile(self._work, snapshot.state, snapshot.done)
+        while snapshot.done < steps and not self._stops():
+            count = min(self._work.chunk, steps - snapshot.done)
+            snapshot = self._after(snapshot, *advance(snapshot, learning_rate * 0.5**snapshot.restarts, count), count)
+            self._save(snapshot)
+        return snapshot.best, snapshot.done
+
+    def _after(self, before: Snapshot, state: State, loss: float, count: int) -> Snapshot:
+        """The snapshot that follows `before` when `count` steps led to `state`."""
+        done, fresh, restarts = before.done + count, before.fresh + count, before.restarts
+        score, error, bits = self._score(state[0])
+        finite = math.isfinite(loss) and math.isfinite(score)
+        if not finite and restarts == MAX_RESTARTS:
+            raise TrainingError("training keeps diverging: try a lower learning rate or another seed")
+        if not finite or (score > COLLAPSE * before.best_score and restarts < MAX_RESTARTS):
+            return Snapshot(fresh_state(before.best), before.best, before.best_score, done, 0, restarts + 1)
+        self._report(done, error, bits)
+        if score < before.best_score:
+            return Snapshot(state, state[0], score, done, fresh, restarts)
+        return Snapshot(state, before.best, before.best_score, done, fresh, restarts)
+
+    def _score(self, flat: tf.Tensor) -> Tuple[float, float, float]:
+        """What decides is the same in every process, where there are several."""
+        score, error, bits = self._evaluate(flat)
+        return self._device.agree(score), error, bits

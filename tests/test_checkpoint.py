@@ -1,0 +1,146 @@
+"""Checkpoints: what they hold, what they refuse, and that a killed run goes on to the same bytes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+import tensorflow as tf
+
+from nifcodec import encoder
+from nifcodec.config import EncodeConfig
+from nifcodec.errors import ConfigError
+from nifcodec.training import checkpoint as checkpoints
+from nifcodec.training.checkpoint import Checkpoint, identity
+from nifcodec.training.loop import Snapshot
+
+PICTURE = np.random.RandomState(0).randint(0, 255, (24, 32, 3)).astype(np.uint8)
+CONFIG = EncodeConfig(field="siren", steps=200, batch_size=256, width=8, layers=2, quality=30)
+# Short chunks, each of them written: the encode of one picture in a process of its own.
+SCRIPT = """
+import sys
+import numpy as np
+from nifcodec import encoder
+from nifcodec.config import EncodeConfig
+from nifcodec.training import checkpoint, fit
+fit.CHUNK_FLOPS, checkpoint.SAVE_SECONDS = 1e6, 0.0
+picture = np.random.RandomState(0).randint(0, 255, (24, 32, 3)).astype(np.uint8)
+config = EncodeConfig(field="siren", steps=200, batch_size=256, width=8, layers=2, psnr=10.5,
+                      checkpoint=sys.argv[1], resume=True)
+open(sys.argv[2], "wb").write(encoder.encode(picture, config))
+"""
+
+
+def snapshot(done: int, best_score: float = 0.25) -> Snapshot:
+    vectors = [tf.constant(np.random.RandomState(seed).normal(size=5), tf.float32) for seed in range(4)]
+    return Snapshot((*vectors[:3], tf.constant([2.0, 3.0])), vectors[3], best_score, done, done - 1, 1)
+
+
+def same(one: Snapshot, other: Snapshot) -> bool:
+    arrays = [[*each.state, each.best] for each in (one, other)]
+    rest = [replace(each, state=(), best=None) for each in (one, other)]
+    return rest[0] == rest[1] and all(np.array_equal(a, b) for a, b in zip(*arrays))
+
+
+def test_a_checkpoint_holds_every_number_of_a_snapshot(tmp_path: Path) -> None:
+    path = str(tmp_path / "run.h5")
+    kept = Checkpoint(path, "me", resume=False)
+    kept.save("a/fit", snapshot(7, 1 / 3))
+    kept.save("a/tune", snapshot(9))
+    kept.flush()
+    read = Checkpoint(path, "me", resume=True)
+    assert same(read.load("a/fit"), snapshot(7, 1 / 3))
+    assert same(read.load("a/tune"), snapshot(9))
+    assert read.load("b/fit") is None
+    assert [item.name for item in tmp_path.iterdir()] == ["run.h5"]
+
+
+def test_a_checkpoint_is_written_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.h5"
+    monkeypatch.setattr(checkpoints, "SAVE_SECONDS", 1e9)
+    kept = Checkpoint(str(path), "me", resume=False)
+    kept._written = time.monotonic()
+    kept.save("a/fit", snapshot(1))
+    assert not path.exists()
+    kept.flush()
+    assert Checkpoint(str(path), "me", resume=True).load("a/fit").done == 1
+
+
+def test_what_a_checkpoint_refuses(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    assert Checkpoint(str(path), "me", resume=True).load("a/fit") is None
+    Checkpoint(str(path), "me", resume=False).save("a/fit", snapshot(1))
+    with pytest.raises(ConfigError, match="--resume"):
+        Checkpoint(str(path), "me", resume=False)
+    with pytest.raises(ConfigError, match="another picture or of other options"):
+        Checkpoint(str(path), "you", resume=True)
+    path.write_bytes(path.read_bytes()[:700])
+    with pytest.raises(ConfigError, match="damaged"):
+        Checkpoint(str(path), "me", resume=True)
+    with pytest.raises(ConfigError, match="--checkpoint"):
+        EncodeConfig(field="siren", resume=True)
+
+
+def test_identity_is_of_the_result_not_of_the_device() -> None:
+    image = np.zeros((2, 3, 3), np.float32)
+    base = identity(image, CONFIG)
+    assert (
+        identity(image, replace(CONFIG, device="cpu", checkpoint="x.h5", resume=True, gradient_accumulation=2)) == base
+    )
+    assert identity(image, replace(CONFIG, seed=1)) != base
+    assert identity(image + 1, CONFIG) != base
+    assert identity(image.reshape(3, 2, 3), CONFIG) != base
+
+
+def test_interrupted_training_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nifcodec.training.fit.CHUNK_FLOPS", 1e6)
+    undisturbed = encoder.encode(PICTURE, CONFIG)
+    for stop_after in (3, 30):
+        path = str(tmp_path / f"{stop_after}.h5")
+        reports: list = []
+        stopped = encoder.encode(
+            PICTURE,
+            replace(CONFIG, checkpoint=path),
+            reports.append,
+            lambda: len(reports) >= stop_after,  # noqa: B023
+        )
+        assert stopped != undisturbed
+        again: list = []
+        config = replace(CONFIG, checkpoint=path, resume=True)
+        assert encoder.encode(PICTURE, config, again.append) == undisturbed
+        assert again[0].step > reports[-1].step
+        # A finished training is not done again.
+        assert encoder.encode(PICTURE, config, lambda report: pytest.fail("trained")) == undisturbed
+
+
+def test_a_killed_run_resumes_to_the_bytes_of_the_undisturbed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nifcodec.training.fit.CHUNK_FLOPS", 1e6)
+    undisturbed = encoder.encode(PICTURE, replace(CONFIG, quality=None, psnr=10.5))
+    checkpoint, output = tmp_path / "run.h5", tmp_path / "out.nif"
+
+    def start() -> "subprocess.Popen[bytes]":
+        return subprocess.Popen([sys.executable, "-c", SCRIPT, str(checkpoint), str(output)])
+
+    for changes in (1, 3):  # of the checkpoint; it changes every few milliseconds, so that some kills hit a write
+        process = start()
+        seen = {checkpoint.stat().st_mtime_ns} if checkpoint.exists() else {0}
+        while process.poll() is None and len(seen) <= changes:
+            time.sleep(0.002)
+            seen.add(checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0)
+        assert process.poll() is None, "done before it was killed"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert start().wait() == 0
+    assert output.read_bytes() == undisturbed
