@@ -95,8 +95,8 @@ class TiledPlanes:
         root, *self._payloads = unpack_tiles(payload, tiling.count)
         self._tiling, self._conditions, self._reduction = tiling, conditions, reduction
         self._root, self._levels = decode_lattice(bytes(root), tiling.root, conditions)
-        # A row of tiles needs the edges of the rows above and below: with three rows kept, a picture that is read row by
-        # row decodes each tile once.
+        # A row of tiles needs the edges of those above and below: with three rows kept, a picture read from top to
+        # bottom decodes each tile once.
         self._tile = lru_cache(maxsize=3 * (tiling.across + 2))(self._decode)
 
     def __call__(self, rows: Span, columns: Span) -> np.ndarray:

@@ -170,9 +170,10 @@ def test_a_crop_decodes_only_the_tiles_it_touches(tiled, monkeypatch):
 
 
 def test_a_picture_of_many_rows_decodes_each_tile_once(tiled, monkeypatch):
+    monkeypatch.setattr(wavelet_encoder, "TILE_EXPONENT", 8)  # larger than a cell's margin, as tiles are
     monkeypatch.setattr(wavelet_decoder, "CELL", 64)
-    monkeypatch.setattr("nifcodec.decoder.BAND_SAMPLES", 128 * 128)
-    data = nifcodec.encode(picture(700, 390), EncodeConfig(quality=5, effort=1))
+    monkeypatch.setattr("nifcodec.decoder.BAND_SAMPLES", 256 * 256)
+    data = nifcodec.encode(picture(2000, 600), EncodeConfig(quality=5, effort=1))
     decoded = []
     original = wavelet_decoder.TiledPlanes._decode
     monkeypatch.setattr(
