@@ -8,6 +8,7 @@ from typing import Optional
 from nifcodec.errors import ConfigError
 
 FIELDS = ("wavelet", "fourier", "siren")
+TRANSFERS = ("auto", "log", "linear", "pq")
 DEFAULT_QUALITY = 60.0
 # fmt: off
 MLP_OPTIONS = (
@@ -28,11 +29,12 @@ class EncodeConfig:
         quality: 0 (smallest) to 100 (best).
         bpp: bits per pixel of the whole file, > 0.
         target_size: bytes of the whole file, > 0.
-        psnr: RGB PSNR in dB of the decoded 8-bit picture.
+        psnr: PSNR in dB of the decoded picture, over RGB; of a float picture, on its log values.
         effort: 1 (fastest) to 9.
         seed: seed of everything random; the same seed gives the same file on the same machine.
         steps: training steps (`wavelet`: rounds) in place of what effort asks for.
-        width, layers: units and number of hidden layers. These and all that follow, but `strip`, are of the MLP fields.
+        width, layers: units and number of hidden layers. These and all up to `learning_rate` are of the MLP
+            fields.
         encoding: "powers" (NeRF), "gaussian" (Fourier features) or "none"; `fourier` only.
         dimension, sigma: number and base of the powers.
         features, feature_scale: number and standard deviation (cycles per picture) of Gaussian features.
@@ -43,6 +45,8 @@ class EncodeConfig:
         batch_size: samples a step.
         learning_rate: peak of the cosine schedule.
         strip: drop EXIF and XMP (the ICC profile always stays).
+        transfer: curve between the light of a float picture and what is coded: "log", "linear", "pq", or "auto" (log).
+        sanitize: replace NaN and infinities of a float picture, which are an error otherwise.
     """
 
     field: str = "wavelet"
@@ -68,6 +72,8 @@ class EncodeConfig:
     batch_size: int = 4096
     learning_rate: Optional[float] = None
     strip: bool = False
+    transfer: str = "auto"
+    sanitize: bool = False
 
     def __post_init__(self) -> None:
         targets = [name for name in ("quality", "bpp", "target_size", "psnr") if getattr(self, name) is not None]
@@ -78,6 +84,7 @@ class EncodeConfig:
         _one_of("colour", self.colour, ("rgb", "ycocg", "yuv"))
         _one_of("loss", self.loss, ("mse", "huber"))
         _one_of("sampling", self.sampling, ("pixels", "random"))
+        _one_of("transfer", self.transfer, TRANSFERS)
         if self.field == "wavelet":
             changed = [name for name in MLP_OPTIONS if getattr(self, name) != getattr(type(self), name)]
             if changed:

@@ -12,6 +12,7 @@ from nifcodec.config import DEFAULT_QUALITY, EncodeConfig
 from nifcodec.container import NifFile
 from nifcodec.errors import ConfigError
 from nifcodec.image import Image
+from nifcodec.transfer import Transfer
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Task:
         values: float32 (H, W, C) in [0, 1], what to train on; differs from the picture under full transparency.
         config: what is asked for.
         progress, interrupt: callbacks of `encoder.encode`.
+        transfer: how `values` come from the light of a float picture; None for integers.
     """
 
     image: Image
@@ -40,6 +42,7 @@ class Task:
     config: EncodeConfig
     progress: Optional[Callable[[Any], None]]
     interrupt: Optional[Callable[[], bool]]
+    transfer: Optional[Transfer] = None
 
     @property
     def pixels(self) -> int:
@@ -52,19 +55,20 @@ class Task:
             image.width,
             image.height,
             image.channels,
-            8,
+            image.depth,
             trained.family,
             trained.description,
             trained.payload,
             image.icc,
             image.exif,
             image.xmp,
+            self.transfer,
         )
         return container.pack(file)
 
     def psnr(self, data: bytes) -> float:
-        """RGB PSNR in dB of a file, decoded."""
-        return metrics.psnr(self.image.pixels, decoder.decode(data, max_pixels=self.pixels))
+        """PSNR in dB of a file, decoded: of RGB, or of the log values of a float picture."""
+        return metrics.fidelity(self.image.pixels, decoder.decode(data, max_pixels=self.pixels))
 
     def target_bytes(self) -> Optional[int]:
         """Bytes of the whole file where the configuration sets them; None for a quality or a PSNR.

@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass, replace
-from math import log2, log10
+from math import ceil, log2, log10
 from typing import TYPE_CHECKING, Callable, Optional, Tuple
 
 import numpy as np
 
 from nifcodec import priors
 from nifcodec.coding.compand import UNIT
-from nifcodec.coding.lattice import Conditions, Lattice
+from nifcodec.coding.lattice import MAX_VALUE, Conditions, Lattice
 from nifcodec.coding.rdoq import quantize
 from nifcodec.errors import MissingDependencyError
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import analyse_levels, synthesise_plane
-from nifcodec.fields.wavelet import STEP_INDICES, WaveletSpec
+from nifcodec.fields.wavelet import FINEST_INDEX, STEP_INDICES, WaveletSpec
 from nifcodec.task import Task, Trained
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ LAGRANGIAN = 5.0
 BIT = 0.8 * 3 / LAGRANGIAN**2
 # The step index at quality 0, and how far it falls to quality 100: steps from 1.6 to 1/90.
 COARSEST_INDEX, INDEX_RANGE = 556, 460
+# From this quality on, pictures of more than 8 bits fall on faster, to FINEST_INDEX at quality 100.
+DEEP_QUALITY = 80.0
 ROUNDS = (0, 1, 2, 3, 6, 10, 15, 25, 40)  # of training, efforts 1 to 9
 START_INDEX = 300
 # Where sizes leap between two steps, a price of a bit above the usual one leads from the one to the other.
@@ -76,6 +78,7 @@ class Form:
         self.lattice = Lattice(task.image.width, task.image.height, wavelet.colours(channels), synthesise_plane)
         self.target = wavelet.to_planes(task.values)
         self.aim(self.target)
+        self.finest = 0 if task.image.depth == 8 else max(FINEST_INDEX, self._least_index())
 
     def aim(self, wanted: np.ndarray) -> None:
         """Take other planes, on colours of 0..1, to quantize from now on."""
@@ -83,6 +86,10 @@ class Form:
         self._low, details = analyse_levels(wanted, self.lattice.levels)
         places = [(band, self.lattice.colours.index(band.colour)) for band in self.lattice.bands]
         self._details = [{band: bands[band.orientation][i] for band, i in places} for bands in details]
+
+    def _least_index(self) -> int:
+        """Where the coarsest low-pass plane, the largest of the integers, comes near to what the format holds."""
+        return ceil(64 * (log2(float(np.abs(self._low).max()) / (0.9 * MAX_VALUE) + 1e-9) + 8))
 
     def attempt(self, index: int, price: float = 1.0) -> Attempt:
         """Integers at a step, as bytes, and the synthesis network as strong as suits the picture.
@@ -140,7 +147,16 @@ def _at_target(form: Form, task: Task) -> Attempt:
             return (task.psnr(task.pack(attempt.trained())) - wanted) / DECIBELS
 
         return _search(form, excess, DECIBEL_TOLERANCE, False)
-    return form.attempt(round(COARSEST_INDEX - INDEX_RANGE * task.quality() / 100))
+    return form.attempt(max(form.finest, quality_index(task.quality(), task.image.depth)))
+
+
+def quality_index(quality: float, depth: int = 8) -> int:
+    """Quality 0 to 100 -> step index, for a picture of `depth` bits a channel."""
+    index = COARSEST_INDEX - INDEX_RANGE * quality / 100
+    if depth > 8 and quality > DEEP_QUALITY:
+        start = COARSEST_INDEX - INDEX_RANGE * DEEP_QUALITY / 100
+        index = start + (FINEST_INDEX - start) * (quality - DEEP_QUALITY) / (100 - DEEP_QUALITY)
+    return round(index)
 
 
 def _train(form: Form, task: Task, descent: "Descent", best: Attempt, rounds: int) -> Tuple[Attempt, int]:
@@ -182,7 +198,7 @@ def _search(form: Form, excess: Callable[[Attempt], float], tolerance: float, la
             best, best_miss = attempt, abs(miss) + wrong * WRONG_SIDE
         return miss
 
-    finest, coarsest, index = -1, STEP_INDICES, START_INDEX
+    finest, coarsest, index = form.finest - 1, STEP_INDICES, START_INDEX
     while coarsest - finest > 1 and best_miss > tolerance:
         miss = missed(index)
         if miss > 0:
@@ -194,7 +210,7 @@ def _search(form: Form, excess: Callable[[Attempt], float], tolerance: float, la
         index = min(max(index + round(aim * INDICES_PER_OCTAVE), finest + 1), coarsest - 1)
     usual, highest = 1.0, HIGHEST_PRICE
     for _ in range(PRICES):
-        if best_miss > tolerance and 0 <= finest < coarsest < STEP_INDICES:
+        if best_miss > tolerance and form.finest <= finest < coarsest < STEP_INDICES:
             price = (usual * highest) ** 0.5
             if missed(finest, price) > 0:
                 usual = price

@@ -16,7 +16,8 @@ import numpy as np
 from nifcodec.errors import LimitError, MalformedError
 
 FAMILY_ID = 3
-STEP_INDICES = 769  # steps 2^(i / 64 - 8): 1/256 to 16 on colours of 0..1
+STEP_INDICES = 769  # steps 2^(i / 64 - 8): 1/256 to 16 on colours of 0..1 for the indices from 0
+FINEST_INDEX = -256  # the step 2^-12, for pictures of more than 8 bits
 HEAD_BYTES = 4
 HASH_BYTES = 8
 STRENGTH_UNIT = 32
@@ -43,8 +44,8 @@ class WaveletSpec:
     strengths: Tuple[int, int] = (0, 0)
 
     def pack(self) -> bytes:
-        """The description: u16 step index, u8 strength for luma and for chroma, 8 bytes of the prior's SHA-256."""
-        return struct.pack("<HBB", self.step_index, *self.strengths) + self.prior
+        """The description: i16 step index, u8 strength for luma and for chroma, 8 bytes of the prior's SHA-256."""
+        return struct.pack("<hBB", self.step_index, *self.strengths) + self.prior
 
     @property
     def step(self) -> float:
@@ -61,9 +62,9 @@ def unpack(description: bytes) -> WaveletSpec:
     """Reads a description. Raises MalformedError, LimitError."""
     if len(description) != HEAD_BYTES + HASH_BYTES:
         raise MalformedError("wavelet description", f"has {len(description)} bytes, not {HEAD_BYTES + HASH_BYTES}")
-    index, luma, chroma = struct.unpack("<HBB", description[:HEAD_BYTES])
-    if index >= STEP_INDICES:
-        raise LimitError(f"step index {index} is above {STEP_INDICES - 1}")
+    index, luma, chroma = struct.unpack("<hBB", description[:HEAD_BYTES])
+    if not FINEST_INDEX <= index < STEP_INDICES:
+        raise LimitError(f"step index {index} is outside of {FINEST_INDEX} to {STEP_INDICES - 1}")
     return WaveletSpec(index, description[HEAD_BYTES:], (luma, chroma))
 
 
