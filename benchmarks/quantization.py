@@ -50,7 +50,7 @@ def _measure(pixels: np.ndarray, config: EncodeConfig, bpp: float) -> "tuple[str
     payload = encode_tensors(result.quantized.to_payload())
     data = container.pack(NifFile(width, height, channels, 8, FAMILY_IDS[config.field], pack(spec), payload))
     centres = mlp.pixel_centres(width), mlp.pixel_centres(height)
-    unrounded = decoder.to_uint8(mlp.render(spec, result.float_tensors, *centres))
+    unrounded = decoder.to_integers(mlp.render(spec, result.float_tensors, *centres))
     before, after = metrics.psnr(pixels, unrounded), metrics.psnr(pixels, decoder.decode(data))
     half = 2 * spec.parameter_count()
     return (

@@ -13,7 +13,7 @@ import warnings
 from typing import Callable, List, Optional, Sequence, Tuple
 
 from nifcodec import __version__
-from nifcodec.config import DEFAULT_QUALITY, FIELDS, EncodeConfig
+from nifcodec.config import DEFAULT_QUALITY, FIELDS, TRANSFERS, EncodeConfig
 from nifcodec.errors import ConfigError, InterruptedEncodeError, NifError
 from nifcodec.files import STREAM
 
@@ -72,10 +72,20 @@ def _add_encode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     target.add_argument("--bpp", type=float, metavar="B", help="bits per pixel of the whole file")
     target.add_argument("--target-size", type=int, metavar="BYTES", help="bytes of the whole file")
-    target.add_argument("--psnr", type=float, metavar="DB", help="RGB PSNR of the decoded picture")
+    target.add_argument(
+        "--psnr", type=float, metavar="DB", help="RGB PSNR of the decoded picture; of a float one, on its log values"
+    )
     command.add_argument("-e", "--effort", type=int, metavar="E", help="1 fastest to 9 (default 5)")
     command.add_argument("--seed", type=int, metavar="N", help="seed of everything random (default 0)")
     command.add_argument("--strip", action="store_true", help="drop EXIF and XMP; the ICC profile always stays")
+    command.add_argument(
+        "--transfer",
+        choices=TRANSFERS,
+        help="curve between the light of a float picture and the field (default auto: log)",
+    )
+    command.add_argument(
+        "--sanitize", action="store_true", help="replace NaN by 0 and infinities by the largest finite value"
+    )
     _add_reporting(command)
     network = command.add_argument_group("the field and its training")
     network.add_argument("--field", choices=FIELDS, help=f"kind of field (default {EncodeConfig.field})")
@@ -123,12 +133,14 @@ def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command = commands.add_parser(
         "decode",
         help=".nif to pictures, at any size",
-        description="Renders each .nif as a picture, PNG beside it unless told otherwise.",
+        description="Renders each .nif as a picture beside it: PNG, or EXR of a float picture, unless told otherwise.",
     )
     command.set_defaults(run=_decode)
     _add_paths(command, ".nif, or - for standard input", "picture, its format by the ending; - for standard output")
     command.add_argument(
-        "--format", metavar="F", help="png, jpg, webp, tiff, bmp, ppm or jp2 (default: by -o, else png)"
+        "--format",
+        metavar="F",
+        help="png, jpg, webp, tiff, bmp, ppm, jp2, exr or hdr (default: by -o, else png or exr)",
     )
     size = command.add_mutually_exclusive_group()
     size.add_argument("--scale", type=float, metavar="F", help="factor of width and height")
@@ -207,7 +219,7 @@ def _encode(arguments: argparse.Namespace) -> int:
     from nifcodec import commands
 
     config = EncodeConfig(**{name: value for name, value in vars(arguments).items() if name in ENCODE_OPTIONS})
-    outputs = _outputs(arguments, ".nif")
+    outputs = _outputs(arguments, lambda _: ".nif")
     if arguments.json and STREAM in outputs:
         raise ConfigError("--json and the file cannot both go to standard output: give -o FILE")
     if config.checkpoint is not None and len(outputs) > 1:
@@ -227,7 +239,9 @@ def _encode(arguments: argparse.Namespace) -> int:
 def _decode(arguments: argparse.Namespace) -> int:
     from nifcodec import commands
 
-    ending = "." + (arguments.format or "png").lower().lstrip(".")
+    def ending(source: str) -> str:
+        return "." + arguments.format.lower().lstrip(".") if arguments.format else commands.ending_of(source)
+
     return _each(arguments.inputs, _outputs(arguments, ending), lambda s, t: commands.decode_file(s, t, arguments))
 
 
@@ -269,8 +283,8 @@ def _each(sources: Sequence[str], targets: Sequence[str], job: Callable[[str, st
     return 0 if not codes else codes[0] if len(set(codes)) == 1 else 1
 
 
-def _outputs(arguments: argparse.Namespace, ending: str) -> List[str]:
-    """One output an input. Raises ConfigError where they are not clear."""
+def _outputs(arguments: argparse.Namespace, ending: Callable[[str], str]) -> List[str]:
+    """One output an input; `ending` is that of an input's output. Raises ConfigError where they are not clear."""
     sources: List[str] = arguments.inputs
     if sources.count(STREAM) > 1:
         raise ConfigError("standard input can be read once only")
@@ -280,7 +294,7 @@ def _outputs(arguments: argparse.Namespace, ending: str) -> List[str]:
         return [arguments.output]
     if arguments.out_dir is not None and STREAM in sources:
         raise ConfigError("standard input has no name to be kept in --out-dir: give -o FILE")
-    targets = [_named_after(source, arguments.out_dir, ending) for source in sources]
+    targets = [_named_after(source, arguments.out_dir, ending(source)) for source in sources]
     for index, target in enumerate(targets):
         if target in targets[:index]:
             raise ConfigError(f"{sources[targets.index(target)]} and {sources[index]} would both become {target}")

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 # ITU-R BT.601, full range, as JPEG uses it.
 LUMA = np.array([0.299, 0.587, 0.114])
+# Luminance of linear light in the primaries of Rec. 709.
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+# Reinhard et al. 2002, equation 2: what the mean of the logarithms is shown as.
+MIDDLE_GREY = 0.18
+
+
+def white(dtype: "np.dtype[Any]") -> float:
+    """The sample of white, and of full opacity: 255, 65535, or 1.0 for floats."""
+    return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
 
 
 def has_alpha(pixels: np.ndarray) -> bool:
@@ -25,29 +36,71 @@ def luma(rgb: np.ndarray) -> np.ndarray:
 
 
 def over(pixels: np.ndarray, background: float) -> np.ndarray:
-    """Composites an 8-bit picture over a flat background (0..255): float64 (H, W, 3), 0..255."""
-    rgb = to_rgb(pixels).astype(np.float64)
+    """Composites a picture over a flat background (0..255): float64 (H, W, 3), where 255 is white.
+
+    Alpha is straight, and premultiplied in floats.
+    """
+    rgb = to_rgb(pixels).astype(np.float64) * (255.0 / white(pixels.dtype))
     if not has_alpha(pixels):
         return rgb
-    alpha = pixels[..., -1:].astype(np.float64) / 255.0
-    return np.asarray(rgb * alpha + background * (1.0 - alpha))
+    alpha = pixels[..., -1:].astype(np.float64) / white(pixels.dtype)
+    visible = rgb if pixels.dtype.kind == "f" else rgb * alpha
+    return np.asarray(visible + background * (1.0 - alpha))
 
 
 def fill_transparent(pixels: np.ndarray) -> np.ndarray:
     """Replaces the colours that nobody sees (alpha 0) by a smooth continuation of the visible ones.
 
     A field would otherwise spend its capacity on whatever the drawing program left there. Levels of a 2x2 mean pyramid,
-    weighted by alpha, are filled from coarse to fine (pull-push, Gortler et al. 1996). pixels: uint8 (H, W, 2 or 4);
-    others come back as they are.
+    weighted by alpha, are filled from coarse to fine (pull-push, Gortler et al. 1996). pixels: integers (H, W, 2 or 4);
+    others come back as they are: in floats, alpha is premultiplied, and light without alpha is seen.
     """
-    if not has_alpha(pixels) or pixels[..., -1].all() or not pixels[..., -1].any():
+    if not has_alpha(pixels) or pixels.dtype.kind == "f" or pixels[..., -1].all() or not pixels[..., -1].any():
         return pixels
-    weight = pixels[..., -1:].astype(np.float64) / 255.0
+    weight = pixels[..., -1:].astype(np.float64) / white(pixels.dtype)
     filled = _pull_push(pixels[..., :-1].astype(np.float64) * weight, weight)
     result = pixels.copy()
     hidden = pixels[..., -1] == 0
-    result[hidden, :-1] = np.floor(filled[hidden] + 0.5).clip(0, 255).astype(np.uint8)
+    result[hidden, :-1] = np.floor(filled[hidden] + 0.5).clip(0, white(pixels.dtype)).astype(pixels.dtype)
     return result
+
+
+def straight(pixels: np.ndarray) -> np.ndarray:
+    """Premultiplied integers (H, W, 2 or 4) -> straight alpha; colours under none stay as they are."""
+    alpha = pixels[..., -1:] / white(pixels.dtype)
+    colours = np.floor(pixels[..., :-1] / np.where(alpha > 0, alpha, 1.0) + 0.5).clip(0, white(pixels.dtype))
+    return np.concatenate([colours.astype(pixels.dtype), pixels[..., -1:]], axis=2)
+
+
+def premultiplied(pixels: np.ndarray) -> np.ndarray:
+    """Straight float32 (H, W, 2 or 4) -> premultiplied."""
+    return np.concatenate([pixels[..., :-1] * pixels[..., -1:], pixels[..., -1:]], axis=2)
+
+
+def to_eight_bits(pixels: np.ndarray) -> np.ndarray:
+    """uint16 -> uint8, rounded."""
+    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def tone_map(pixels: np.ndarray) -> np.ndarray:
+    """Linear light float32 (H, W, C) -> uint8 sRGB to be looked at: the global operator of Reinhard et al. 2002.
+
+    Equations 1, 2 and 4; the smallest luminance that becomes white is the picture's largest. Alpha becomes straight.
+    """
+    colours = np.maximum(pixels[..., : pixels.shape[2] - has_alpha(pixels)].astype(np.float64), 0.0)
+    light = np.maximum(to_rgb(pixels).astype(np.float64), 0.0) @ LUMINANCE
+    peak = float(light.max())
+    if peak > 0:
+        key = float(np.exp(np.log(light + 1e-6 * peak).mean()))
+        shown = MIDDLE_GREY / key * light
+        mapped = shown * (1 + shown / (MIDDLE_GREY / key * peak) ** 2) / (1 + shown)
+        colours *= (mapped / np.where(light > 0, light, 1.0))[..., np.newaxis]
+    if has_alpha(pixels):
+        colours /= np.where(pixels[..., -1:] > 0, pixels[..., -1:], 1.0)
+    colours = np.minimum(colours, 1.0)
+    encoded = np.where(colours <= 0.0031308, 12.92 * colours, 1.055 * colours ** (1 / 2.4) - 0.055)
+    samples = np.concatenate([encoded, pixels[..., colours.shape[2] :]], axis=2)
+    return np.floor(255.0 * samples + 0.5).astype(np.uint8)
 
 
 def halve(array: np.ndarray) -> np.ndarray:

@@ -15,11 +15,13 @@ from PIL import Image as PillowImage
 
 from nifcodec import container, decoder, encoder, metrics
 from nifcodec.config import EncodeConfig
-from nifcodec.errors import ConfigError, OutputError
+from nifcodec.container import FLOAT_DEPTH, read_header
+from nifcodec.errors import ConfigError, NifError, OutputError
 from nifcodec.fields.spec import FAMILY_IDS
 from nifcodec.files import STREAM, check_output, read_bytes, write_bytes
 from nifcodec.geometry import DEFAULT_MAX_PIXELS
-from nifcodec.image import encode_picture, format_of, read_image
+from nifcodec.hdr import finite
+from nifcodec.image import FORMATS, encode_picture, format_of, read_image
 from nifcodec.progress import Interrupt, ProgressLine
 
 METADATA = "nif_metadata.txt"
@@ -30,7 +32,8 @@ def encode_file(
 ) -> None:
     """Reads a picture, trains, writes the `.nif`, reports what the written bytes decode to."""
     # Even with -f, which is where a picture would be lost to a slip.
-    if os.path.splitext(target)[1].lower() in PillowImage.registered_extensions():
+    ending = os.path.splitext(target)[1].lower()
+    if ending in FORMATS or ending in PillowImage.registered_extensions():
         raise ConfigError(f"{target} has the ending of a picture, and encode writes .nif files: give -o FILE.nif")
     _make_folder(arguments.out_dir)
     check_output(target, arguments.force, source)
@@ -46,9 +49,8 @@ def encode_file(
     if arguments.json:
         _print_json({"file": target, "source": source, **report})
     elif not arguments.quiet:
-        measures = f"{_decibels(report['psnr_rgb'])}, MS-SSIM {report['ms_ssim']:.4f}"
         trained = f"{report['field']}, {report['steps']} steps, {report['seconds']:.1f} s"
-        sys.stderr.write(f"{target}: {_size_of(report)}, {measures}, {trained}\n")
+        sys.stderr.write(f"{target}: {_size_of(report)}, {_measures(report)}, {trained}\n")
         if arguments.verbose:
             sys.stderr.write(f"  {_parts(report['parts'])}\n")
             if report["device"] is not None:
@@ -64,9 +66,20 @@ def decode_file(source: str, target: str, arguments: argparse.Namespace) -> None
     image = decoder.decode_image(
         read_bytes(source), arguments.scale, arguments.size, arguments.crop, _max_pixels(arguments)
     )
+    if target == STREAM and arguments.format is None and image.depth == FLOAT_DEPTH:
+        format = "EXR"
     write_bytes(target, encode_picture(image, format), arguments.force)
     if not arguments.quiet and target != STREAM:
         sys.stderr.write(f"{target}: {image.width}x{image.height}, {time.monotonic() - started:.1f} s\n")
+
+
+def ending_of(source: str) -> str:
+    """The ending of the picture that a `.nif` becomes where none was asked for: ".exr" of a float one, else ".png"."""
+    try:
+        depth = read_header(read_bytes(source)).depth if source != STREAM else 0
+    except NifError:  # which decoding will meet again, and report
+        depth = 0
+    return ".exr" if depth == FLOAT_DEPTH else ".png"
 
 
 def print_info(source: str, as_json: bool) -> None:
@@ -77,6 +90,8 @@ def print_info(source: str, as_json: bool) -> None:
         return
     kind = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}[info["channels"]]
     print(f"{source}: {_size_of(info)}, {kind}, {info['depth']} bits a channel")
+    if info["transfer"]:
+        print("  light     {kind}, {low:.6g} to {high:.6g}, scale {scale:.6g}".format(**info["transfer"]))
     settings = ", ".join(f"{name} {value}" for name, value in info["settings"].items())
     print(f"  field     {info['field']}: {settings}")
     print(f"  cost      {info['parameters']} parameters, {info['macs_per_pixel']:.0f} multiply-adds a pixel")
@@ -88,25 +103,22 @@ def print_info(source: str, as_json: bool) -> None:
 def verify_file(source: str, arguments: argparse.Namespace) -> None:
     """Checks and decodes a whole file; measures it against the original where one is given."""
     data = read_bytes(source)
-    original = read_image(arguments.against) if arguments.against else None
+    original = finite(read_image(arguments.against).pixels, sanitize=True) if arguments.against else None
     started = time.monotonic()
     info = asdict(decoder.inspect(data))
     pixels = decoder.decode(data, max_pixels=_max_pixels(arguments))
     report: Dict[str, Any] = {**info, "seconds": time.monotonic() - started, "steps": None}
-    report.update(psnr_rgb=None, psnr_luma=None, ms_ssim=None)
+    report.update(psnr_rgb=None, psnr_luma=None, ms_ssim=None, psnr_log=None, psnr_pu21=None)
     if original is not None:
-        report["psnr_rgb"] = metrics.psnr(original.pixels, pixels)
-        report["psnr_luma"] = metrics.psnr_luma(original.pixels, pixels)
-        report["ms_ssim"] = metrics.ms_ssim(original.pixels, pixels)
+        report.update(metrics.measure(original, pixels))
+        if report["psnr_rgb"] is not None:
+            report["psnr_luma"] = metrics.psnr_luma(original, pixels)
     if arguments.json:
         _print_json({"file": source, "against": arguments.against, **report})
         return
     print(f"{source}: intact, {_size_of(report)}, {info['field']}, decoded in {report['seconds']:.1f} s")
     if original is not None:
-        luma = f"luma {_decibels(report['psnr_luma'])}"
-        print(
-            f"  against {arguments.against}: {_decibels(report['psnr_rgb'])}, {luma}, MS-SSIM {report['ms_ssim']:.4f}"
-        )
+        print(f"  against {arguments.against}: {_measures(report)}")
 
 
 def export_keras(source: str, target: str, force: bool) -> None:
@@ -142,12 +154,20 @@ def _print_json(row: Dict[str, Any]) -> None:
     """One line. JSON has no infinity: the PSNR of equal pictures is null, beside "identical": true."""
     plain = {name: None if value == math.inf else value for name, value in row.items()}
     if "psnr_rgb" in row:
-        plain["identical"] = None if row["psnr_rgb"] is None else row["psnr_rgb"] == math.inf
+        measured = row["psnr_log"] if row["psnr_rgb"] is None else row["psnr_rgb"]
+        plain["identical"] = None if measured is None else measured == math.inf
     print(json.dumps(plain), flush=True)
 
 
 def _size_of(row: Dict[str, Any]) -> str:
     return f"{row['width']}x{row['height']}, {row['bytes']} bytes, {row['bpp']:.3f} bpp"
+
+
+def _measures(row: Dict[str, Any]) -> str:
+    if row["psnr_rgb"] is None:
+        return f"log {_decibels(row['psnr_log'])}, PU21 {_decibels(row['psnr_pu21'])}"
+    luma = f"luma {_decibels(row['psnr_luma'])}, " if "psnr_luma" in row else ""
+    return f"{_decibels(row['psnr_rgb'])}, {luma}MS-SSIM {row['ms_ssim']:.4f}"
 
 
 def _decibels(psnr: float) -> str:

@@ -8,6 +8,7 @@ from typing import Optional
 from nifcodec.errors import ConfigError
 
 FIELDS = ("wavelet", "fourier", "siren")
+TRANSFERS = ("auto", "log", "linear", "pq")
 DEFAULT_QUALITY = 60.0
 # fmt: off
 MLP_OPTIONS = (
@@ -32,11 +33,12 @@ class EncodeConfig:
         quality: 0 (smallest) to 100 (best).
         bpp: bits per pixel of the whole file, > 0.
         target_size: bytes of the whole file, > 0.
-        psnr: RGB PSNR in dB of the decoded 8-bit picture.
+        psnr: PSNR in dB of the decoded picture, over RGB; of a float picture, on its log values.
         effort: 1 (fastest) to 9.
         seed: seed of everything random; the same seed gives the same file on the same machine.
         steps: training steps (`wavelet`: rounds) in place of what effort asks for.
-        width, layers: units and number of hidden layers. These and all that follow, but `strip`, are of the MLP fields.
+        width, layers: units and number of hidden layers. These and all up to `learning_rate` are of the MLP
+            fields.
         encoding: "powers" (NeRF), "gaussian" (Fourier features) or "none"; `fourier` only.
         dimension, sigma: number and base of the powers.
         features, feature_scale: number and standard deviation (cycles per picture) of Gaussian features.
@@ -57,6 +59,8 @@ class EncodeConfig:
         checkpoint: HDF5 file that the state of the training is written to every few seconds.
         resume: go on from the checkpoint where there is one.
         strip: drop EXIF and XMP (the ICC profile always stays).
+        transfer: curve between the light of a float picture and what is coded: "log", "linear", "pq", or "auto" (log).
+        sanitize: replace NaN and infinities of a float picture, which are an error otherwise.
     """
 
     field: str = "wavelet"
@@ -92,6 +96,8 @@ class EncodeConfig:
     checkpoint: Optional[str] = None
     resume: bool = False
     strip: bool = False
+    transfer: str = "auto"
+    sanitize: bool = False
 
     def __post_init__(self) -> None:
         targets = [name for name in ("quality", "bpp", "target_size", "psnr") if getattr(self, name) is not None]
@@ -104,6 +110,7 @@ class EncodeConfig:
         _one_of("sampling", self.sampling, ("pixels", "random"))
         _one_of("device", self.device, ("auto", "cpu", "gpu", "ipu"))
         _one_of("precision", self.precision, ("float32", "float16"))
+        _one_of("transfer", self.transfer, TRANSFERS)
         if self.field == "wavelet":
             changed = [name for name in MLP_OPTIONS if getattr(self, name) != getattr(type(self), name)]
             if changed:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, replace
-from typing import Dict, Iterator, List, NamedTuple, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from nifcodec.coding.wire import compress, decompress, read_varint, write_varint
 from nifcodec.errors import (
@@ -19,6 +19,9 @@ from nifcodec.errors import (
     TruncatedError,
     UnsupportedVersionError,
 )
+from nifcodec.transfer import BYTES as TRANSFER_BYTES
+from nifcodec.transfer import Transfer
+from nifcodec.transfer import unpack as unpack_transfer
 
 # As in PNG: a byte above 127 shows 7-bit transfers, CR LF and LF show text-mode ones, 1A ends a listing on old systems.
 SIGNATURE = b"\x89NIF\r\n\x1a\n"
@@ -27,7 +30,8 @@ MAJOR, MINOR = 1, 0
 HEADER, WEIGHTS = "H", "W"
 METADATA = {"c": "icc", "e": "exif", "x": "xmp"}
 STORED, ZSTANDARD = 0, 1
-DEPTH_CODES = {8: 0}
+DEPTH_CODES = {8: 0, 16: 1, 32: 2}
+FLOAT_DEPTH = 32
 
 # Chunks of six bytes would cost thirty times their size in memory; a file of this version has at most five known ones.
 MAX_CHUNKS = 256
@@ -64,11 +68,12 @@ class NifFile:
     Attributes:
         width, height: of the picture, in pixels, 1 or more.
         channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; alpha is straight.
-        depth: bits a channel: 8.
+        depth: bits a channel: 8 and 16 are integers, 32 is float.
         family: kind of field: 1 fourier, 2 siren, 3 wavelet.
         description: what the family needs to know besides its weights, packed by the family.
         payload: the coded weights.
         icc, exif, xmp: metadata as it stands in picture files, b"" where there is none.
+        transfer: of a float picture, from what the field gives to linear light; None for integers.
     """
 
     width: int
@@ -81,6 +86,7 @@ class NifFile:
     icc: bytes = b""
     exif: bytes = b""
     xmp: bytes = b""
+    transfer: Optional[Transfer] = None
 
 
 class _Chunk(NamedTuple):
@@ -98,6 +104,7 @@ def pack(file: NifFile) -> bytes:
         ValueError: a value that the format does not have.
     """
     known = 1 <= file.channels <= 4 and file.depth in DEPTH_CODES and 1 <= file.family <= 255
+    known = known and (file.depth == FLOAT_DEPTH) == (file.transfer is not None)
     if not known or file.width < 1 or file.height < 1:
         raise ValueError(
             f"the format has no picture of {file.width} x {file.height} pixels, {file.channels} channels of "
@@ -105,7 +112,8 @@ def pack(file: NifFile) -> bytes:
         )
     _check_limits(file, DEFAULT_LIMITS)
     kind = file.channels | DEPTH_CODES[file.depth] << 4
-    head = write_varint(file.width) + write_varint(file.height) + bytes([kind, file.family]) + file.description
+    curve = file.transfer.pack() if file.transfer is not None else b""
+    head = write_varint(file.width) + write_varint(file.height) + bytes([kind, file.family]) + curve + file.description
     parts = [SIGNATURE, bytes([MAJOR, MINOR]), _chunk(HEADER, head)]
     for letter, name in METADATA.items():
         raw: bytes = getattr(file, name)
@@ -235,13 +243,21 @@ def _unpack_header(chunk: _Chunk, limits: Limits) -> NifFile:
     kind, family = chunk.data[offset], chunk.data[offset + 1]
     if not 1 <= kind & 15 <= 4:
         raise MalformedError("channels", f"are {kind & 15}, not 1 to 4", chunk.offset + offset)
-    if kind >> 4 != DEPTH_CODES[8]:
+    depth = next((bits for bits, code in DEPTH_CODES.items() if code == kind >> 4), None)
+    if depth is None:
         raise UnsupportedVersionError(f"the file needs a newer nifcodec: its bit depth has the code {kind >> 4}")
     if family == 0:
         raise MalformedError("family", "is 0", chunk.offset + offset + 1)
+    offset += 2
+    curve = None
+    if depth == FLOAT_DEPTH:
+        if len(chunk.data) < offset + TRANSFER_BYTES:
+            raise MalformedError("transfer", "is cut short by the end of its chunk", chunk.offset + offset)
+        curve = unpack_transfer(bytes(chunk.data[offset : offset + TRANSFER_BYTES]))
+        offset += TRANSFER_BYTES
     # A slice of at most one byte too many, so that an oversized description is refused before it is copied.
-    description = bytes(chunk.data[offset + 2 :][: limits.description + 1])
-    file = NifFile(width, height, kind & 15, 8, family, description, b"")
+    description = bytes(chunk.data[offset:][: limits.description + 1])
+    file = NifFile(width, height, kind & 15, depth, family, description, b"", transfer=curve)
     _check_limits(file, limits)
     return file
 

@@ -19,7 +19,8 @@ from nifcodec.fields import mlp, wavelet
 from nifcodec.fields import spec as mlp_spec
 from nifcodec.fields.quantize import QuantizedMlp
 from nifcodec.geometry import DEFAULT_MAX_PIXELS, Window, choose_window
-from nifcodec.image import Image
+from nifcodec.image import SAMPLES, Image
+from nifcodec.transfer import Transfer
 
 BAND_SAMPLES = 2**20  # samples rendered at a time: 16 MiB of float32 at four channels
 
@@ -63,7 +64,8 @@ class FileInfo:
     """What `inspect` tells of a file.
 
     Attributes:
-        width, height, channels, depth: of the picture; depth in bits a channel.
+        width, height, channels, depth: of the picture; depth in bits a channel, 8 or 16 of an integer or 32 of a float.
+        transfer: of a float picture: kind, low, high and scale; empty for integers.
         field: name of the family.
         bytes: of the whole file; `parts` says where they are ("header", "weights", "metadata") and sums to it.
         bpp: 8 x bytes / pixels.
@@ -83,6 +85,7 @@ class FileInfo:
     macs_per_pixel: float
     settings: Dict[str, Any]
     metadata: Dict[str, int]
+    transfer: Dict[str, Any]
 
 
 def decode(
@@ -92,7 +95,9 @@ def decode(
     crop: Optional[Tuple[int, int, int, int]] = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> np.ndarray:
-    """The picture of a `.nif`: uint8 (H, W, C), C as in the file (1 grey, 2 grey+alpha, 3 RGB, 4 RGBA).
+    """The picture of a `.nif`: (H, W, C), C as in the file (1 grey, 2 grey+alpha, 3 RGB, 4 RGBA).
+
+    uint8 or uint16 for a picture of 8 or 16 bits a channel; for a float one float32 linear light, premultiplied.
 
     Args:
         data: the bytes of the file.
@@ -119,23 +124,33 @@ def decode_image(
     file = container.unpack(data)
     window = choose_window((file.width, file.height), scale, size, crop, max_pixels)
     family = _family(file)
-    reduction = min(window.halvings(), family.reductions(file))
-    pixels = render(family.open(file, reduction), window, file.channels, reduction)
+    # What a field gives of a float picture are codes: only their light can be averaged.
+    reduction = min(window.halvings(), family.reductions(file)) if file.transfer is None else 0
+    field = family.open(file, reduction)
+    pixels = render(field, window, file.channels, reduction, file.depth, file.transfer)
     return Image(pixels, file.icc, file.exif, file.xmp)
 
 
-def render(field: Render, window: Window, channels: int, reduction: int = 0) -> np.ndarray:
-    """Samples a field over a window: uint8 (rows, columns, channels).
+def render(
+    field: Render,
+    window: Window,
+    channels: int,
+    reduction: int = 0,
+    depth: int = 8,
+    transfer: Optional[Transfer] = None,
+) -> np.ndarray:
+    """Samples a field over a window: (rows, columns, channels), uint8, uint16 or float32 as `depth` says.
 
     Where an output pixel covers more than one of the source, it is the mean of samples spread evenly over it, so that
-    a reduction does not alias. Memory beyond the result does not depend on the window.
+    a reduction does not alias; of a float picture, the mean of its light. Memory beyond the result does not depend on
+    the window.
 
     Args:
         reduction: how often the field is halved already.
     """
     across, down = window.subsamples(reduction)
     us, vs = window.us(across), window.vs(down)
-    pixels = np.empty((window.rows, window.columns, channels), dtype=np.uint8)
+    pixels = np.empty((window.rows, window.columns, channels), dtype=SAMPLES[depth])
     # Nearly square, so that they touch few tiles of a field that has tiles.
     columns = min(window.columns, max(1, isqrt(BAND_SAMPLES // (across * down))))
     rows = max(1, BAND_SAMPLES // (columns * across * down))
@@ -147,15 +162,24 @@ def render(field: Render, window: Window, channels: int, reduction: int = 0) -> 
                 us[left * across : (left + width) * across],
                 vs[top * down : (top + height) * down],
             )
+            if transfer is not None:
+                samples = to_light(samples, transfer)
             if across * down > 1:
-                samples = np.clip(samples, 0.0, 1.0).reshape(height, down, width, across, channels).mean(axis=(1, 3))
-            tile[:] = to_uint8(samples)
+                samples = samples if transfer is not None else np.clip(samples, 0.0, 1.0)
+                samples = samples.reshape(height, down, width, across, channels).mean(axis=(1, 3))
+            tile[:] = samples if transfer is not None else to_integers(samples, depth)
     return pixels
 
 
-def to_uint8(values: np.ndarray) -> np.ndarray:
-    """Picture values, 1.0 white -> uint8, clipped, halves up."""
-    return np.floor(np.clip(values, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+def to_integers(values: np.ndarray, depth: int = 8) -> np.ndarray:
+    """Picture values, 1.0 white -> uint8 or uint16, clipped, halves up."""
+    return np.floor(np.clip(values, 0.0, 1.0) * (2.0**depth - 1) + 0.5).astype(SAMPLES[depth])
+
+
+def to_light(values: np.ndarray, transfer: Transfer) -> np.ndarray:
+    """What a field gives, (..., C) -> float32 linear light; alpha, the last of 2 or 4, has no curve and is clipped."""
+    colours = values.shape[-1] - (values.shape[-1] in (2, 4))
+    return np.concatenate([transfer.to_values(values[..., :colours]), np.clip(values[..., colours:], 0, 1)], axis=-1)
 
 
 def inspect(data: bytes) -> FileInfo:
@@ -176,6 +200,7 @@ def inspect(data: bytes) -> FileInfo:
         description.macs_per_pixel,
         dict(description.settings),
         {"icc": len(file.icc), "exif": len(file.exif), "xmp": len(file.xmp)},
+        {} if file.transfer is None else asdict(file.transfer),
     )
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Dict, Mapping, Optional, Union
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
-from nifcodec import container, decoder, metrics
-from nifcodec.colour import fill_transparent
+from nifcodec import container, decoder, metrics, transfer
+from nifcodec.colour import fill_transparent, has_alpha
 from nifcodec.config import EncodeConfig
+from nifcodec.errors import ConfigError
 from nifcodec.fields.spec import FAMILY_IDS
+from nifcodec.hdr import finite
 from nifcodec.image import Image, from_array
 from nifcodec.mlp_encoder import train_mlp
 from nifcodec.task import Task, Trained
@@ -32,25 +34,28 @@ class Report:
     Attributes:
         bytes: of the whole file; `parts` says where they are ("header", "weights", "metadata") and sums to it.
         bpp: 8 x bytes / pixels.
-        psnr_rgb: dB, 8-bit RGB of the decoded file, MSE over the three channels.
-        ms_ssim: multi-scale structural similarity.
+        psnr_rgb: dB, RGB of the decoded file, MSE over the three channels; None for a float picture.
+        ms_ssim: multi-scale structural similarity; None for a float picture.
         seconds: from the picture to the measured file.
         steps: training steps.
         field: name of the family.
         device: what a coordinate network was trained on, and how its batches were split, in words; else None.
+        psnr_log, psnr_pu21: dB, of a float picture, on its log values and on those of PU21; None for integers.
     """
 
     bytes: int
     width: int
     height: int
     bpp: float
-    psnr_rgb: float
-    ms_ssim: float
+    psnr_rgb: Optional[float]
+    ms_ssim: Optional[float]
     seconds: float
     steps: int
     field: str
     parts: Dict[str, int]
     device: Optional[str]
+    psnr_log: Optional[float] = None
+    psnr_pu21: Optional[float] = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,8 @@ def encode(
     """The `.nif` of a picture.
 
     Args:
-        picture: uint8 (H, W) or (H, W, 1..4): grey, grey+alpha, RGB, RGBA with straight alpha; or an Image.
+        picture: (H, W) or (H, W, 1..4): grey, grey+alpha, RGB, RGBA with straight alpha; or an Image. uint8 and uint16
+            are integers up to white, float32 and float16 are linear light, with premultiplied alpha.
         config: what is asked for.
         progress: called now and then with a `progress.Progress`.
         interrupt: polled now and then; True ends the training with the best state so far.
@@ -94,25 +100,38 @@ def encode_image(
     started = time.monotonic()
     if config.strip:
         image = replace(image, exif=b"", xmp=b"")
-    task = Task(image, fill_transparent(image.pixels), config, progress, interrupt)
+    image = replace(image, pixels=finite(image.pixels, config.sanitize))
+    wanted, curve = _wanted(image, config)
+    task = Task(image, wanted, config, progress, interrupt, curve)
     trained = TRAINERS[config.field](task)
     data = task.pack(trained)
     decoded = decoder.decode(data, max_pixels=task.pixels)
     report = Report(
-        len(data),
-        image.width,
-        image.height,
-        metrics.bits_per_pixel(len(data), image.width, image.height),
-        metrics.psnr(image.pixels, decoded),
-        metrics.ms_ssim(image.pixels, decoded),
-        time.monotonic() - started,
-        trained.steps,
-        config.field,
-        container.part_sizes(data),
-        trained.placement,
+        bytes=len(data),
+        width=image.width,
+        height=image.height,
+        bpp=metrics.bits_per_pixel(len(data), image.width, image.height),
+        seconds=time.monotonic() - started,
+        steps=trained.steps,
+        field=config.field,
+        parts=container.part_sizes(data),
+        device=trained.placement,
+        **metrics.measure(image.pixels, decoded),
     )
     _warn_of_a_missed_target(config, report)
     return Encoded(data, report)
+
+
+def _wanted(image: Image, config: EncodeConfig) -> Tuple[np.ndarray, Optional[transfer.Transfer]]:
+    """What a field is trained on, integers or float32 (H, W, C) of 0..1, and the transfer that made it from light."""
+    pixels = fill_transparent(image.pixels)
+    if pixels.dtype.kind != "f":
+        if config.transfer != "auto":
+            raise ConfigError(f"the picture has {image.depth} bits a channel: a transfer is for float pictures")
+        return pixels, None
+    colours = image.channels - has_alpha(pixels)
+    curve = transfer.choose(config.transfer, pixels[..., :colours])
+    return np.concatenate([curve.to_codes(pixels[..., :colours]), pixels[..., colours:]], axis=2), curve
 
 
 def _warn_of_a_missed_target(config: EncodeConfig, report: Report) -> None:
@@ -120,9 +139,10 @@ def _warn_of_a_missed_target(config: EncodeConfig, report: Report) -> None:
     asked = config.target_size if config.bpp is None else int(config.bpp * report.width * report.height / 8)
     if asked is not None and report.bytes > asked:
         warnings.warn(f"{asked} bytes were asked for; the smallest file found has {report.bytes}", stacklevel=3)
-    if config.psnr is not None and report.psnr_rgb < config.psnr:
+    reached = report.psnr_log if report.psnr_rgb is None else report.psnr_rgb
+    if config.psnr is not None and reached is not None and reached < config.psnr:
         warnings.warn(
-            f"{config.psnr} dB were asked for; the file reaches {report.psnr_rgb:.2f}: try a higher effort",
+            f"{config.psnr} dB were asked for; the file reaches {reached:.2f}: try a higher effort",
             stacklevel=3,
         )
 

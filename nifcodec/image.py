@@ -1,36 +1,30 @@
-"""Picture files and arrays <-> `Image`: 8-bit pixels upright, ICC profile, EXIF, XMP. Pillow reads and writes them."""
+"""Picture files and arrays <-> `Image`: upright pixels, ICC profile, EXIF, XMP.
+
+Pillow reads and writes what it has modes for; `hdr` and `deep` do the rest.
+"""
 
 from __future__ import annotations
 
 import io
 import os
-import re
-import struct
 import warnings
-from dataclasses import dataclass
-from typing import Any, BinaryIO, Dict, Optional, Tuple, Union
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO, Dict, Optional, Union
 
 import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageCms, PngImagePlugin, UnidentifiedImageError
 
-from nifcodec.errors import ConfigError, ImageError
+from nifcodec import deep, hdr, metadata
+from nifcodec.colour import has_alpha, to_eight_bits, tone_map
+from nifcodec.errors import ConfigError, ImageError, NifError
 from nifcodec.files import PathLike, read_bytes, write_bytes
 
 Source = Union[PathLike, bytes, BinaryIO]
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-ORIENTATION_TAG = 0x0112
-# EXIF orientation -> what makes the picture upright.
-UPRIGHT = {
-    2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
-    3: PillowImage.Transpose.ROTATE_180,
-    4: PillowImage.Transpose.FLIP_TOP_BOTTOM,
-    5: PillowImage.Transpose.TRANSPOSE,
-    6: PillowImage.Transpose.ROTATE_270,
-    7: PillowImage.Transpose.TRANSVERSE,
-    8: PillowImage.Transpose.ROTATE_90,
-}
+BITS_TAG = 258
+# Bits a channel -> what the samples are.
+SAMPLES: Dict[int, Any] = {8: np.dtype(np.uint8), 16: np.dtype(np.uint16), 32: np.dtype(np.float32)}
 # Pillow's mode -> the mode that holds it without loss ("P" with transparency: "RGBA").
 PLAIN_MODE = {
     "1": "L",
@@ -46,8 +40,6 @@ PLAIN_MODE = {
     "YCbCr": "RGB",
     "HSV": "RGB",
 }
-# Colour space of an ICC profile (its bytes 16 to 19) -> numbers of channels that it describes.
-PROFILE_SPACE = {b"GRAY": (1, 2), b"RGB ": (3, 4)}
 FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
@@ -59,7 +51,11 @@ FORMATS = {
     ".ppm": "PPM",
     ".pgm": "PPM",
     ".jp2": "JPEG2000",
+    ".exr": "EXR",
+    ".hdr": "HDR",
 }
+# What holds linear light, and what holds 16 bits.
+LIGHT_FORMATS, DEEP_FORMATS = ("EXR", "HDR"), ("PNG", "TIFF")
 # Lossless where the format can; JPEG cannot, and 95 is the highest quality Pillow's documentation recommends.
 SAVE_OPTIONS: Dict[str, Dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
@@ -67,7 +63,7 @@ SAVE_OPTIONS: Dict[str, Dict[str, Any]] = {
     "TIFF": {"compression": "tiff_deflate"},
 }
 KEEPS_METADATA = ("PNG", "JPEG", "WEBP", "TIFF")
-OPAQUE_FORMATS = ("JPEG", "BMP", "PPM")
+OPAQUE_FORMATS = ("JPEG", "BMP", "PPM", "HDR")
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,8 @@ class Image:
     """An upright picture.
 
     Attributes:
-        pixels: uint8 (H, W, C), C = 1 grey, 2 grey+alpha, 3 RGB, 4 RGBA; alpha is straight.
+        pixels: (H, W, C), C = 1 grey, 2 grey+alpha, 3 RGB, 4 RGBA. uint8 or uint16 with straight alpha, or float32 of
+            linear light with premultiplied alpha, as OpenEXR has it, where 1.0 is white and full opacity.
         icc, exif, xmp: metadata as they stood in the file, orientation reset to 1; empty where there is none.
         orientation: EXIF orientation of the file, 1..8, already applied.
     """
@@ -98,26 +95,38 @@ class Image:
     def channels(self) -> int:
         return int(self.pixels.shape[2])
 
+    @property
+    def depth(self) -> int:
+        """Bits a channel: 8 or 16 of an integer, 32 of a float."""
+        return 8 * int(self.pixels.dtype.itemsize)
+
 
 def from_array(array: np.ndarray) -> Image:
-    """uint8 (H, W) or (H, W, 1..4) -> Image. Raises ImageError for anything else."""
+    """(H, W) or (H, W, 1..4) of uint8, uint16, float16 or float32 -> Image; floats are linear light.
+
+    Alpha of floats is clipped to 0..1. Raises ImageError for anything else.
+    """
     pixels = np.asarray(array)
     if pixels.ndim == 2:
         pixels = pixels[..., np.newaxis]
     if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4:
         raise ImageError(f"an array of shape {pixels.shape} is no picture: give (height, width, 1 to 4 channels)")
-    if pixels.dtype != np.uint8:
-        raise ImageError(f"the array holds {pixels.dtype}: convert it to uint8, 0 to 255")
+    if pixels.dtype == np.float16:
+        pixels = pixels.astype(np.float32)
+    if pixels.dtype not in SAMPLES.values():
+        raise ImageError(f"the array holds {pixels.dtype}: give uint8, uint16, or float32 of linear light")
     if 0 in pixels.shape:
         raise ImageError("the picture has no pixels")
+    if pixels.dtype.kind == "f" and has_alpha(pixels):
+        pixels = np.concatenate([pixels[..., :-1], np.clip(pixels[..., -1:], 0.0, 1.0)], axis=2)
     return Image(np.ascontiguousarray(pixels))
 
 
 def read_image(source: Source) -> Image:
     """Reads a picture from a path ("-" is standard input), its bytes or a binary file.
 
-    EXIF orientation is applied; CMYK goes to sRGB through its profile where it has one; 16 bits a channel become 8,
-    with a UserWarning. Raises ImageError for what is no whole picture or too large to be trusted.
+    EXIF orientation is applied; CMYK goes to sRGB through its profile where it has one. Raises ImageError for what is
+    no whole picture or too large to be trusted, MissingDependencyError for what needs the extra `hdr`.
     """
     if isinstance(source, bytes):
         name, data = "the picture", source
@@ -125,21 +134,17 @@ def read_image(source: Source) -> Image:
         name, data = os.fspath(source), read_bytes(source)
     else:
         name, data = str(getattr(source, "name", "the picture")), source.read()
+    if data.startswith(hdr.EXR_SIGNATURE):
+        return from_array(hdr.read_exr(data, name))
+    if data.startswith(hdr.RADIANCE_SIGNATURE):
+        return from_array(hdr.read_radiance(data, name))
     try:
-        with warnings.catch_warnings():
-            # Pillow warns at half of the size that it refuses; only the refusal matters here.
-            warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
-            picture = PillowImage.open(io.BytesIO(data))
-            frames = getattr(picture, "n_frames", 1)
-            picture.load()
-        if frames > 1:
-            warnings.warn(f"{name} has {frames} frames: the first is encoded", stacklevel=2)
-        if not picture.mode.startswith("I") and data[:8] == PNG_SIGNATURE and data[24:25] == b"\x10":
-            _warn_of_sixteen_bits(name)  # Pillow has no mode for these and keeps the upper 8 bits
-        return _from_pillow(picture, name)
-    except ImageError:
+        return _read_with_pillow(data, name)
+    except NifError:
         raise
     except UnidentifiedImageError:
+        if data[:4] in deep.TIFF_SIGNATURES:
+            return _from_deep_tiff(deep.read_tiff(data, name), name)
         raise ImageError(f"{name} is not a picture that Pillow can read") from None
     except PillowImage.DecompressionBombError as error:
         raise ImageError(f"{name} is too large: {error}") from None
@@ -153,14 +158,17 @@ def read_image(source: Source) -> Image:
 def write_image(image: Image, target: PathLike, format: Optional[str] = None, force: bool = False) -> None:
     """Writes a picture file, whole or not at all; lossless where the format can, with its metadata where it has room.
 
+    Integers of 16 bits become 8 where the format has no more, and linear light is tone-mapped with a UserWarning where
+    it does not hold any.
+
     format: Pillow's name ("PNG") or an ending ("png"); None takes it from the ending of `target`, PNG for "-".
-    Raises ConfigError, ImageError, OutputExistsError, OutputError.
+    Raises ConfigError, ImageError, MissingDependencyError, OutputExistsError, OutputError.
     """
     write_bytes(target, encode_picture(image, format_of(target, format)), force)
 
 
 def format_of(target: PathLike, format: Optional[str] = None) -> str:
-    """Pillow's name of the format that `write_image` would write. Raises ConfigError for one it does not know."""
+    """Name of the format that `write_image` would write: Pillow's, "EXR" or "HDR". Raises ConfigError for others."""
     suffix = os.path.splitext(os.fspath(target))[1].lower()
     if format is None:
         if target == "-":
@@ -177,12 +185,33 @@ def format_of(target: PathLike, format: Optional[str] = None) -> str:
 
 
 def encode_picture(image: Image, format: str) -> bytes:
-    """The bytes of the picture file. format: Pillow's name. Raises ConfigError for one that cannot hold the picture."""
+    """The bytes of the picture file. format: a name that `format_of` gives.
+
+    Raises ConfigError for one that cannot hold the picture.
+    """
     pixels = image.pixels
+    light = pixels.dtype.kind == "f"
+    if format in LIGHT_FORMATS and not light:
+        raise ConfigError(f"{format} holds linear light, and the picture has {image.depth} bits: write PNG or TIFF")
     if format in OPAQUE_FORMATS and image.channels in (2, 4):
         raise ConfigError(f"{format} has no transparency: write PNG, WebP or TIFF")
     if format == "WEBP" and image.channels == 2:
         pixels = np.concatenate([pixels[..., :1]] * 3 + [pixels[..., 1:]], axis=2)
+    if format in LIGHT_FORMATS:
+        return hdr.write_exr(pixels) if format == "EXR" else hdr.write_radiance(pixels)
+    if format == "TIFF" and (light or (image.depth > 8 and image.channels > 1)):
+        return deep.write_tiff(pixels, image.icc, image.xmp)
+    if light:
+        warnings.warn(
+            f"{format} holds no linear light: tone-mapped to be looked at; EXR, HDR and TIFF keep the values",
+            stacklevel=3,
+        )
+        image = replace(image, icc=b"", pixels=tone_map(pixels))
+        return encode_picture(image, format)
+    if image.depth > 8 and format not in DEEP_FORMATS:
+        pixels = to_eight_bits(pixels)
+    elif image.depth > 8 and image.channels > 1:
+        return deep.write_png(pixels, image.icc, image.exif, image.xmp)
     options: Dict[str, Any] = dict(SAVE_OPTIONS.get(format, {}))
     if format in KEEPS_METADATA:
         options.update({"icc_profile": image.icc} if image.icc else {})
@@ -201,36 +230,60 @@ def encode_picture(image: Image, format: str) -> bytes:
     return output.getvalue()
 
 
-def _from_pillow(picture: Any, name: str) -> Image:
+def _read_with_pillow(data: bytes, name: str) -> Image:
+    with warnings.catch_warnings():
+        # Pillow warns at half of the size that it refuses; only the refusal matters here.
+        warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
+        picture: Any = PillowImage.open(io.BytesIO(data))
+        frames = getattr(picture, "n_frames", 1)
+        picture.load()
+    # Of 16 bits a channel Pillow has a mode for grey only, and keeps the upper 8 of the others.
+    if picture.mode in ("LA", "RGB", "RGBA") and deep.is_deep_png(data):
+        return _from_pillow(picture, deep.read_png(data, name))
+    if picture.format == "TIFF" and max(picture.tag_v2.get(BITS_TAG, (8,))) > 8 and picture.mode in PLAIN_MODE:
+        return _from_deep_tiff(deep.read_tiff(data, name), name)
+    deep.warn_of_frames(name, frames)
+    return _from_pillow(picture, _plain_pixels(picture, name))
+
+
+def _from_pillow(picture: Any, pixels: np.ndarray) -> Image:
+    """The image of pixels (H, W) or (H, W, C), not yet upright, with the metadata that Pillow found."""
     icc = picture.info.get("icc_profile") or b""
     exif = picture.info.get("exif") or b""
     xmp = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp") or b""
-    orientation = _orientation(picture, exif)
-    pixels = np.asarray(_to_plain_mode(picture, icc, name))
-    if orientation in UPRIGHT:
-        pixels = np.asarray(PillowImage.fromarray(pixels).transpose(UPRIGHT[orientation]))
-    image = from_array(pixels)
+    orientation = metadata.orientation(picture, exif)
+    image = from_array(metadata.upright(pixels, orientation))
     return Image(
         image.pixels,
-        icc if image.channels in PROFILE_SPACE.get(icc[16:20], ()) else b"",
-        _upright_exif(exif),
-        _upright_xmp(xmp.encode() if isinstance(xmp, str) else bytes(xmp)),
+        metadata.fitting_profile(icc, image.channels),
+        metadata.upright_exif(exif),
+        metadata.upright_xmp(xmp.encode() if isinstance(xmp, str) else bytes(xmp)),
         orientation,
     )
 
 
-def _to_plain_mode(picture: Any, icc: bytes, name: str) -> Any:
-    """Any of Pillow's modes -> "L", "LA", "RGB" or "RGBA"."""
+def _from_deep_tiff(tiff: deep.DeepTiff, name: str) -> Image:
+    deep.warn_of_frames(name, tiff.frames)
+    orientation = metadata.known_orientation(tiff.orientation)
+    image = from_array(metadata.upright(tiff.pixels, orientation))
+    icc = metadata.fitting_profile(tiff.icc, image.channels)
+    return replace(image, icc=icc, xmp=metadata.upright_xmp(tiff.xmp), orientation=orientation)
+
+
+def _plain_pixels(picture: Any, name: str) -> np.ndarray:
+    """Pixels (H, W) or (H, W, C) of any of Pillow's modes: uint8, uint16 or float32."""
     if picture.mode == "CMYK":
-        return _cmyk_to_rgb(picture, icc)
+        return np.asarray(_cmyk_to_rgb(picture, picture.info.get("icc_profile") or b""))
+    if picture.mode == "F":
+        return np.asarray(picture)
     if picture.mode == "I" or picture.mode.startswith("I;16"):
-        return _sixteen_to_eight(picture, name)
+        return _sixteen_bits(picture, name)
     if picture.mode not in PLAIN_MODE:
         raise ImageError(f"{name} is of Pillow's mode {picture.mode}, which cannot be encoded: convert it to RGB first")
     plain = PLAIN_MODE[picture.mode]
     if "transparency" in picture.info:
         plain = {"L": "LA", "RGB": "RGBA"}.get(plain, plain)
-    return picture if picture.mode == plain else picture.convert(plain)
+    return np.asarray(picture if picture.mode == plain else picture.convert(plain))
 
 
 def _cmyk_to_rgb(picture: Any, icc: bytes) -> Any:
@@ -244,54 +297,8 @@ def _cmyk_to_rgb(picture: Any, icc: bytes) -> Any:
     return picture.convert("RGB")
 
 
-def _sixteen_to_eight(picture: Any, name: str) -> Any:
+def _sixteen_bits(picture: Any, name: str) -> np.ndarray:
     values = np.asarray(picture).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
-        raise ImageError(f"{name} holds integers outside of 0 to 65535: scale them to 8 bits first")
-    _warn_of_sixteen_bits(name)
-    return PillowImage.fromarray(((values + 128) // 257).astype(np.uint8))
-
-
-def _warn_of_sixteen_bits(name: str) -> None:
-    warnings.warn(f"{name} has 16 bits a channel: it is encoded with 8", stacklevel=3)
-
-
-def _orientation_entry(exif: bytes) -> Optional[Tuple[int, str]]:
-    """Where IFD0 holds the value of the orientation tag, and the byte order; None without one or in a damaged block."""
-    start = 6 if exif[:6] == b"Exif\0\0" else 0
-    order = {b"II": "<", b"MM": ">"}.get(exif[start : start + 2])
-    if order is None:
-        return None
-    try:
-        directory = start + struct.unpack_from(order + "I", exif, start + 4)[0]
-        entries = struct.unpack_from(order + "H", exif, directory)[0]
-        for entry in range(directory + 2, directory + 2 + 12 * entries, 12):
-            tag, kind, count, _ = struct.unpack_from(order + "HHIH", exif, entry)
-            if (tag, kind, count) == (ORIENTATION_TAG, 3, 1):
-                return entry + 8, order
-    except struct.error:
-        return None
-    return None
-
-
-def _orientation(picture: Any, exif: bytes) -> int:
-    """1 to 8; from the EXIF block, or from the tags of a TIFF file, which has none."""
-    if exif:
-        entry = _orientation_entry(exif)
-        orientation = struct.unpack_from(entry[1] + "H", exif, entry[0])[0] if entry else 1
-    else:
-        orientation = picture.getexif().get(ORIENTATION_TAG, 1)
-    return orientation if orientation in UPRIGHT else 1
-
-
-def _upright_exif(exif: bytes) -> bytes:
-    """Sets the orientation of IFD0 to 1 in place: rewriting the block would lose maker notes, which hold offsets."""
-    entry = _orientation_entry(exif)
-    if entry is None:
-        return exif
-    return exif[: entry[0]] + struct.pack(entry[1] + "H", 1) + exif[entry[0] + 2 :]
-
-
-def _upright_xmp(xmp: bytes) -> bytes:
-    """Sets tiff:Orientation to 1, as an attribute or as an element."""
-    return re.sub(rb"(tiff:Orientation(?:\s*=\s*[\"']|\s*>\s*))[2-8]", rb"\g<1>1", xmp)
+        raise ImageError(f"{name} holds integers outside of 0 to 65535: scale them to 16 bits first")
+    return values.astype(np.uint16)

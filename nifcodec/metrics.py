@@ -1,4 +1,4 @@
-"""What a compressed picture is measured by: MSE, PSNR, MS-SSIM, bits per pixel.
+"""What a compressed picture is measured by: MSE, PSNR, MS-SSIM, bits per pixel; log and PU21-PSNR of float pictures.
 
 A picture with alpha is compared composited over black and over white, the mean of both: errors under transparency do
 not count, and no error can hide in the background.
@@ -7,11 +7,11 @@ not count, and no error can hide in the background.
 from __future__ import annotations
 
 import math
-from typing import Iterator, List, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
-from nifcodec import colour
+from nifcodec import colour, transfer
 from nifcodec.errors import ImageError
 
 # Wang, Simoncelli and Bovik 2003, section 3.2: exponents of the five scales, fine to coarse.
@@ -21,6 +21,25 @@ C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 # Pictures are measured in blocks, so that memory stays bounded; a multiple of 2^4, for the halvings of MS-SSIM.
 BLOCK = 1024
 
+# Mantiuk and Azimi 2021, "PU21: A novel perceptually uniform encoding for adapting existing quality metrics for HDR",
+# the variant banding_glare: parameters, range in cd/m2, and the peak that its authors' PSNR takes.
+PU21 = (0.353487901, 0.3734658629, 8.277049286e-05, 0.9062562627, 0.09150303166, 0.9099517204, 596.3148142)
+PU21_RANGE, PU21_PEAK = (0.005, 10000.0), 256.0
+
+
+def measure(original: np.ndarray, decoded: np.ndarray) -> Dict[str, Optional[float]]:
+    """What is reported of a decoded picture: psnr_rgb and ms_ssim, or psnr_log and psnr_pu21 of a float one."""
+    if original.dtype.kind == "f":
+        log, pu21 = psnr_log(original, decoded), psnr_pu21(original, decoded)
+        return {"psnr_rgb": None, "ms_ssim": None, "psnr_log": log, "psnr_pu21": pu21}
+    similarity = ms_ssim(original, decoded)
+    return {"psnr_rgb": psnr(original, decoded), "ms_ssim": similarity, "psnr_log": None, "psnr_pu21": None}
+
+
+def fidelity(original: np.ndarray, decoded: np.ndarray) -> float:
+    """The PSNR that an encoder can aim at: `psnr`, or `psnr_log` of a float picture."""
+    return psnr_log(original, decoded) if original.dtype.kind == "f" else psnr(original, decoded)
+
 
 def bits_per_pixel(file_bytes: int, width: int, height: int) -> float:
     """8 x bytes of the whole file / pixels."""
@@ -28,28 +47,18 @@ def bits_per_pixel(file_bytes: int, width: int, height: int) -> float:
 
 
 def mse(first: np.ndarray, second: np.ndarray) -> float:
-    """Mean squared error over the three RGB channels of two uint8 pictures (H, W, C), in squared 8-bit steps."""
-    backgrounds = _backgrounds(first, second)
-    total = 0.0
-    for grey in backgrounds:
-        for a, b in _blocks(first, second, grey, 0):
-            total += float(((a - b) ** 2).sum())
-    return total / (3 * first.shape[0] * first.shape[1] * len(backgrounds))
+    """Mean squared error over the three RGB channels of two integer pictures (H, W, C), in squared 8-bit steps."""
+    return _mean_square(first, second, lambda rgb: rgb)
 
 
 def psnr(first: np.ndarray, second: np.ndarray) -> float:
-    """RGB PSNR in dB, peak 255; infinite for equal pictures."""
+    """RGB PSNR in dB of two integer pictures, peak white; infinite for equal pictures."""
     return psnr_of_mse(mse(first, second))
 
 
 def psnr_luma(first: np.ndarray, second: np.ndarray) -> float:
     """PSNR in dB of BT.601 luma, peak 255."""
-    backgrounds = _backgrounds(first, second)
-    total = 0.0
-    for grey in backgrounds:
-        for a, b in _blocks(first, second, grey, 0):
-            total += float(((colour.luma(a) - colour.luma(b)) ** 2).sum())
-    return psnr_of_mse(total / (first.shape[0] * first.shape[1] * len(backgrounds)))
+    return psnr_of_mse(_mean_square(first, second, colour.luma))
 
 
 def psnr_of_mse(error: float) -> float:
@@ -57,8 +66,35 @@ def psnr_of_mse(error: float) -> float:
     return math.inf if error == 0 else 10.0 * math.log10(255.0**2 / error)
 
 
+def psnr_log(original: np.ndarray, decoded: np.ndarray) -> float:
+    """RGB PSNR in dB of two float pictures on log values, peak 1; infinite for equal pictures.
+
+    The log values are those of the log transfer that fits the original, 0 to 1 over its range, whatever transfer the
+    file has: files of all transfers compare.
+    """
+    colours = original.shape[2] - colour.has_alpha(original)
+    curve = transfer.choose("log", original[..., :colours])
+    return psnr_of_mse(255.0**2 * _mean_square(original, decoded, lambda rgb: curve.scaled(rgb / 255), "f"))
+
+
+def psnr_pu21(original: np.ndarray, decoded: np.ndarray) -> float:
+    """RGB PSNR in dB of two float pictures on PU21 values, as its authors take it; infinite for equal pictures.
+
+    1.0 is a luminance of `transfer.WHITE_LUMINANCE`; what PU21 does not cover is clipped, as on a display.
+    """
+    error = _mean_square(original, decoded, lambda rgb: _pu21(rgb / 255), "f")
+    return psnr_of_mse((255.0 / PU21_PEAK) ** 2 * error)
+
+
+def _pu21(light: np.ndarray) -> np.ndarray:
+    """Linear light, 1.0 white -> perceptually uniform values, 0 to 595."""
+    p = PU21
+    power = np.clip(light * transfer.WHITE_LUMINANCE, *PU21_RANGE) ** p[3]
+    return np.asarray(p[6] * (((p[0] + p[1] * power) / (1 + p[2] * power)) ** p[4] - p[5]))
+
+
 def ms_ssim(first: np.ndarray, second: np.ndarray) -> float:
-    """Multi-scale structural similarity (Wang et al. 2003) of two uint8 pictures, mean over R, G and B; 1 is equal.
+    """Multi-scale structural similarity (Wang et al. 2003) of two integer pictures, mean over R, G and B; 1 is equal.
 
     The five scales need a shorter side of 176 pixels; below that, as many as fit, their exponents scaled to sum to 1.
     A side under 11 pixels shortens the window.
@@ -66,11 +102,29 @@ def ms_ssim(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.mean([_ms_ssim(first, second, grey) for grey in _backgrounds(first, second)]))
 
 
-def _backgrounds(first: np.ndarray, second: np.ndarray) -> List[float]:
+def _mean_square(
+    first: np.ndarray, second: np.ndarray, seen: Callable[[np.ndarray], np.ndarray], kind: str = "u"
+) -> float:
+    """Mean squared difference of what `seen` makes of the float64 RGB, 255 white, of two pictures.
+
+    kind: of their samples, "u" unsigned integers or "f" floats.
+    """
+    total, count = 0.0, 0
+    for grey in _backgrounds(first, second, kind):
+        for a, b in _blocks(first, second, grey, 0):
+            squares = (seen(a) - seen(b)) ** 2
+            total, count = total + float(squares.sum()), count + squares.size
+    return total / count
+
+
+def _backgrounds(first: np.ndarray, second: np.ndarray, kind: str = "u") -> List[float]:
     """What two pictures are compared over: black, and white too where either has alpha."""
     for pixels in (first, second):
-        if pixels.dtype != np.uint8 or pixels.ndim != 3:
-            raise ImageError("measures need uint8 pictures of (height, width, channels)")
+        if pixels.dtype.kind != kind or pixels.ndim != 3:
+            wanted = "float" if kind == "f" else "integer"
+            raise ImageError(
+                f"{wanted} pictures of (height, width, channels) are needed, not {pixels.dtype} of {pixels.shape}"
+            )
     if first.shape[:2] != second.shape[:2]:
         sizes = [f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (first, second)]
         raise ImageError(f"pictures of {sizes[0]} and {sizes[1]} pixels cannot be compared")
@@ -78,7 +132,7 @@ def _backgrounds(first: np.ndarray, second: np.ndarray) -> List[float]:
 
 
 def _blocks(first: np.ndarray, second: np.ndarray, grey: float, beyond: int) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
-    """The pictures in float64 RGB blocks of BLOCK pixels a side and `beyond` more to the right and below."""
+    """The pictures as float64 RGB in blocks of BLOCK pixels a side and `beyond` more to the right and below."""
     for top in range(0, first.shape[0], BLOCK):
         for left in range(0, first.shape[1], BLOCK):
             where = np.s_[top : top + BLOCK + beyond, left : left + BLOCK + beyond]

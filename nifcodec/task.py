@@ -8,10 +8,12 @@ from typing import Any, Callable, Optional
 import numpy as np
 
 from nifcodec import container, decoder, metrics
+from nifcodec.colour import white
 from nifcodec.config import DEFAULT_QUALITY, EncodeConfig
 from nifcodec.container import NifFile
 from nifcodec.errors import ConfigError
 from nifcodec.image import Image
+from nifcodec.transfer import Transfer
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,11 @@ class Task:
 
     Attributes:
         image: the picture that the file will be measured against, with its metadata.
-        wanted: uint8 (H, W, C), what to train on; differs from the picture under full transparency.
+        wanted: (H, W, C), what to train on: integers like the picture's, but for what lies under full transparency, or
+            float32 codes of 0..1 of a float picture.
         config: what is asked for.
         progress, interrupt: callbacks of `encoder.encode`.
+        transfer: how the codes come from the light of a float picture; None for integers.
     """
 
     image: Image
@@ -41,10 +45,11 @@ class Task:
     config: EncodeConfig
     progress: Optional[Callable[[Any], None]]
     interrupt: Optional[Callable[[], bool]]
+    transfer: Optional[Transfer] = None
 
     def values(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
         """What to train on, or a part of it: float32 (H, W, C) in [0, 1]."""
-        return self.wanted[rows, columns].astype(np.float32) / np.float32(255.0)
+        return self.wanted[rows, columns].astype(np.float32) / np.float32(white(self.wanted.dtype))
 
     @property
     def pixels(self) -> int:
@@ -57,19 +62,20 @@ class Task:
             image.width,
             image.height,
             image.channels,
-            8,
+            image.depth,
             trained.family,
             trained.description,
             trained.payload,
             image.icc,
             image.exif,
             image.xmp,
+            self.transfer,
         )
         return container.pack(file)
 
     def psnr(self, data: bytes) -> float:
-        """RGB PSNR in dB of a file, decoded."""
-        return metrics.psnr(self.image.pixels, decoder.decode(data, max_pixels=self.pixels))
+        """PSNR in dB of a file, decoded: of RGB, or of the log values of a float picture."""
+        return metrics.fidelity(self.image.pixels, decoder.decode(data, max_pixels=self.pixels))
 
     def target_bytes(self) -> Optional[int]:
         """Bytes of the whole file where the configuration sets them; None for a quality or a PSNR.

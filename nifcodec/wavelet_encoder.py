@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Callable, Generator, List, Optional, Tuple
 from nifcodec.coding.tiles import LARGEST_WHOLE
 from nifcodec.errors import MissingDependencyError
 from nifcodec.fields.synthesis import SynthesisNetwork
-from nifcodec.fields.wavelet import STEP_INDICES
+from nifcodec.fields.wavelet import FINEST_INDEX, STEP_INDICES
 from nifcodec.progress import Progress
 from nifcodec.task import Task, Trained
 from nifcodec.wavelet_form import Attempt, Form
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # The step index at quality 0, and how far it falls to quality 100: steps from 1.6 to 1/90.
 COARSEST_INDEX, INDEX_RANGE = 556, 460
+# From this quality on, pictures of more than 8 bits fall on faster, to FINEST_INDEX at quality 100.
+DEEP_QUALITY = 80.0
 ROUNDS = (0, 1, 2, 3, 6, 10, 15, 25, 40)  # of training, efforts 1 to 9
 TILED_FROM, TILE_EXPONENT = LARGEST_WHOLE + 1, 10  # pixels of a picture, log2 of a tile's side
 START_INDEX = 300
@@ -71,8 +73,17 @@ def _has_target(task: Task) -> bool:
     return task.target_bytes() is not None or task.config.psnr is not None
 
 
-def _index_of_quality(task: Task) -> int:
-    return round(COARSEST_INDEX - INDEX_RANGE * task.quality() / 100)
+def quality_index(quality: float, depth: int = 8) -> int:
+    """Quality 0 to 100 -> step index, for a picture of `depth` bits a channel."""
+    index = COARSEST_INDEX - INDEX_RANGE * quality / 100
+    if depth > 8 and quality > DEEP_QUALITY:
+        start = COARSEST_INDEX - INDEX_RANGE * DEEP_QUALITY / 100
+        index = start + (FINEST_INDEX - start) * (quality - DEEP_QUALITY) / (100 - DEEP_QUALITY)
+    return round(index)
+
+
+def _index_of_quality(task: Task, finest: int) -> int:
+    return max(finest, quality_index(task.quality(), task.image.depth))
 
 
 def _excess(task: Task, size: float, psnr: Callable[[], float]) -> float:
@@ -91,7 +102,7 @@ def _excess_of_file(task: Task, trained: Trained) -> float:
 
 def _at_target(form: Form, task: Task) -> Attempt:
     if not _has_target(task):
-        return form.attempt(_index_of_quality(task))
+        return form.attempt(_index_of_quality(task, form.finest))
     sized = task.config.psnr is None
     tolerance = BITS_TOLERANCE if sized else DECIBEL_TOLERANCE
     return _search(form, task, lambda attempt: _excess_of_file(task, attempt.trained()), tolerance, sized)
@@ -128,7 +139,7 @@ def _train_tiles(task: Task, rounds: int) -> Trained:
         return form.attempt(index, descent=descent, rounds=done)
 
     if not _has_target(task):
-        return attempt(_index_of_quality(task)).trained(done)
+        return attempt(_index_of_quality(task, form.finest)).trained(done)
     numbers = _sample(form.tiling.count)
 
     @lru_cache(maxsize=None)
@@ -144,7 +155,7 @@ def _train_tiles(task: Task, rounds: int) -> Trained:
     aim, index, offset = (-tolerance if sized else tolerance) / 2, START_INDEX, 0.0
     tried: List[Tuple[float, int, TiledAttempt]] = []
     while len(tried) < WHOLE_PASSES and not form.stopped:
-        index = _crossing(estimate, aim - offset, index)
+        index = _crossing(estimate, aim - offset, index, form.finest)
         if index in [known[1] for known in tried]:
             break
         whole = attempt(index)
@@ -163,9 +174,9 @@ def _sample(count: int) -> List[int]:
     return sorted({int(count * ((i + 0.5) * 0.6180339887 % 1)) for i in range(size)})
 
 
-def _crossing(excess: Callable[[int], float], wanted: float, index: int) -> int:
-    """The step index at which an excess comes nearest to the one that is wanted, from a guess."""
-    finest, coarsest = -1, STEP_INDICES
+def _crossing(excess: Callable[[int], float], wanted: float, index: int, least: int) -> int:
+    """The step index from `least` on at which an excess comes nearest to the one that is wanted, from a guess."""
+    finest, coarsest = least - 1, STEP_INDICES
     while coarsest - finest > 1:
         miss = excess(index) - wanted
         if abs(miss) * INDICES_PER_OCTAVE <= 0.5:
@@ -187,7 +198,7 @@ def _search(form: Form, task: Task, excess: Callable[[Attempt], float], toleranc
         largest: the target is the most that is allowed, and not the least.
     """
     # Half the tolerance is aimed at, so that the next try does not fall on the wrong side of the target.
-    tries = _tries((-tolerance if largest else tolerance) / 2)
+    tries = _tries((-tolerance if largest else tolerance) / 2, form.finest)
     best: Optional[Attempt] = None
     best_miss, began, done = float("inf"), time.monotonic(), 0
     following: Optional[Tuple[int, float]] = next(tries)
@@ -212,15 +223,16 @@ def _sent(tries: "Generator[Tuple[int, float], float, None]", miss: float) -> Op
         return None
 
 
-def _tries(aim: float) -> "Generator[Tuple[int, float], float, None]":
+def _tries(aim: float, least: int = 0) -> "Generator[Tuple[int, float], float, None]":
     """Step indices and prices of a bit to try; each is answered with the excess that it had.
 
     First interpolation inside a bracket of steps, halved where that creeps, and then of the price.
 
     Args:
         aim: the excess that is wanted.
+        least: the index of the finest step.
     """
-    finest, coarsest, index = -1, STEP_INDICES, START_INDEX
+    finest, coarsest, index = least - 1, STEP_INDICES, START_INDEX
     creeping = 0
     while coarsest - finest > 1:
         width = coarsest - finest
@@ -230,11 +242,11 @@ def _tries(aim: float) -> "Generator[Tuple[int, float], float, None]":
         else:
             coarsest = index
         creeping = 0 if 2 * (coarsest - finest) <= width else creeping + 1
-        if creeping >= CREEPING and 0 <= finest < coarsest < STEP_INDICES:
+        if creeping >= CREEPING and least <= finest < coarsest < STEP_INDICES:
             index, creeping = (finest + coarsest) // 2, 0
         else:
             index = min(max(index + round((miss - aim) * INDICES_PER_OCTAVE), finest + 1), coarsest - 1)
-    if 0 <= finest < coarsest < STEP_INDICES:
+    if least <= finest < coarsest < STEP_INDICES:
         usual, highest = 1.0, HIGHEST_PRICE
         for _ in range(PRICES):
             price = (usual * highest) ** 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import ceil, log2
 from typing import Optional
 
 import numpy as np
@@ -10,12 +11,12 @@ import numpy as np
 from nifcodec import priors
 from nifcodec.coding.compand import UNIT
 from nifcodec.coding.influence import Influence, influence
-from nifcodec.coding.lattice import Conditions, Lattice
+from nifcodec.coding.lattice import MAX_VALUE, Conditions, Lattice
 from nifcodec.coding.rdoq import Quantized, quantize
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import analyse_levels, synthesise_plane
 from nifcodec.fields.synthesis import MixtureFit
-from nifcodec.fields.wavelet import WaveletSpec
+from nifcodec.fields.wavelet import FINEST_INDEX, WaveletSpec
 from nifcodec.task import Task, Trained
 
 # Step = LAGRANGIAN sqrt(lambda), the ratio that gave the least J on held-out pictures (docs/wavelet-field.md).
@@ -52,11 +53,22 @@ class Attempt:
         return Trained(wavelet.FAMILY_ID, self.spec.pack(), self.payload, steps)
 
 
+def finest_index(task: Task, low: np.ndarray) -> int:
+    """The least step index for a picture: its coarsest low-pass plane, the largest of the integers, has to fit."""
+    if task.image.depth == 8:
+        return 0
+    least = 64 * (log2(float(np.abs(low).max()) / (0.9 * MAX_VALUE) + 1e-9) + 8)
+    return max(FINEST_INDEX, ceil(least))
+
+
 class Form:
     """A picture to be quantized at any step.
 
     The planes whose coefficients are quantized are the picture's own, until training finds others from which the
     synthesis network leads nearer to the picture.
+
+    Attributes:
+        finest: the least step index for the picture.
     """
 
     def __init__(self, task: Task) -> None:
@@ -65,6 +77,7 @@ class Form:
         self.lattice = Lattice(task.image.width, task.image.height, wavelet.colours(channels), synthesise_plane)
         self.target = wavelet.to_planes(task.values())
         self.aim(self.target)
+        self.finest = finest_index(task, self._low)
 
     def aim(self, wanted: np.ndarray, others: Optional[Influence] = None) -> None:
         """Take other planes, on colours of 0..1, to quantize from now on.

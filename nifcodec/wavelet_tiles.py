@@ -25,7 +25,7 @@ from nifcodec.fields.synthesis import MixtureFit, SynthesisNetwork
 from nifcodec.fields.wavelet import WaveletSpec
 from nifcodec.progress import Progress
 from nifcodec.task import Task, Trained
-from nifcodec.wavelet_form import BIT
+from nifcodec.wavelet_form import BIT, finest_index
 
 if TYPE_CHECKING:
     from nifcodec.training.picture import Descent
@@ -66,6 +66,10 @@ class TiledForm:
 
     Args:
         exponent: log2 of the side of a tile.
+
+    Attributes:
+        finest: the least step index for the picture.
+        stopped: training was interrupted.
     """
 
     def __init__(self, task: Task, exponent: int) -> None:
@@ -80,6 +84,7 @@ class TiledForm:
             tile = self.tiling.tile(number)
             part = _Part(tile, task)
             tile.low(self._root)[...] = part.low()
+        self.finest = finest_index(task, analyse_levels(self._root, self.tiling.root.levels)[0])
 
     def _root_shape(self) -> Tuple[int, int, int]:
         return (len(self.tiling.root.colours), *self.tiling.root.sizes[0])

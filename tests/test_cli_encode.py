@@ -126,13 +126,14 @@ def test_quiet_prints_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert captured.out + captured.err == ""
 
 
-def test_sixteen_bits_warn_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_are_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from PIL import Image as PillowImage
 
-    PillowImage.fromarray(np.full((4, 4), 3000, np.uint16)).save("deep.png")
-    assert main(["encode", "deep.png"]) == 0
+    picture = PillowImage.fromarray(PIXELS)
+    picture.save("two.gif", save_all=True, append_images=[PillowImage.fromarray(255 - PIXELS)])
+    assert main(["encode", "two.gif"]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
-    assert lines == ["nifcodec: warning: deep.png has 16 bits a channel: it is encoded with 8"]
+    assert lines == ["nifcodec: warning: two.gif has 2 frames: the first is encoded"]
 
 
 def test_first_interrupt_finishes_second_leaves_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

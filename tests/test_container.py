@@ -1,5 +1,6 @@
 """The container: golden bytes, round trips, and one error a cause, each from bytes built by hand."""
 
+import struct
 import zlib
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from nifcodec.errors import (
     TruncatedError,
     UnsupportedVersionError,
 )
+from nifcodec.transfer import Transfer
 
 PLAIN = NifFile(768, 512, 3, 8, 1, b"descr", b"payload")
 RICH = replace(PLAIN, icc=b"I" * 3000, exif=bytes(range(256)), xmp=b"<x:xmpmeta/>")
@@ -43,7 +45,17 @@ def test_golden_bytes():
     assert pack(PLAIN) == build(HEADER, WEIGHTS)
 
 
-@pytest.mark.parametrize("file", [PLAIN, RICH, replace(PLAIN, payload=b"", description=b""), replace(RICH, exif=b"")])
+LIGHT = replace(PLAIN, depth=32, transfer=Transfer("log", -0.5, 100.0, 64.0))
+
+
+def test_golden_header_of_a_float_picture():
+    descr = "6465736372"
+    assert pack(LIGHT)[10:-13] == chunk(b"H", bytes.fromhex("80068004" + "2301" + "01000000bf0000c84200008042" + descr))
+
+
+@pytest.mark.parametrize(
+    "file", [PLAIN, RICH, LIGHT, replace(PLAIN, payload=b"", description=b""), replace(RICH, exif=b"", depth=16)]
+)
 def test_round_trip(file):
     data = pack(file)
     assert unpack(data) == file
@@ -59,7 +71,7 @@ def test_round_trip(file):
         width=st.integers(1, 2**14),
         height=st.integers(1, 2**14),
         channels=st.integers(1, 4),
-        depth=st.just(8),
+        depth=st.sampled_from([8, 16]),
         family=st.integers(1, 255),
         description=st.binary(max_size=300),
         payload=st.binary(max_size=300),
@@ -102,6 +114,12 @@ def test_unknown_ancillary_chunks_are_skipped():
 HUGE = wire.write_varint(2**17 + 1)
 SIDE = wire.write_varint(2**17)
 
+
+def light(kind, *numbers):
+    """A file of one float pixel, with any transfer."""
+    return build(chunk(b"H", b"\1\1\x23\1" + bytes([kind]) + struct.pack("<fff", *numbers)), WEIGHTS)
+
+
 REFUSED = {
     "empty": (b"", NotANifError, "empty"),
     "another format": (b"\xff\xd8\xff\xe0" + bytes(40), NotANifError, "not a .nif"),
@@ -139,7 +157,13 @@ REFUSED = {
     "no height": (build(chunk(b"H", b"\1\0\3\1"), WEIGHTS), MalformedError, "1 x 0"),
     "no channels": (build(chunk(b"H", b"\1\1\0\1"), WEIGHTS), MalformedError, "channels"),
     "five channels": (build(chunk(b"H", b"\1\1\5\1"), WEIGHTS), MalformedError, "channels"),
-    "reserved depth": (build(chunk(b"H", b"\1\1\x13\1"), WEIGHTS), UnsupportedVersionError, "depth"),
+    "reserved depth": (build(chunk(b"H", b"\1\1\x33\1"), WEIGHTS), UnsupportedVersionError, "depth"),
+    "no transfer": (build(chunk(b"H", b"\1\1\x23\1" + bytes(12)), WEIGHTS), MalformedError, "transfer"),
+    "unknown transfer": (light(3, 0, 1, 1), MalformedError, "kind 3"),
+    "infinite transfer": (light(1, 0, float("inf"), 1), MalformedError, "to inf"),
+    "reversed transfer": (light(1, 1, 0, 1), MalformedError, "1.0 to 0"),
+    "transfer of scale 0": (light(1, 0, 1, 0), MalformedError, "scale 0"),
+    "bright PQ": (light(2, 0, 1, 10001), MalformedError, "10000"),
     "family 0": (build(chunk(b"H", b"\1\1\3\0"), WEIGHTS), MalformedError, "family"),
     "width": (build(chunk(b"H", HUGE + b"\1\3\1"), WEIGHTS), LimitError, "131073 x 1 "),
     "height": (build(chunk(b"H", b"\1" + HUGE + b"\3\1"), WEIGHTS), LimitError, "1 x 131073 "),
@@ -208,7 +232,15 @@ def test_what_no_reader_takes_is_not_written():
     ):
         with pytest.raises(LimitError):
             pack(file)
-    for field, value in (("width", 0), ("height", 0), ("channels", 0), ("channels", 5), ("depth", 16), ("family", 0)):
+    for field, value in (
+        ("width", 0),
+        ("height", 0),
+        ("channels", 0),
+        ("channels", 5),
+        ("depth", 9),
+        ("depth", 32),
+        ("family", 0),
+    ):
         with pytest.raises(ValueError, match="no picture"):
             pack(replace(PLAIN, **{field: value}))
 

@@ -14,10 +14,19 @@ from PIL import ImageCms
 
 from nifcodec.colour import fill_transparent
 from nifcodec.errors import ConfigError, ImageError, OutputExistsError
-from nifcodec.image import UPRIGHT, Image, encode_picture, from_array, read_image, write_image
+from nifcodec.image import Image, encode_picture, from_array, read_image, write_image
 
 RNG = np.random.default_rng(5)
 RGB = RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8)
+UPRIGHT = {
+    2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
+    3: PillowImage.Transpose.ROTATE_180,
+    4: PillowImage.Transpose.FLIP_TOP_BOTTOM,
+    5: PillowImage.Transpose.TRANSPOSE,
+    6: PillowImage.Transpose.ROTATE_270,
+    7: PillowImage.Transpose.TRANSVERSE,
+    8: PillowImage.Transpose.ROTATE_90,
+}
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
@@ -60,11 +69,14 @@ def test_cmyk_without_profile_is_converted() -> None:
     assert image.icc == b""
 
 
-def test_sixteen_bits_are_rounded_with_a_warning() -> None:
-    picture = PillowImage.fromarray(np.array([[0, 128, 129, 65535]], dtype=np.uint16))
-    with pytest.warns(UserWarning, match="16 bits"):
-        image = read_image(saved(picture))
-    assert image.pixels[..., 0].tolist() == [[0, 0, 1, 255]]
+def test_sixteen_bits_of_grey_are_kept() -> None:
+    samples = np.array([[0, 128, 129, 65535]], dtype=np.uint16)
+    for format in ("PNG", "TIFF"):
+        image = read_image(saved(PillowImage.fromarray(samples), format))
+        assert image.depth == 16
+        assert np.array_equal(image.pixels[..., 0], samples)
+        assert np.array_equal(read_image(encode_picture(image, format)).pixels, image.pixels)
+    assert read_image(encode_picture(image, "BMP")).pixels[..., 0].tolist() == [[0, 0, 1, 255]]
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

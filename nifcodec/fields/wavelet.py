@@ -17,7 +17,8 @@ from nifcodec.errors import LimitError, MalformedError
 from nifcodec.fields.synthesis import Mixture, SynthesisNetwork
 
 FAMILY_ID = 3
-STEP_INDICES = 769  # steps 2^(i / 64 - 8): 1/256 to 16 on colours of 0..1
+STEP_INDICES = 769  # steps 2^(i / 64 - 8): 1/256 to 16 on colours of 0..1 for the indices from 0
+FINEST_INDEX = -256  # the step 2^-12, for pictures of more than 8 bits
 HASH_BYTES = 8
 HEAD_BYTES = 3 + HASH_BYTES
 TILE_EXPONENTS = range(7, 12)  # log2 of a tile's side
@@ -46,9 +47,9 @@ class WaveletSpec:
     tile_exponent: int = 0
 
     def pack(self) -> bytes:
-        """The description: u16 step index, u8 log2 of a tile's side or 0, the prior's SHA-256 (8 bytes), i8 weights."""
+        """The description: i16 step index, u8 log2 of a tile's side or 0, the prior's SHA-256 (8 bytes), i8 weights."""
         luma, chroma = self.mixture
-        head = struct.pack("<HB", self.step_index, self.tile_exponent) + self.prior
+        head = struct.pack("<hB", self.step_index, self.tile_exponent) + self.prior
         return head + struct.pack(f"{len(luma) + len(chroma)}b", *luma, *chroma)
 
     @property
@@ -67,9 +68,9 @@ def unpack(description: bytes) -> WaveletSpec:
     weights = len(description) - HEAD_BYTES
     if weights < 0 or weights % 2:
         raise MalformedError("wavelet description", f"has {len(description)} bytes")
-    index, exponent, prior, *mixture = struct.unpack(f"<HB{HASH_BYTES}s{weights}b", description)
-    if index >= STEP_INDICES:
-        raise LimitError(f"step index {index} is above {STEP_INDICES - 1}")
+    index, exponent, prior, *mixture = struct.unpack(f"<hB{HASH_BYTES}s{weights}b", description)
+    if not FINEST_INDEX <= index < STEP_INDICES:
+        raise LimitError(f"step index {index} is outside of {FINEST_INDEX} to {STEP_INDICES - 1}")
     if exponent and exponent not in TILE_EXPONENTS:
         raise LimitError(f"tiles of 2^{exponent} pixels a side are outside of the limits")
     return WaveletSpec(index, prior, (tuple(mixture[: weights // 2]), tuple(mixture[weights // 2 :])), exponent)
