@@ -57,6 +57,11 @@ def psnr_of_mse(error: float) -> float:
     return math.inf if error == 0 else 10.0 * math.log10(255.0**2 / error)
 
 
+def estimated_psnr(error: float) -> float:
+    """PSNR in dB of a mean squared error on values of 0..1, at most 120: for what training shows of itself."""
+    return -10.0 * math.log10(max(error, 1e-12))
+
+
 def ms_ssim(first: np.ndarray, second: np.ndarray) -> float:
     """Multi-scale structural similarity (Wang et al. 2003) of two uint8 pictures, mean over R, G and B; 1 is equal.
 
