@@ -66,6 +66,11 @@ def psnr_of_mse(error: float) -> float:
     return math.inf if error == 0 else 10.0 * math.log10(255.0**2 / error)
 
 
+def estimated_psnr(error: float) -> float:
+    """PSNR in dB of a mean squared error on values of 0..1, at most 120: for what training shows of itself."""
+    return -10.0 * math.log10(max(error, 1e-12))
+
+
 def psnr_log(original: np.ndarray, decoded: np.ndarray) -> float:
     """RGB PSNR in dB of two float pictures on log values, peak 1; infinite for equal pictures.
 

@@ -6,7 +6,6 @@ needs it. The picture is then made in cells of a fixed grid, so that a sample ha
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import Callable, List, Tuple
 
@@ -160,9 +159,10 @@ class WaveletField:
     def __init__(
         self, file: NifFile, region: Region, reduction: int, spec: WaveletSpec, network: SynthesisNetwork
     ) -> None:
-        self._region, self._reduction, self._network = region, reduction, network
+        self._region, self._reduction, self._spec = region, reduction, spec
         # The network is made for pixels: a reduced picture is what the lattice says.
-        self._spec = replace(spec, mixture=((), ())) if reduction else spec
+        used = not reduction and any(any(weights) for weights in spec.mixture)
+        self._network = network.mixed(spec.mixture) if used else None
         self._height, self._width = file.height, file.width
         self._cell = lru_cache(maxsize=CELLS)(self._make_cell)
 
@@ -189,7 +189,7 @@ class WaveletField:
 
     def _make_cell(self, row: int, column: int) -> np.ndarray:
         sides = (-(-self._height >> self._reduction), -(-self._width >> self._reduction))
-        reach = self._network.reach if any(self._spec.mixture) else 0
+        reach = 0 if self._network is None else self._network.reach
         starts, ends = (row * CELL, column * CELL), ((row + 1) * CELL, (column + 1) * CELL)
         spans = [(max(s - reach, 0), min(e + reach, side)) for s, e, side in zip(starts, ends, sides)]
         colours = wavelet.finish(self._region(spans[0], spans[1]), self._spec, self._network, UNIT << self._reduction)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 import warnings
 from functools import lru_cache
-from math import ceil, log2, log10
+from math import ceil, log2
 from typing import TYPE_CHECKING, Callable, Generator, List, Optional, Tuple
 
 from nifcodec.coding.tiles import LARGEST_WHOLE
 from nifcodec.errors import MissingDependencyError
 from nifcodec.fields.synthesis import SynthesisNetwork
-from nifcodec.fields.wavelet import FINEST_INDEX, STEP_INDICES
+from nifcodec.fields.wavelet import FAMILY_ID, FINEST_INDEX, STEP_INDICES
+from nifcodec.metrics import estimated_psnr
 from nifcodec.progress import Progress
 from nifcodec.task import Task, Trained
 from nifcodec.wavelet_form import Attempt, Form
@@ -125,7 +126,7 @@ def _report(task: Task, stage: str, done: int, steps: int, began: float, attempt
     if task.progress is not None:
         # Opponent colours are orthonormal: the mean over planes is that over RGB.
         error = attempt.error * attempt.spec.step**2 / (3 * task.pixels)
-        psnr, bpp = -10 * log10(max(error, 1e-12)), 8 * len(attempt.payload) / task.pixels
+        psnr, bpp = estimated_psnr(error), 8 * len(attempt.payload) / task.pixels
         task.progress(Progress(stage, done, steps, time.monotonic() - began, psnr, bpp))
 
 
@@ -145,7 +146,7 @@ def _train_tiles(task: Task, rounds: int) -> Trained:
     @lru_cache(maxsize=None)
     def estimate(index: int) -> float:
         found = form.attempt(index, numbers)
-        frame = len(task.pack(Trained(1, found.spec.pack(), found.root, 0)))
+        frame = len(task.pack(Trained(FAMILY_ID, found.spec.pack(), found.root, 0)))
         size = frame + sum(map(len, found.tiles)) * task.pixels / found.pixels
         return _excess(task, size, found.psnr)
 

@@ -26,6 +26,11 @@ LAGRANGIAN = 5.0
 BIT = 0.8 * 3 / LAGRANGIAN**2
 
 
+def cost(error: float, payload: bytes) -> float:
+    """What training lowers, in squared steps: an error in these, and the bits at their usual price."""
+    return error + BIT * 8 * len(payload)
+
+
 @dataclass(frozen=True)
 class Attempt:
     """A field at one step.
@@ -36,7 +41,6 @@ class Attempt:
         quantized: the integers.
         planes: as rebuilt from them, in steps, float32 (C, H, W).
         error: of the corrected planes, summed, in squared steps.
-        cost: the error and the bits at their usual price.
     """
 
     spec: WaveletSpec
@@ -46,7 +50,11 @@ class Attempt:
     quantized: Quantized
     planes: np.ndarray
     error: float
-    cost: float
+
+    @property
+    def cost(self) -> float:
+        """The error and the bits at their usual price."""
+        return cost(self.error, self.payload)
 
     def trained(self, steps: int = 0) -> Trained:
         """The parts of the file."""
@@ -87,8 +95,7 @@ class Form:
         """
         self._wanted, self._others = wanted, others
         self._low, details = analyse_levels(wanted, self.lattice.levels)
-        places = [(band, self.lattice.colours.index(band.colour)) for band in self.lattice.bands]
-        self._details = [{band: bands[band.orientation][i] for band, i in places} for bands in details]
+        self._details = self.lattice.by_band(details)
 
     def attempt(self, index: int, price: float = 1.0) -> Attempt:
         """Integers at a step, as bytes, and the mixture of corrections that suits the picture.
@@ -101,14 +108,12 @@ class Form:
         scaled = [{band: values / spec.step for band, values in bands.items()} for bands in self._details]
         quantized = quantize(self.lattice, conditions, self._low / spec.step, scaled, price * BIT, self._others)
         planes = quantized.plane.astype(np.float32) / np.float32(UNIT)
-        seen = planes[: wavelet.colour_planes(planes)]
+        seen = planes[: wavelet.colour_planes(len(planes))]
         fit = MixtureFit.of(self.target / spec.step, planes, self.prior.synthesis(seen, spec.step_feature))
         spec = replace(spec, mixture=fit.mixture())
         payload = quantized.pack(self.lattice, conditions)
         error = fit.error(spec.mixture)
-        return Attempt(
-            spec, payload, self._wanted, self._others, quantized, planes, error, error + BIT * 8 * len(payload)
-        )
+        return Attempt(spec, payload, self._wanted, self._others, quantized, planes, error)
 
     def influence(self, attempt: Attempt) -> Influence:
         """What each integer of an attempt does to the bits of those that see it."""

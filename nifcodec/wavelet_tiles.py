@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from math import log10
 from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -23,9 +22,10 @@ from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import Bands, analyse_levels, synthesise_plane
 from nifcodec.fields.synthesis import MixtureFit, SynthesisNetwork
 from nifcodec.fields.wavelet import WaveletSpec
+from nifcodec.metrics import estimated_psnr
 from nifcodec.progress import Progress
 from nifcodec.task import Task, Trained
-from nifcodec.wavelet_form import BIT, finest_index
+from nifcodec.wavelet_form import BIT, cost, finest_index
 
 if TYPE_CHECKING:
     from nifcodec.training.picture import Descent
@@ -58,7 +58,7 @@ class TiledAttempt:
     def psnr(self) -> float:
         """Estimated, in dB."""
         # Opponent colours are orthonormal: the mean over planes is that over RGB.
-        return -10 * log10(max(self.error * self.spec.step**2 / (3 * self.pixels), 1e-12))
+        return estimated_psnr(self.error * self.spec.step**2 / (3 * self.pixels))
 
 
 class TiledForm:
@@ -124,11 +124,7 @@ class TiledForm:
     def _quantize_root(self, spec: WaveletSpec, conditions: Conditions) -> Quantized:
         lattice = self.tiling.root
         low, details = analyse_levels(self._root / spec.step, lattice.levels)
-        scaled = [
-            {band: bands[band.orientation][lattice.colours.index(band.colour)] for band in lattice.bands}
-            for bands in details
-        ]
-        return quantize(lattice, conditions, low, scaled, BIT)
+        return quantize(lattice, conditions, low, lattice.by_band(details), BIT)
 
     def _tile(
         self,
@@ -152,9 +148,9 @@ class TiledForm:
             planes = part.rebuild(root.plane, details, bands.levels)
             fit = part.fit(planes, spec, self.prior.synthesis)
             spec = replace(spec, mixture=(before + fit).mixture())
-            cost = fit.error(spec.mixture) + BIT * 8 * len(payload)
-            if best is None or cost < best[0]:
-                best = cost, payload, fit
+            here = cost(fit.error(spec.mixture), payload)
+            if best is None or here < best[0]:
+                best = here, payload, fit
             if done < rounds and self.task.interrupt is not None:
                 self.stopped = self.stopped or self.task.interrupt()
             if descent is None or done == rounds or self.stopped:
@@ -198,13 +194,8 @@ class _Part:
         """The tile's part of its bands."""
         lattice = self._tile.lattice
         return [
-            {
-                band: details[level][band.orientation][lattice.colours.index(band.colour)][
-                    self._at(level + 1, lattice.shape(level, band))[1:]
-                ]
-                for band in lattice.bands
-            }
-            for level in range(TILE_LEVELS)
+            {band: values[self._at(level + 1, lattice.shape(level, band))[1:]] for band, values in bands.items()}
+            for level, bands in enumerate(lattice.by_band(details))
         ]
 
     def rebuild(self, root: np.ndarray, details: Sequence[Bands], levels: Sequence[Planes]) -> np.ndarray:
@@ -228,7 +219,7 @@ class _Part:
         starts = [span[0] - whole[0] for span, whole in zip((self._tile.rows, self._tile.columns), self._spans)]
         sizes = [_size(self._tile.rows), _size(self._tile.columns)]
         wide = [slice(max(s - reach, 0), min(s + n + reach, side)) for s, n, side in zip(starts, sizes, sides)]
-        seen = planes[: wavelet.colour_planes(planes), wide[0], wide[1]]
+        seen = planes[: wavelet.colour_planes(len(planes)), wide[0], wide[1]]
         y, x = (s - w.start for s, w in zip(starts, wide))
         change = network(seen, spec.step_feature)[..., y : y + sizes[0], x : x + sizes[1]]
         here = self._at(0, (sizes[0], sizes[1]))

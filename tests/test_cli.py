@@ -31,6 +31,8 @@ CODES = {
     "OutputError": 1,
     "TrainingError": 1,
     "ConfigError": 2,
+    "DeviceError": 1,
+    "WorkerLostError": 1,
     "ChecksumError": 3,
     "CorruptFileError": 3,
     "LimitError": 3,

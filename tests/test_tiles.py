@@ -155,13 +155,20 @@ def test_a_crop_is_the_same_part_of_the_whole(tiled):
             np.testing.assert_array_equal(part, whole[y : y + part.shape[0], x : x + part.shape[1]])
 
 
-def test_a_crop_decodes_only_the_tiles_it_touches(tiled, monkeypatch):
-    data = nifcodec.encode(photograph(), FAST)
-    decoded = []
+@pytest.fixture
+def decoded(monkeypatch):
+    """Numbers of the tiles that are decoded, as they are."""
+    numbers = []
     original = wavelet_decoder.TiledPlanes._decode
     monkeypatch.setattr(
-        wavelet_decoder.TiledPlanes, "_decode", lambda self, number: decoded.append(number) or original(self, number)
+        wavelet_decoder.TiledPlanes, "_decode", lambda self, number: numbers.append(number) or original(self, number)
     )
+    return numbers
+
+
+def test_a_crop_decodes_only_the_tiles_it_touches(tiled, decoded):
+    data = nifcodec.encode(photograph(), FAST)
+    decoded.clear()
     nifcodec.decode(data)
     assert sorted(decoded) == list(range(6))
     decoded.clear()
@@ -169,16 +176,12 @@ def test_a_crop_decodes_only_the_tiles_it_touches(tiled, monkeypatch):
     assert decoded == []
 
 
-def test_a_picture_of_many_rows_decodes_each_tile_once(tiled, monkeypatch):
+def test_a_picture_of_many_rows_decodes_each_tile_once(tiled, decoded, monkeypatch):
     monkeypatch.setattr(wavelet_encoder, "TILE_EXPONENT", 8)  # larger than a cell's margin, as tiles are
     monkeypatch.setattr(wavelet_decoder, "CELL", 64)
     monkeypatch.setattr("nifcodec.decoder.BAND_SAMPLES", 256 * 256)
     data = nifcodec.encode(picture(2000, 600), EncodeConfig(quality=5, effort=1))
-    decoded = []
-    original = wavelet_decoder.TiledPlanes._decode
-    monkeypatch.setattr(
-        wavelet_decoder.TiledPlanes, "_decode", lambda self, number: decoded.append(number) or original(self, number)
-    )
+    decoded.clear()
     nifcodec.decode(data)
     assert sorted(decoded) == list(range(24))
 

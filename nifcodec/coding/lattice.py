@@ -93,6 +93,11 @@ class Lattice:
         """(colours, rows, columns) of the coarsest low-pass plane."""
         return (len(self.colours), *self.sizes[-1])
 
+    def by_band(self, details: "Sequence[Tuple[np.ndarray, np.ndarray, np.ndarray]]") -> "List[Planes]":
+        """The three bands (colours, rows, columns) of each level, as an analysis gives them, one by one."""
+        places = [(band, self.colours.index(band.colour)) for band in self.bands]
+        return [{band: bands[band.orientation][index] for band, index in places} for bands in details]
+
     def rebuild(self, low: np.ndarray, planes: Planes, level: int) -> np.ndarray:
         """The next finer low-pass plane, int64 in 1/UNIT steps; absent bands are zero.
 

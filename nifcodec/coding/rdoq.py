@@ -106,7 +106,8 @@ def quantize_bands(
     def exchange(part: Pass) -> np.ndarray:
         level = part.level - lattice.first
         columns = slice(1 if part.odd else 0, None, 2)
-        wanted, effects = np.zeros(part.valid.shape), np.zeros((2, *part.valid.shape), np.float32)
+        wanted = np.zeros(part.valid.shape)
+        effects = np.zeros((0 if others is None else 2, *part.valid.shape), np.float32)
         counts = part.valid.sum(axis=1).tolist()
         rows = [part.row - LAG * i for i in range(len(counts))]
         for i, (band, row) in enumerate(zip(coded[level], rows)):
@@ -117,13 +118,13 @@ def quantize_bands(
         rounded = np.clip(np.rint(wanted), -MAX_VALUE, MAX_VALUE).astype(np.int32)
         which = np.nonzero(rounded)
         here, scales, means = rounded[which], part.scales[which], part.means[which]
-        signed, magnitude = effects[0][which], effects[1][which]
+        effects = effects[:, which[0], which[1]]
 
         def cost(values: np.ndarray) -> np.ndarray:
             bits = conditions.model.code_length(values, scales, means)
             if others is not None:
                 seen = compand(values * UNIT).astype(np.float32)
-                bits += TRUSTED * (signed * seen + magnitude * np.abs(seen))
+                bits += TRUSTED * (effects[0] * seen + effects[1] * np.abs(seen))
             result: np.ndarray = (wanted[which] - values) ** 2 + weight * bits
             return result
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Tuple
+from typing import Optional, Tuple
 
 import numpy as np
 
@@ -86,9 +86,9 @@ def colours(channels: int) -> Tuple[int, ...]:
     return {1: (0,), 2: (0, 3), 3: (0, 1, 2), 4: (0, 1, 2, 3)}[channels]
 
 
-def colour_planes(planes: np.ndarray) -> int:
-    """How many of planes (C, H, W) the synthesis network corrects: 3 of a colour picture, 1 of a grey one."""
-    return 3 if len(planes) >= 3 else 1
+def colour_planes(planes: int) -> int:
+    """How many of a picture's planes the synthesis network corrects: 3 of a colour picture, 1 of a grey one."""
+    return 3 if planes >= 3 else 1
 
 
 def to_planes(values: np.ndarray) -> np.ndarray:
@@ -112,12 +112,15 @@ def from_planes(planes: np.ndarray) -> np.ndarray:
     return np.moveaxis(values + np.float32(0.5), 0, -1)
 
 
-def finish(plane: np.ndarray, spec: WaveletSpec, network: SynthesisNetwork, unit: int) -> np.ndarray:
-    """Integer planes (C, H, W) in 1/unit steps -> colours float32 (H, W, C), 1.0 white, not clipped."""
+def finish(plane: np.ndarray, spec: WaveletSpec, network: Optional[SynthesisNetwork], unit: int) -> np.ndarray:
+    """Integer planes (C, H, W) in 1/unit steps -> colours float32 (H, W, C), 1.0 white, not clipped.
+
+    Args:
+        network: of one correction, already mixed; None leaves it out.
+    """
     planes = plane.astype(np.float32) / np.float32(unit)
-    if any(any(weights) for weights in spec.mixture):
-        seen = planes[: colour_planes(planes)]
-        planes = corrected(planes, network.mixed(spec.mixture)(seen, spec.step_feature)[0])
+    if network is not None:
+        planes = corrected(planes, network(planes[: colour_planes(len(planes))], spec.step_feature)[0])
     return from_planes(planes * np.float32(spec.step))
 
 

@@ -14,6 +14,7 @@ from nifcodec.config import EncodeConfig
 from nifcodec.fields.mlp import pixel_centres, render
 from nifcodec.fields.quantize import QuantizedMlp
 from nifcodec.fields.spec import BITS_PER_PARAMETER, MlpSpec, pack
+from nifcodec.metrics import estimated_psnr
 from nifcodec.progress import Progress
 from nifcodec.training import memory, networks, relax
 from nifcodec.training.checkpoint import Checkpoint
@@ -230,7 +231,7 @@ class _Stages:
             if self._progress is not None:
                 seconds = time.monotonic() - self._began
                 bpp = bits / self._pixels
-                self._progress(Progress(stage, offset + step, total, seconds, _decibels(error), bpp))
+                self._progress(Progress(stage, offset + step, total, seconds, estimated_psnr(error), bpp))
 
         def save(snapshot: Snapshot) -> None:
             if self._checkpoint is not None and self._device.chief:
@@ -266,8 +267,4 @@ def _picture_psnr(spec: MlpSpec, tensors: Sequence[np.ndarray], image: np.ndarra
     for top in range(0, height, rows):
         band = render(spec, tensors, pixel_centres(width), pixel_centres(height)[top : top + rows])
         total += float(np.square(np.clip(band, 0, 1) - image[top : top + rows], dtype=np.float64).sum())
-    return _decibels(total / image.size)
-
-
-def _decibels(squared_error: float) -> float:
-    return -10.0 * math.log10(max(squared_error, 1e-12))
+    return estimated_psnr(total / image.size)

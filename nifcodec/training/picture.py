@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from nifcodec.fields.synthesis import SynthesisNetwork
-from nifcodec.fields.wavelet import WaveletSpec
+from nifcodec.fields.wavelet import WaveletSpec, colour_planes
 from nifcodec.training.prior_networks import corrections
 
 
@@ -22,7 +22,7 @@ class Descent:
 
     def __init__(self, network: SynthesisNetwork, planes: int) -> None:
         self._network = network
-        self._count = 3 if planes >= 3 else 1
+        self._count = colour_planes(planes)
         self._compiled = tf.function(self._descend, autograph=False)
 
     def __call__(self, planes: np.ndarray, target: np.ndarray, spec: WaveletSpec) -> np.ndarray:

@@ -117,7 +117,7 @@ def _visit(
     low, details = analyse_levels(planes, lattice.levels)
     spec = _random_step(rng)
     step = spec.step
-    scaled = [{band: bands[band.orientation][band.colour] / step for band in lattice.bands} for bands in details]
+    scaled = [{band: values / step for band, values in bands.items()} for bands in lattice.by_band(details)]
     if prior is None:
         levels = [{band: _dead_zone(values, rng.uniform(*DEAD_ZONES)) for band, values in b.items()} for b in scaled]
     else:
