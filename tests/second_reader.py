@@ -11,13 +11,13 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-import sys
 import zlib
 from bisect import bisect_right
 from fractions import Fraction
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 import zstandard
@@ -28,6 +28,10 @@ Band = Tuple[int, int]
 """A plane, 0 to 3, and an orientation: 0 HL, 1 LH, 2 HH."""
 Bands = Dict[Band, np.ndarray]
 """The bands of one level, in their order."""
+Encode = Callable[[float, float], List[float]]
+"""From u and v to the encoded position."""
+Field = Tuple[List[np.ndarray], List[np.ndarray], np.ndarray]
+"""Integers and planes as in `Picture`, and the field's values (H, W, channels) at the pixel centres."""
 
 
 class Refused(Exception):
@@ -38,8 +42,9 @@ class Picture(NamedTuple):
     """What a file holds."""
 
     integers: List[np.ndarray]
-    """All coded integers: of fourier and siren the step indices and then the weights of each tensor; of wavelet the bands
-    of level 0, 1, ... in their order, and then the coarsest low-pass planes in steps."""
+    """Of fourier and siren the step indices, then each tensor; of wavelet the bands in order, from level 0 on."""
+    planes: List[np.ndarray]
+    """Of wavelet the planes after level 0, in 1/64 of the step."""
     samples: np.ndarray
     """(H, W, channels): uint8, uint16 or, of depth code 2, float32."""
     metadata: Dict[str, bytes]
@@ -132,8 +137,8 @@ def read(data: bytes) -> Picture:
     require(len(description) <= 2**16, "length of the description")
 
     read_field = read_wavelet if family == 3 else read_network
-    integers, field = read_field(family, Bytes(description), width, height, channels, chunks[-1][1])
-    return Picture(integers, samples(field, depth, transfer), metadata)
+    integers, planes, field = read_field(family, Bytes(description), width, height, channels, chunks[-1][1])
+    return Picture(integers, planes, samples(field, depth, transfer), metadata)
 
 
 def read_metadata(content: Bytes) -> bytes:
@@ -207,24 +212,29 @@ def cumulated(frequencies: Sequence[int]) -> List[int]:
     return [0, *accumulate(int(frequency) for frequency in frequencies)]
 
 
+def roots() -> List[int]:
+    """R[0] to R[16]: 2^-(1 / 2^j) in units of 2^-62."""
+    found = [2**61]
+    for _ in range(16):
+        found.append(math.isqrt(found[-1] << 62))
+    return found
+
+
+ROOTS = roots()
+
+
+def product(byte: int, first: int) -> int:
+    """C[byte], and with `first` 8 D[byte]."""
+    value = 2**62
+    for j in range(1, 9):
+        if byte >> (8 - j) & 1:
+            value = (value * ROOTS[first + j]) >> 62
+    return value
+
+
 def power(x: int) -> int:
     """P(x) = 2^-(x / 2^16) in units of 2^-62."""
-    roots = [2**61]
-    for _ in range(16):
-        roots.append(math_isqrt(roots[-1] << 62))
-
-    def product(byte: int, first: int) -> int:
-        value = 2**62
-        for j in range(1, 9):
-            if byte >> (8 - j) & 1:
-                value = (value * roots[first + j]) >> 62
-        return value
-
     return ((product((x >> 8) % 256, 0) * product(x % 256, 8)) >> 62) >> (x >> 16)
-
-
-def math_isqrt(n: int) -> int:
-    return math.isqrt(n)
 
 
 def frequencies_of_table(t: int) -> List[int]:
@@ -247,7 +257,7 @@ def frequencies_of_table(t: int) -> List[int]:
 
 
 class Stream:
-    """A range decoder that remembers what it has read, to tell at the end whether an encoder had made the same bytes."""
+    """A range decoder that remembers what it has read, to tell at the end whether an encoder made the same bytes."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -292,23 +302,25 @@ class Stream:
 
     def finish(self) -> None:
         """Refuses a stream that is not the encoder's of the same symbols."""
-        low, width, n = 0, 2**64 - 1, 0
-        for c, f in self.coded:
-            scale = width >> 24
-            low += scale * c
-            width = scale * f
-            if width < 2**32:
-                low <<= 32
-                width <<= 32
-                n += 1
-        expected = b""
-        if self.coded:
-            for z in (64, 56, 48, 40, 32):
-                p = -(-low >> z) << z
-                if p < low + width:
-                    break
-            expected = p.to_bytes(4 * n + 8, "big").rstrip(b"\0")
-        require(self.data == expected, "the stream is not the one of its symbols")
+        require(self.data == range_encoded(self.coded), "the stream is not the one of its symbols")
+
+
+def range_encoded(coded: Sequence[Tuple[int, int]]) -> bytes:
+    """The stream of symbols, each as its c and f."""
+    low, width, n = 0, 2**64 - 1, 0
+    for c, f in coded:
+        scale = width >> 24
+        low += scale * c
+        width = scale * f
+        if width < 2**32:
+            low <<= 32
+            width <<= 32
+            n += 1
+    if not coded:
+        return b""
+    multiples = [-(-low >> z) << z for z in (64, 56, 48, 40, 32)]
+    p = next(multiple for multiple in multiples if multiple < low + width)
+    return p.to_bytes(4 * n + 8, "big").rstrip(b"\0")
 
 
 # Tensors payload
@@ -358,30 +370,14 @@ def read_tensors(payload: bytes, shapes: Sequence[Tuple[int, ...]]) -> List[np.n
 # Fields fourier and siren
 
 
-def read_network(
-    family: int, description: Bytes, width: int, height: int, channels: int, payload: bytes
-) -> Tuple[List[np.ndarray], np.ndarray]:
+def read_network(family: int, description: Bytes, width: int, height: int, channels: int, payload: bytes) -> Field:
     units, layers = description.number(2), description.number(1)
     colour, encoding = divmod(description.number(1), 16)
     require(1 <= units <= 2048 and 1 <= layers <= 32, "size of the network")
     require(colour == 0 or (colour <= 2 and channels >= 3), "colour")
     require(encoding <= 2 and (family == 1 or encoding == 2), "encoding")
-    omega = 0.0
-    if family == 2:
-        omega = positive(description.number(2))
-        encode, length = centred, 2
-    elif encoding == 0:
-        dimension, sigma = description.number(1), positive(description.number(2))
-        require(1 <= dimension <= 32, "dimension")
-        require(Fraction(sigma) ** (dimension - 1) <= 2**20, "powers are too large")
-        encode, length = powers(dimension, sigma), 4 * dimension
-    elif encoding == 1:
-        features = description.number(2)
-        scale, seed = positive(description.number(2)), description.number(4)
-        require(1 <= features <= 1024, "number of features")
-        encode, length = gaussian(features, scale, seed), 2 * features
-    else:
-        encode, length = centred, 2
+    omega = positive(description.number(2)) if family == 2 else 0.0
+    encode, length = read_encoding(encoding, description)
     require(not description.rest(), "bytes after the description")
 
     joined = layers // 2 if family == 1 and layers > 1 else None
@@ -421,7 +417,22 @@ def read_network(
         return to_rgb(colour, x)
 
     field = [[colours((i + 0.5) / width, (j + 0.5) / height) for i in range(width)] for j in range(height)]
-    return [steps, *integers], np.array(field)
+    return [steps, *integers], [], np.array(field)
+
+
+def read_encoding(encoding: int, description: Bytes) -> Tuple[Encode, int]:
+    """The encoding of a position, and the length E of what it gives."""
+    if encoding == 0:
+        dimension, sigma = description.number(1), positive(description.number(2))
+        require(1 <= dimension <= 32, "dimension")
+        require(Fraction(sigma) ** (dimension - 1) <= 2**20, "powers are too large")
+        return powers(dimension, sigma), 4 * dimension
+    if encoding == 1:
+        features = description.number(2)
+        scale, seed = positive(description.number(2)), description.number(4)
+        require(1 <= features <= 1024, "number of features")
+        return gaussian(features, scale, seed), 2 * features
+    return centred, 2
 
 
 def positive(number: int) -> float:
@@ -433,7 +444,7 @@ def centred(u: float, v: float) -> List[float]:
     return [2 * u - 1, 2 * v - 1]
 
 
-def powers(dimension: int, sigma: float):
+def powers(dimension: int, sigma: float) -> Encode:
     def encode(u: float, v: float) -> List[float]:
         angles = [sigma**i * x for x in centred(u, v) for i in range(dimension)]
         return [math.sin(angle) for angle in angles] + [math.cos(angle) for angle in angles]
@@ -441,7 +452,7 @@ def powers(dimension: int, sigma: float):
     return encode
 
 
-def gaussian(features: int, scale: float, seed: int):
+def gaussian(features: int, scale: float, seed: int) -> Encode:
     def output(n: int) -> int:
         z = (seed + (n + 1) * 0x9E3779B97F4A7C15) % 2**64
         z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
@@ -480,7 +491,9 @@ class Prior:
     """The arrays of a prior, by their names in FORMAT.md, and the networks of the context model."""
 
     def __init__(self, start_of_hash: bytes) -> None:
-        paths = [path for path in PRIORS.glob("*.npz") if hashlib.sha256(path.read_bytes()).digest()[:8] == start_of_hash]
+        paths = [
+            path for path in PRIORS.glob("*.npz") if hashlib.sha256(path.read_bytes()).digest()[:8] == start_of_hash
+        ]
         require(bool(paths), f"the prior {start_of_hash.hex()} is missing")
         with np.load(paths[0], allow_pickle=False) as arrays:
             self.arrays = dict(arrays)
@@ -534,6 +547,7 @@ def is_chroma(plane: int) -> bool:
     return plane in (1, 2)
 
 
+@lru_cache(maxsize=None)
 def neighbours(plane: int, orientation: int, parity: int) -> List[Tuple[int, Band, int, int]]:
     """The coefficients of a context in their order: how many levels further, band, and offset (row, column)."""
     here = [(-1, column) for column in range(-3, 4)] + [(-2, column) for column in range(-2, 3)]
@@ -549,6 +563,7 @@ def neighbours(plane: int, orientation: int, parity: int) -> List[Tuple[int, Ban
     return [*found, (2, (plane, orientation), 0, 0)]
 
 
+@lru_cache(maxsize=None)
 def around(plane: int) -> List[Tuple[int, int]]:
     """The offsets in the low-pass plane."""
     reach = 1 if is_chroma(plane) else 2
@@ -556,22 +571,20 @@ def around(plane: int) -> List[Tuple[int, int]]:
     return [(row, column) for row in span for column in span if (row, column) != (0, 0)]
 
 
-def signed_features(
-    band: Band, y: int, x: int, levels: Sequence[Bands], low_pass: Dict[int, np.ndarray]
-) -> List[int]:
+def signed_features(band: Band, y: int, x: int, levels: Sequence[Bands], low_pass: Dict[int, np.ndarray]) -> List[int]:
     """`levels` are this level, one further and two further."""
     plane, orientation = band
     found = []
-    for further, other, row, column in neighbours(plane, orientation, x % 2):
+    for further, other, down, right in neighbours(plane, orientation, x % 2):
         values = levels[further].get(other)
-        row, column = (y >> further) + row, (x >> further) + column
+        row, column = (y >> further) + down, (x >> further) + right
         there = values is not None and 0 <= row < values.shape[0] and 0 <= column < values.shape[1]
         found.append(compand(64 * int(values[row, column])) if there else 0)
     values = low_pass[plane]
     centre = int(values[y, x])
-    for row, column in around(plane):
-        row = min(max(y + row, 0), values.shape[0] - 1)
-        column = min(max(x + column, 0), values.shape[1] - 1)
+    for down, right in around(plane):
+        row = min(max(y + down, 0), values.shape[0] - 1)
+        column = min(max(x + right, 0), values.shape[1] - 1)
         found.append(compand(int(values[row, column]) - centre))
     return found
 
@@ -720,6 +733,7 @@ def read_bands(
                     signed = signed_features(band, y, x, visible, low_pass)
                     expected.append(expectation(prior, step_feature, first_level + level, band, t, x, signed))
                 for (band, y, x), value in zip(positions, read_pass(stream, prior, expected)):
+                    require(abs(value) <= 2**20, "magnitude of a coefficient")
                     found[level][band][y, x] = value
                     crc = zlib.crc32(struct.pack("<i", value), crc)
         if level < len(checks):
@@ -752,65 +766,59 @@ def read_lattice(
     prior: Prior,
     step_feature: int,
     first_level: int = 0,
-) -> Tuple[Dict[int, np.ndarray], List[Bands], Dict[int, np.ndarray]]:
-    """The coarsest low-pass planes in steps, the bands of the levels from the finest, and the planes after it."""
+) -> Tuple[List[Bands], Dict[int, np.ndarray]]:
+    """The bands of the levels from the finest, and the planes after it."""
     levels = number_of_levels(*size)
     shape = sizes_of_planes(*size, levels)[-1]
     differences = read_tensors(payload.take(payload.varint()), [shape] * len(planes))
-    coarsest = {}
+    low_pass = {}
     for plane, values in zip(planes, differences):
         values[:, 0] = np.cumsum(values[:, 0])
-        coarsest[plane] = np.cumsum(values, axis=1)
-    low_pass = {plane: 64 * values for plane, values in coarsest.items()}
-    bands, finest = read_bands(payload, size, levels, low_pass, prior, step_feature, first_level)
-    return coarsest, bands, finest
+        low_pass[plane] = 64 * np.cumsum(values, axis=1)
+    return read_bands(payload, size, levels, low_pass, prior, step_feature, first_level)
+
+
+def part(values: np.ndarray, level: int, rows: Tuple[int, int], columns: Tuple[int, int]) -> Tuple[slice, slice]:
+    """Where a tile of these pixels, from and to, lies in a band or a low-pass plane of a level."""
+    (top, bottom), (left, right) = ((start >> (level + 1), -(-end >> (level + 1))) for start, end in (rows, columns))
+    return slice(top, min(bottom, values.shape[0])), slice(left, min(right, values.shape[1]))
 
 
 def read_tiles(
     payload: Bytes, size: Tuple[int, int], side: int, planes: Sequence[int], prior: Prior, step_feature: int
-) -> Tuple[Dict[int, np.ndarray], List[Bands], Dict[int, np.ndarray]]:
+) -> Tuple[List[Bands], Dict[int, np.ndarray]]:
     """As `read_lattice`."""
     sizes = sizes_of_planes(*size, 5)
     corners = [(top, left) for top in range(0, size[0], side) for left in range(0, size[1], side)]
     lengths = [payload.varint() for _ in range(1 + len(corners))]
     require(sum(lengths) == len(payload.data) - payload.position, "lengths of the tiles")
     root = Bytes(payload.take(lengths[0]))
-    coarsest, root_bands, root_planes = read_lattice(root, sizes[5], planes, prior, step_feature, 5)
+    root_bands, root_planes = read_lattice(root, sizes[5], planes, prior, step_feature, 5)
     levels = [zero_bands(sizes[level], planes) for level in range(5)] + root_bands
     for (top, left), length in zip(corners, lengths[1:]):
-        rows, columns = min(side, size[0] - top), min(side, size[1] - left)
-
-        def part(values: np.ndarray, level: int) -> Tuple[slice, slice]:
-            """Where the tile lies in a band or a low-pass plane of a level."""
-            cell = 2 ** (level + 1)
-            bottom, right = -(-(top + rows) // cell), -(-(left + columns) // cell)
-            return (
-                slice(top // cell, min(bottom, values.shape[0])),
-                slice(left // cell, min(right, values.shape[1])),
-            )
-
-        low_pass = {plane: values[part(values, 4)] for plane, values in root_planes.items()}
+        rows, columns = (top, min(top + side, size[0])), (left, min(left + side, size[1]))
+        low_pass = {plane: values[part(values, 4, rows, columns)] for plane, values in root_planes.items()}
         beyond = [
-            {band: values[part(values, 5 + index)] for band, values in bands.items()}
+            {band: values[part(values, 5 + index, rows, columns)] for band, values in bands.items()}
             for index, bands in enumerate(root_bands[:2])
         ]
         tile = Bytes(payload.take(length))
-        own, _ = read_bands(tile, (rows, columns), 5, low_pass, prior, step_feature, 0, beyond)
+        shape = (rows[1] - rows[0], columns[1] - columns[0])
+        own, _ = read_bands(tile, shape, 5, low_pass, prior, step_feature, 0, beyond)
         for level, bands in enumerate(own):
             for band, values in bands.items():
-                levels[level][band][part(levels[level][band], level)] = values
+                whole = levels[level][band]
+                whole[part(whole, level, rows, columns)] = values
     finest = root_planes
     for bands in levels[4::-1]:
         finest = synthesise(finest, bands)
-    return coarsest, levels, finest
+    return levels, finest
 
 
 # Field wavelet: description and rendering
 
 
-def read_wavelet(
-    family: int, description: Bytes, width: int, height: int, channels: int, payload: bytes
-) -> Tuple[List[np.ndarray], np.ndarray]:
+def read_wavelet(family: int, description: Bytes, width: int, height: int, channels: int, payload: bytes) -> Field:
     i, e = description.number(2, signed=True), description.number(1)
     require(-256 <= i <= 768, "step index")
     require(e == 0 or 7 <= e <= 11, "size of the tiles")
@@ -824,11 +832,11 @@ def read_wavelet(
 
     data, size = Bytes(payload), (height, width)
     if e > 0:
-        coarsest, levels, finest = read_tiles(data, size, 2**e, planes, prior, step_feature)
+        levels, finest = read_tiles(data, size, 2**e, planes, prior, step_feature)
     else:
-        coarsest, levels, finest = read_lattice(data, size, planes, prior, step_feature)
-    integers = [values for bands in levels for values in bands.values()] + list(coarsest.values())
-    return integers, render(finest, prior, mixed, step_feature, step)
+        levels, finest = read_lattice(data, size, planes, prior, step_feature)
+    integers = [values for bands in levels for values in bands.values()]
+    return integers, list(finest.values()), render(finest, prior, mixed, step_feature, step)
 
 
 def render(
@@ -882,9 +890,3 @@ def convolve(blocks: np.ndarray, prior: Prior, step_feature: int) -> np.ndarray:
             y = np.maximum(y + f[0] * e + f[1] * e * e, 0)
         x = y
     return x
-
-
-if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        picture = read(Path(name).read_bytes())
-        print(name, picture.samples.shape, picture.samples.dtype, sum(values.size for values in picture.integers))
