@@ -1,76 +1,202 @@
-"""Writes the golden files and their digests anew: `python -m tests.make_golden`, after a change of format or prior.
+"""Writes the golden files, their digests and their pictures anew: `python -m tests.make_golden`.
 
-Files of a released format are never written anew: they are decoded forever.
+To be run after a change of format or prior, before a release; it needs TensorFlow. Files of a released format are never
+written anew: they are decoded forever.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Dict, List, Tuple
+from unittest.mock import patch
 
 import numpy as np
 
-import nifcodec
-from nifcodec import container, priors
-from nifcodec.coding.lattice import Conditions, Lattice
-from nifcodec.coding.payload import decode_lattice
+from nifcodec import container, decoder, encoder, priors, wavelet_decoder, wavelet_encoder
+from nifcodec.coding.lattice import Conditions, Lattice, Planes
+from nifcodec.coding.payload import decode_bands, decode_lattice
+from nifcodec.coding.tiles import TILE_LEVELS, Tiling, unpack_tiles
 from nifcodec.config import EncodeConfig
+from nifcodec.container import NifFile
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import synthesise_plane
+from nifcodec.image import Image
 
 FOLDER = Path(__file__).resolve().parent / "golden"
-DIGESTS = FOLDER / "digests.json"
+DIGESTS, PICTURES = FOLDER / "digests.json", FOLDER / "pictures.npz"
+
+LAYOUTS = {1: "grey", 2: "grey-alpha", 3: "rgb", 4: "rgba"}
+DEPTHS = {8: np.uint8, 16: np.uint16, 32: np.float32}
+SIZES = ((24, 16), (17, 9), (20, 12), (7, 19))  # width and height, by number of channels
+MLP = EncodeConfig(field="fourier", width=16, layers=2, steps=300, batch_size=512, quality=20)
+# By number of channels: each encoding, with a network that has no skip connection, one that joins the encoding to a
+# layer of full width, and one that makes room for it.
+FOURIER = (
+    {"encoding": "none", "layers": 1},
+    {"encoding": "powers", "dimension": 3, "layers": 2},
+    {"encoding": "gaussian", "features": 6, "feature_scale": 1.5, "layers": 3},
+    {"encoding": "powers", "dimension": 2, "sigma": 3.0, "layers": 4},
+)
+COLOURS, TRANSFERS = ("rgb", "ycocg", "yuv"), ("log", "linear", "pq")
+
+Sources = Dict[str, Tuple[Image, EncodeConfig]]
 
 
-def pictures() -> Dict[str, Tuple[np.ndarray, float]]:
-    """Pixels uint8 (H, W, C) and quality of each file.
+def sources() -> Sources:
+    """Picture and options of each file."""
+    return {**pictures(), **every_layout(), **odd_ones()}
+
+
+def pictures() -> Sources:
+    """Files of some kB.
 
     `rgb` is wide enough for a linear algebra library to share a row among threads; `escapes` has noise, whose low bits
     are sent raw, and dots on black, which no context expects.
     """
     y, x = np.mgrid[0:48, 0:160] / 48.0
     random = np.random.default_rng(0)
-    shade = 0.5 + 0.3 * np.sin(5 * x + 3 * y) + 0.2 * (x + 0.7 * y > 1.6)
-    coloured = np.stack([shade * (0.9 - 0.15 * channel) for channel in range(4)], axis=-1)
+    coloured = np.stack([shade(y, x) * (0.9 - 0.15 * channel) for channel in range(4)], axis=-1)
     textured = np.clip(255 * coloured + random.normal(0, 8, coloured.shape), 0, 255).astype(np.uint8)
     alpha = np.where(np.hypot(x[:31, :37] - 0.4, y[:31, :37] - 0.3) < 0.28, 255, 60 * y[:31, :37])
     dots = np.zeros((40, 32, 3), np.uint8)
     dots[:, 24:] = random.integers(0, 256, (40, 8, 3))
     dots[5::10, 3:24:7] = (255, 255, 0)
-    return {
+    rgba = np.concatenate([textured[:31, :37, :3], alpha[..., None].astype(np.uint8)], axis=-1)
+    found = {
         "rgb": (textured[..., :3], 70),
         "grey": (textured[:33, :47, :1], 75),
-        "rgba": (np.concatenate([textured[:31, :37, :3], alpha[..., None].astype(np.uint8)], axis=-1), 80),
+        "rgba": (rgba, 80),
         "escapes": (dots, 100),
+    }
+    return {name: (Image(pixels), EncodeConfig(quality=quality, effort=1)) for name, (pixels, quality) in found.items()}
+
+
+def shade(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Waves and an edge, 0 to 1."""
+    waves: np.ndarray = 0.5 + 0.3 * np.sin(5 * x + 3 * y) + 0.2 * (x + 0.7 * y > 1.6)
+    return waves
+
+
+def scene(width: int, height: int, channels: int, bits: int) -> Image:
+    """The same scene at any size, in any layout; of 32 bits light of -0.1 to 8, alpha premultiplied."""
+    y, x = np.mgrid[0:height, 0:width] / max(width, height) * 2.0
+    values = np.stack([shade(y, x) * (0.9 - 0.2 * channel) for channel in range(channels)], axis=-1)
+    if channels in (2, 4):
+        values[..., -1] = np.hypot(x - 0.8, y - 0.5) < 0.6
+    if bits < 32:
+        return Image(np.rint(values * (2**bits - 1)).astype(DEPTHS[bits]))
+    light = np.concatenate([9 * values[..., :3] ** 4 - 0.1, values[..., 3:]], axis=-1)
+    if channels in (2, 4):
+        light[..., -1:] = values[..., -1:]
+        light[..., :-1] *= light[..., -1:]
+    return Image(light.astype(np.float32))
+
+
+def every_layout() -> Sources:
+    """A file for each field, depth and layout of channels."""
+    found = {}
+    for row, bits in enumerate(DEPTHS):
+        for channels, layout in LAYOUTS.items():
+            image = scene(*SIZES[channels - 1], channels, bits)
+            transfer = TRANSFERS[(row + channels) % 3] if bits == 32 else "auto"
+            colour = COLOURS[row] if channels > 2 else "rgb"
+            fourier = {**FOURIER[channels - 1], "colour": colour, "transfer": transfer}
+            configs = {
+                "wavelet": EncodeConfig(quality=70 if bits == 8 else 92, effort=1, transfer=transfer),
+                "fourier": replace(MLP, **fourier),
+                "siren": replace(MLP, field="siren", omega=8.0, learning_rate=5e-4, seed=1, colour=colour, transfer=transfer),
+            }
+            for field, config in configs.items():
+                found[f"{field}-{bits}-{layout}"] = (image, config)
+    return found
+
+
+def odd_ones() -> Sources:
+    """Sizes of one pixel, tiles, metadata."""
+    fast, pixel = EncodeConfig(quality=70, effort=1), scene(1, 1, 3, 8)
+    note = b"<x:xmpmeta>" + 20 * b" golden " + b"</x:xmpmeta>"
+    return {
+        "wavelet-pixel": (pixel, fast),
+        "fourier-pixel": (pixel, replace(MLP, encoding="powers", dimension=1, width=4)),
+        "siren-pixel": (pixel, replace(MLP, field="siren", width=4, layers=1)),
+        "row": (scene(40, 1, 4, 8), fast),
+        "column": (scene(1, 23, 1, 16), fast),
+        "tiles": (scene(264, 136, 1, 8), replace(fast, quality=15)),
+        "tiles-row": (scene(530, 5, 3, 8), replace(fast, quality=80)),
+        "metadata": (replace(scene(8, 8, 1, 8), icc=b"profile", exif=b"MM\0*\0\0\0\x08\0\0\0\0\0\0", xmp=note), fast),
     }
 
 
+def encode(name: str, image: Image, config: EncodeConfig) -> bytes:
+    """The file; those of tiles with the smallest that the format has, at a size that needs none."""
+    if not name.startswith("tiles"):
+        return encoder.encode(image, config)
+    with patch.object(wavelet_encoder, "TILED_FROM", 1), patch.object(wavelet_encoder, "TILE_EXPONENT", 7):
+        return encoder.encode(image, config)
+
+
 def digests(data: bytes) -> Dict[str, str]:
-    """SHA-256 of the integers of a file's lattice, finest level first, and of its native plane; both as decoded."""
+    """SHA-256 of the integers of a file as decoded, and of a wavelet field's native plane (tests/golden/README.md)."""
     file = container.unpack(data)
+    if file.family != wavelet.FAMILY_ID:
+        network = decoder.open_mlp(file)
+        return {"integers": digest([np.array(network.steps), *network.symbols], "<i4")}
+    plane, levels = wavelet_integers(file)
+    return {
+        "integers": digest([values for bands in levels for values in bands.values()], "<i4"),
+        "plane": digest([plane], "<i8"),
+    }
+
+
+def wavelet_integers(file: NifFile) -> Tuple[np.ndarray, List[Planes]]:
+    """Native plane, int64 (colours, rows, columns), and all bands of each level, the finest first."""
     spec = wavelet.unpack(file.description)
-    lattice = Lattice(file.width, file.height, wavelet.colours(file.channels), synthesise_plane)
     conditions = Conditions(priors.find(spec.prior).context, spec.step_feature)
-    plane, levels = decode_lattice(file.payload, lattice, conditions)
-    integers = hashlib.sha256()
-    for level in range(lattice.levels):
-        for band in lattice.bands:
-            values = levels[level].get(band, np.zeros(lattice.shape(level, band), np.int64))
-            integers.update(values.astype("<i4").tobytes())
-    return {"integers": integers.hexdigest(), "plane": hashlib.sha256(plane.astype("<i8").tobytes()).hexdigest()}
+    size = (file.width, file.height, wavelet.colours(file.channels), synthesise_plane)
+    if not spec.tile_exponent:
+        lattice = Lattice(*size)
+        plane, levels = decode_lattice(file.payload, lattice, conditions)
+        return plane, [filled(lattice, level, bands) for level, bands in enumerate(levels)]
+    tiling = Tiling(*size, 1 << spec.tile_exponent)
+    root, *tiles = unpack_tiles(file.payload, tiling.count)
+    low, coarse = decode_lattice(bytes(root), tiling.root, conditions)
+    whole = [filled(tiling.whole, level, {}) for level in range(TILE_LEVELS)]
+    for number, payload in enumerate(tiles):
+        tile = tiling.tile(number)
+        _, levels = decode_bands(bytes(payload), tile.lattice, conditions, tile.low(low), tile.coarser(coarse))
+        for level, bands in enumerate(levels):
+            top, left = tile.rows[0] >> (level + 1), tile.columns[0] >> (level + 1)
+            for band, values in bands.items():
+                whole[level][band][top : top + values.shape[0], left : left + values.shape[1]] = values
+    whole += [filled(tiling.root, level, bands) for level, bands in enumerate(coarse)]
+    plane = wavelet_decoder.TiledPlanes(file.payload, tiling, conditions, 0)((0, file.height), (0, file.width))
+    return plane, whole
+
+
+def filled(lattice: Lattice, level: int, bands: Planes) -> Planes:
+    """The bands of a level in their order, zeros where one is not coded."""
+    return {band: bands.get(band, np.zeros(lattice.shape(level, band), np.int32)) for band in lattice.bands}
+
+
+def digest(arrays: List[np.ndarray], dtype: str) -> str:
+    """SHA-256 of integers, array after array."""
+    return hashlib.sha256(b"".join(values.astype(dtype).tobytes() for values in arrays)).hexdigest()
 
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
-    found = {}
-    for name, (pixels, quality) in pictures().items():
-        data = nifcodec.encode(pixels, EncodeConfig(quality=quality, effort=1))
+    found, decoded = {}, {}
+    for name, (image, config) in sources().items():
+        data = encode(name, image, config)
         (FOLDER / f"{name}.nif").write_bytes(data)
         found[name] = digests(data)
+        decoded[name] = decoder.decode(data)
         print(f"{name}: {len(data)} bytes")
     DIGESTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    np.savez_compressed(PICTURES, **decoded)
 
 
 if __name__ == "__main__":
