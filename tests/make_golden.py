@@ -107,7 +107,9 @@ def every_layout() -> Sources:
             configs = {
                 "wavelet": EncodeConfig(quality=70 if bits == 8 else 92, effort=1, transfer=transfer),
                 "fourier": replace(MLP, **fourier),
-                "siren": replace(MLP, field="siren", omega=8.0, learning_rate=5e-4, seed=1, colour=colour, transfer=transfer),
+                "siren": replace(
+                    MLP, field="siren", omega=8.0, learning_rate=5e-4, seed=1, colour=colour, transfer=transfer
+                ),
             }
             for field, config in configs.items():
                 found[f"{field}-{bits}-{layout}"] = (image, config)

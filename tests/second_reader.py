@@ -193,7 +193,7 @@ class Transfer:
 
 def samples(field: np.ndarray, depth: int, transfer: Transfer) -> np.ndarray:
     """The samples of a field's values (H, W, channels) at the pixel centres."""
-    clipped = np.clip(field, 0, 1)
+    clipped = np.clip(np.where(np.isnan(field), 0, field), 0, 1)
     if depth == 0:
         return np.floor(255 * clipped + 0.5).astype(np.uint8)
     if depth == 1:

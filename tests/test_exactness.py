@@ -1,4 +1,4 @@
-"""Files decode to the same integers and pictures everywhere: golden files, other precision, other threads, other models.
+"""Files decode to the same integers and pictures everywhere: golden files, other precision, threads and models.
 
 The same tests run on the oldest NumPy that is supported (`.ci/run`).
 """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from plain import plain_table
+from second_reader import frequencies_of_table
 
 from nifcodec.coding.coder import TOTAL
 from nifcodec.coding.tables import (
@@ -35,7 +35,7 @@ def test_the_tables_are_the_ones_of_the_format():
 
 @pytest.mark.parametrize("table_id", [0, 7, 31, 45, 64, 90, 110])
 def test_the_recipe_of_the_format_description_gives_the_tables(table_id):
-    assert frequencies(table_id).tolist() == plain_table(table_id)
+    assert frequencies(table_id).tolist() == frequencies_of_table(table_id)
 
 
 def test_the_format_description_states_the_digest():
