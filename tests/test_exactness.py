@@ -110,13 +110,13 @@ class Wider:
         return getattr(np, name)
 
 
-@pytest.mark.parametrize("name", [name for name in WAVELETS if nifcodec.inspect(golden(name)).settings["levels"]])
+@pytest.mark.parametrize("name", WAVELETS)
 def test_float64_in_the_context_networks_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wider = Wider()
     for module in (context, neighbours):
         monkeypatch.setattr(module, "np", wider)
     assert digests(golden(name)) == EXPECTED[name]
-    assert wider.used
+    assert wider.used == (nifcodec.inspect(golden(name)).settings["levels"] > 0)
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
