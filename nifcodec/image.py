@@ -13,33 +13,19 @@ from typing import Any, BinaryIO, Dict, Mapping, Optional, Union
 
 import numpy as np
 from PIL import Image as PillowImage
-from PIL import ImageCms, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from nifcodec import deep, hdr, metadata
 from nifcodec.colour import has_alpha, to_eight_bits, to_rgb, tone_map
 from nifcodec.errors import ConfigError, ImageError, NifError
 from nifcodec.files import PathLike, read_bytes, write_bytes
+from nifcodec.modes import PLAIN_MODE, plain_pixels
 
 Source = Union[PathLike, bytes, BinaryIO]
 
 BITS_TAG = 258
 # Bits a channel -> what the samples are.
 SAMPLES: Dict[int, Any] = {8: np.dtype(np.uint8), 16: np.dtype(np.uint16), 32: np.dtype(np.float32)}
-# Pillow's mode -> the mode that holds it without loss ("P" with transparency: "RGBA").
-PLAIN_MODE = {
-    "1": "L",
-    "L": "L",
-    "LA": "LA",
-    "La": "LA",
-    "P": "RGB",
-    "PA": "RGBA",
-    "RGB": "RGB",
-    "RGBX": "RGB",
-    "RGBA": "RGBA",
-    "RGBa": "RGBA",
-    "YCbCr": "RGB",
-    "HSV": "RGB",
-}
 FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
@@ -224,7 +210,10 @@ def encode_picture(image: Image, format: str) -> bytes:
 
 
 def from_pillow(
-    picture: Any, name: str = "the picture", info: Optional[Mapping[str, Any]] = None, pixels: Optional[np.ndarray] = None
+    picture: Any,
+    name: str = "the picture",
+    info: Optional[Mapping[str, Any]] = None,
+    pixels: Optional[np.ndarray] = None,
 ) -> Image:
     """A picture of Pillow's, of any mode that holds grey, colours or CMYK -> Image, upright.
 
@@ -236,12 +225,12 @@ def from_pillow(
     Raises ImageError for another mode.
     """
     info = picture.info if info is None else info
-    icc, exif, xmp = info.get("icc_profile") or b"", info.get("exif") or b"", info.get("xmp") or b""
-    xmp = xmp or info.get("XML:com.adobe.xmp") or b""
-    if picture.format == "TIFF":
-        exif = exif or metadata.exif_of_tiff(picture)
+    icc, exif = info.get("icc_profile") or b"", info.get("exif") or b""
+    xmp = info.get("xmp", info.get("XML:com.adobe.xmp")) or b""
+    if picture.format == "TIFF" and "exif" not in info:
+        exif = metadata.exif_of_tiff(picture)
     orientation = metadata.orientation(picture, exif)
-    pixels = _plain_pixels(picture, name, icc) if pixels is None else pixels
+    pixels = plain_pixels(picture, name, icc) if pixels is None else pixels
     image = from_array(metadata.upright(pixels, orientation))
     return Image(
         image.pixels,
@@ -278,37 +267,3 @@ def _from_deep_tiff(tiff: deep.DeepTiff, name: str) -> Image:
     image = from_array(metadata.upright(tiff.pixels, orientation))
     icc = metadata.fitting_profile(tiff.icc, image.channels)
     return replace(image, icc=icc, xmp=metadata.upright_xmp(tiff.xmp), orientation=orientation)
-
-
-def _plain_pixels(picture: Any, name: str, icc: bytes) -> np.ndarray:
-    """Pixels (H, W) or (H, W, C) of any of Pillow's modes: uint8, uint16 or float32."""
-    if picture.mode == "CMYK":
-        return np.asarray(_cmyk_to_rgb(picture, icc))
-    if picture.mode == "F":
-        return np.asarray(picture)
-    if picture.mode == "I" or picture.mode.startswith("I;16"):
-        return _sixteen_bits(picture, name)
-    if picture.mode not in PLAIN_MODE:
-        raise ImageError(f"{name} is of Pillow's mode {picture.mode}, which cannot be encoded: convert it to RGB first")
-    plain = PLAIN_MODE[picture.mode]
-    if "transparency" in picture.info:
-        plain = {"L": "LA", "RGB": "RGBA"}.get(plain, plain)
-    return np.asarray(picture if picture.mode == plain else picture.convert(plain))
-
-
-def _cmyk_to_rgb(picture: Any, icc: bytes) -> Any:
-    if icc:
-        try:
-            return ImageCms.profileToProfile(
-                picture, ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
-        except (ImageCms.PyCMSError, ImportError, OSError):
-            warnings.warn("the CMYK profile cannot be used: colours are converted without it", stacklevel=2)
-    return picture.convert("RGB")
-
-
-def _sixteen_bits(picture: Any, name: str) -> np.ndarray:
-    values = np.asarray(picture).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise ImageError(f"{name} holds integers outside of 0 to 65535: scale them to 16 bits first")
-    return values.astype(np.uint16)

@@ -1,5 +1,4 @@
-"""What stands beside the pixels of a picture file: orientation, in EXIF and XMP, the ICC profile, and how they are written.
-"""
+"""What stands beside the pixels of a picture file: EXIF and XMP, with the orientation in them, and the ICC profile."""
 
 from __future__ import annotations
 
@@ -99,15 +98,21 @@ def exif_of_tiff(picture: Any) -> bytes:
 
     Empty where nothing but the resolution is known.
     """
-    tags, exif = picture.getexif(), PillowImage.Exif()
-    for tag in (*DESCRIPTIVE_TAGS, *RESOLUTION_TAGS):
-        if tag in tags:
-            exif[tag] = tags[tag]
-    for tag in (EXIF_IFD, GPS_IFD):
-        directory = {key: value for key, value in tags.get_ifd(tag).items() if key != INTEROP_IFD}
-        if directory:
-            exif[tag] = directory
-    return exif.tobytes() if set(exif) - set(RESOLUTION_TAGS) else b""
+    exif = PillowImage.Exif()
+    try:
+        tags = picture.getexif()
+        for tag in (*DESCRIPTIVE_TAGS, *RESOLUTION_TAGS):
+            if tag in tags:
+                exif[tag] = tags[tag]
+        for tag in (EXIF_IFD, GPS_IFD):
+            directory = {key: value for key, value in tags.get_ifd(tag).items() if key != INTEROP_IFD}
+            if directory:
+                exif[tag] = directory
+        return exif.tobytes() if set(exif) - set(RESOLUTION_TAGS) else b""
+    # Pillow's parser and writer raise whatever damaged tags make them hit.
+    except Exception as error:
+        warnings.warn(f"the EXIF tags are damaged and left out: {error}", stacklevel=2)
+        return b""
 
 
 def with_room(
