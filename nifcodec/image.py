@@ -212,23 +212,20 @@ def encode_picture(image: Image, format: str) -> bytes:
 def from_pillow(
     picture: Any,
     name: str = "the picture",
-    info: Optional[Mapping[str, Any]] = None,
+    given: Optional[Mapping[str, Any]] = None,
     pixels: Optional[np.ndarray] = None,
 ) -> Image:
-    """A picture of Pillow's, of any mode that holds grey, colours or CMYK -> Image, upright.
+    """A loaded picture of Pillow's, of any mode that holds grey, colours or CMYK -> Image, upright.
 
     Args:
         name: what errors call it.
-        info: "icc_profile", "exif" and "xmp" in place of those that Pillow found.
+        given: "icc_profile", "exif" and "xmp" in place of those that Pillow found.
         pixels: (H, W) or (H, W, C), not yet upright, in place of Pillow's, which has no mode for all that there is.
 
     Raises ImageError for another mode.
     """
-    info = picture.info if info is None else info
-    icc, exif = info.get("icc_profile") or b"", info.get("exif") or b""
-    xmp = info.get("xmp", info.get("XML:com.adobe.xmp")) or b""
-    if picture.format == "TIFF" and "exif" not in info:
-        exif = metadata.exif_of_tiff(picture)
+    found = {**metadata.found_in(picture), **(given or {})}
+    icc, exif, xmp = (found[kind] or b"" for kind in ("icc_profile", "exif", "xmp"))
     orientation = metadata.orientation(picture, exif)
     pixels = plain_pixels(picture, name, icc) if pixels is None else pixels
     image = from_array(metadata.upright(pixels, orientation))
@@ -247,8 +244,7 @@ def _read_with_pillow(data: bytes, name: str) -> Image:
         warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
         picture: Any = PillowImage.open(io.BytesIO(data))
         frames = getattr(picture, "n_frames", 1)
-        # Loading turns a TIFF upright and forgets how it lay.
-        orientation = metadata.orientation(picture, b"") if picture.format == "TIFF" else 1
+        lay = metadata.orientation_of_tiff(picture) if picture.format == "TIFF" else 1
         picture.load()
     # Of 16 bits a channel Pillow has a mode for grey only, and keeps the upper 8 of the others.
     if picture.mode in ("LA", "RGB", "RGBA") and deep.is_deep_png(data):
@@ -258,7 +254,7 @@ def _read_with_pillow(data: bytes, name: str) -> Image:
         return replace(image, exif=metadata.exif_of_tiff(picture))
     deep.warn_of_frames(name, frames)
     image = from_pillow(picture, name)
-    return image if orientation == 1 else replace(image, orientation=orientation)
+    return image if lay == 1 else replace(image, orientation=lay)
 
 
 def _from_deep_tiff(tiff: deep.DeepTiff, name: str) -> Image:

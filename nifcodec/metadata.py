@@ -71,13 +71,18 @@ def _orientation_entry(exif: bytes) -> Optional[Tuple[int, str]]:
 
 
 def orientation(picture: Any, exif: bytes) -> int:
-    """1 to 8; from the EXIF block, or from the tags of a TIFF file, which has none."""
+    """1 to 8, of a loaded picture: from the EXIF block, or where there is none from what else Pillow found."""
     if exif:
         entry = _orientation_entry(exif)
-        orientation = struct.unpack_from(entry[1] + "H", exif, entry[0])[0] if entry else 1
-    else:
-        orientation = picture.getexif().get(ORIENTATION_TAG, 1)
-    return known_orientation(orientation)
+        return known_orientation(struct.unpack_from(entry[1] + "H", exif, entry[0])[0] if entry else 1)
+    if picture.format == "TIFF":  # Loading turned it upright, which older versions of Pillow do not say.
+        return 1
+    return known_orientation(picture.getexif().get(ORIENTATION_TAG, 1))
+
+
+def orientation_of_tiff(picture: Any) -> int:
+    """1 to 8, of a TIFF file that Pillow has open and has not loaded."""
+    return known_orientation(picture.tag_v2.get(ORIENTATION_TAG, 1))
 
 
 def upright_exif(exif: bytes) -> bytes:
@@ -91,6 +96,20 @@ def upright_exif(exif: bytes) -> bytes:
 def upright_xmp(xmp: bytes) -> bytes:
     """Sets tiff:Orientation to 1, as an attribute or as an element."""
     return re.sub(rb"(tiff:Orientation(?:\s*=\s*[\"']|\s*>\s*))[2-8]", rb"\g<1>1", xmp)
+
+
+def found_in(picture: Any) -> Dict[str, Any]:
+    """ "icc_profile", "exif" and "xmp" of a loaded picture, bytes, str or None."""
+    info = picture.info
+    exif = exif_of_tiff(picture) if picture.format == "TIFF" else info.get("exif")
+    xmp = info.get("xmp") or info.get("XML:com.adobe.xmp")
+    # Pillow 10.0 to 10.3 leave the XMP of these two among the segments and the tags.
+    if not xmp and picture.format == "JPEG":
+        segments = [data for _, data in picture.applist if data.startswith(JPEG_XMP_HEADER)]
+        xmp = segments[0][len(JPEG_XMP_HEADER) :] if segments else None
+    elif not xmp and picture.format == "TIFF":
+        xmp = picture.tag_v2.get(XMP_TAG)
+    return {"icc_profile": info.get("icc_profile"), "exif": exif, "xmp": xmp}
 
 
 def exif_of_tiff(picture: Any) -> bytes:

@@ -169,16 +169,16 @@ def _save(picture: Any, target: "IO[bytes]", _filename: Union[str, bytes]) -> No
     given: Dict[str, Any] = picture.encoderinfo
     if given.get("lossless"):
         raise ValueError("a .nif is never lossless: give quality=100, or save PNG or lossless WebP")
-    info = {**picture.info, **{name: given[name] for name in METADATA if name in given}}
-    if isinstance(info.get("exif"), PillowImage.Exif):
-        info["exif"] = info["exif"].tobytes()
+    metadata = {name: given[name] for name in METADATA if name in given}
+    if isinstance(metadata.get("exif"), PillowImage.Exif):
+        metadata["exif"] = metadata["exif"].tobytes()
     options = {name: given[name] for name in OPTIONS if name in given}
     try:
         config = EncodeConfig(**options)
     except (ConfigError, TypeError) as error:
         raise ValueError(f"cannot save a .nif with {options}: {error}") from error
     try:
-        image = from_pillow(picture, info=info)
+        image = from_pillow(picture, given=metadata)
         data = encoder.encode(image, config, given.get("progress"))
     except ConfigError as error:
         raise ValueError(str(error)) from error
