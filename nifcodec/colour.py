@@ -55,7 +55,7 @@ def fill_transparent(pixels: np.ndarray) -> np.ndarray:
     weighted by alpha, are filled from coarse to fine (pull-push, Gortler et al. 1996). pixels: integers (H, W, 2 or 4);
     others come back as they are: in floats, alpha is premultiplied, and light without alpha is seen.
     """
-    if not has_alpha(pixels) or pixels.dtype.kind == "f" or pixels[..., -1].all() or not pixels[..., -1].any():
+    if not has_alpha(pixels) or pixels.dtype.kind == "f" or pixels[..., -1].all():
         return pixels
     weight = pixels[..., -1:].astype(np.float64) / white(pixels.dtype)
     filled = _pull_push(pixels[..., :-1].astype(np.float64) * weight, weight)

@@ -33,7 +33,7 @@ def encode_file(
     """Reads a picture, trains, writes the `.nif`, reports what the written bytes decode to."""
     # Even with -f, which is where a picture would be lost to a slip.
     ending = os.path.splitext(target)[1].lower()
-    if ending in FORMATS or ending in PillowImage.registered_extensions():
+    if ending != ".nif" and (ending in FORMATS or ending in PillowImage.registered_extensions()):
         raise ConfigError(f"{target} has the ending of a picture, and encode writes .nif files: give -o FILE.nif")
     _make_folder(arguments.out_dir)
     check_output(target, arguments.force, source)
@@ -47,10 +47,11 @@ def encode_file(
     write_bytes(target, encoded.data, arguments.force)
     report = asdict(encoded.report)
     if arguments.json:
-        _print_json({"file": target, "source": source, **report})
+        _print_json({"file": target, "source": source, "orientation": image.orientation, **report})
     elif not arguments.quiet:
         trained = f"{report['field']}, {report['steps']} steps, {report['seconds']:.1f} s"
-        sys.stderr.write(f"{target}: {_size_of(report)}, {_measures(report)}, {trained}\n")
+        turned = "" if image.orientation == 1 else f", turned upright from orientation {image.orientation}"
+        sys.stderr.write(f"{target}: {_size_of(report)}, {_measures(report)}, {trained}{turned}\n")
         if arguments.verbose:
             sys.stderr.write(f"  {_parts(report['parts'])}\n")
             if report["device"] is not None:

@@ -124,6 +124,7 @@ def write_tiff(pixels: np.ndarray, icc: bytes, xmp: bytes) -> bytes:
         compression="zlib",
         predictor=True,
         metadata=None,
+        software=False,
         extratags=tags,
     )
     return output.getvalue()

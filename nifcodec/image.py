@@ -9,37 +9,23 @@ import io
 import os
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO, Dict, Optional, Union
+from typing import Any, BinaryIO, Dict, Mapping, Optional, Union
 
 import numpy as np
 from PIL import Image as PillowImage
-from PIL import ImageCms, PngImagePlugin, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from nifcodec import deep, hdr, metadata
-from nifcodec.colour import has_alpha, to_eight_bits, tone_map
+from nifcodec.colour import has_alpha, to_eight_bits, to_rgb, tone_map
 from nifcodec.errors import ConfigError, ImageError, NifError
 from nifcodec.files import PathLike, read_bytes, write_bytes
+from nifcodec.modes import PLAIN_MODE, plain_pixels
 
 Source = Union[PathLike, bytes, BinaryIO]
 
 BITS_TAG = 258
 # Bits a channel -> what the samples are.
 SAMPLES: Dict[int, Any] = {8: np.dtype(np.uint8), 16: np.dtype(np.uint16), 32: np.dtype(np.float32)}
-# Pillow's mode -> the mode that holds it without loss ("P" with transparency: "RGBA").
-PLAIN_MODE = {
-    "1": "L",
-    "L": "L",
-    "LA": "LA",
-    "La": "LA",
-    "P": "RGB",
-    "PA": "RGBA",
-    "RGB": "RGB",
-    "RGBX": "RGB",
-    "RGBA": "RGBA",
-    "RGBa": "RGBA",
-    "YCbCr": "RGB",
-    "HSV": "RGB",
-}
 FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
@@ -62,7 +48,6 @@ SAVE_OPTIONS: Dict[str, Dict[str, Any]] = {
     "WEBP": {"lossless": True},
     "TIFF": {"compression": "tiff_deflate"},
 }
-KEEPS_METADATA = ("PNG", "JPEG", "WEBP", "TIFF")
 OPAQUE_FORMATS = ("JPEG", "BMP", "PPM", "HDR")
 
 
@@ -195,32 +180,26 @@ def encode_picture(image: Image, format: str) -> bytes:
         raise ConfigError(f"{format} holds linear light, and the picture has {image.depth} bits: write PNG or TIFF")
     if format in OPAQUE_FORMATS and image.channels in (2, 4):
         raise ConfigError(f"{format} has no transparency: write PNG, WebP or TIFF")
-    if format == "WEBP" and image.channels == 2:
-        pixels = np.concatenate([pixels[..., :1]] * 3 + [pixels[..., 1:]], axis=2)
-    if format in LIGHT_FORMATS:
-        return hdr.write_exr(pixels) if format == "EXR" else hdr.write_radiance(pixels)
-    if format == "TIFF" and (light or (image.depth > 8 and image.channels > 1)):
-        return deep.write_tiff(pixels, image.icc, image.xmp)
-    if light:
+    if light and format not in (*LIGHT_FORMATS, "TIFF"):
         warnings.warn(
             f"{format} holds no linear light: tone-mapped to be looked at; EXR, HDR and TIFF keep the values",
             stacklevel=3,
         )
         image = replace(image, icc=b"", pixels=tone_map(pixels))
         return encode_picture(image, format)
-    if image.depth > 8 and format not in DEEP_FORMATS:
+    if image.depth > 8 and format not in (*LIGHT_FORMATS, *DEEP_FORMATS):
         pixels = to_eight_bits(pixels)
-    elif image.depth > 8 and image.channels > 1:
-        return deep.write_png(pixels, image.icc, image.exif, image.xmp)
-    options: Dict[str, Any] = dict(SAVE_OPTIONS.get(format, {}))
-    if format in KEEPS_METADATA:
-        options.update({"icc_profile": image.icc} if image.icc else {})
-        options.update({"exif": image.exif} if image.exif else {})
-        if image.xmp and format == "PNG":
-            options["pnginfo"] = PngImagePlugin.PngInfo()
-            options["pnginfo"].add_itxt("XML:com.adobe.xmp", image.xmp.decode("utf-8", "replace"))
-        elif image.xmp:
-            options["xmp"] = image.xmp
+    if format == "WEBP" and image.channels < 3:
+        pixels = np.concatenate([to_rgb(pixels), pixels[..., 1:]], axis=2)
+    deep_tiff = format == "TIFF" and (light or (image.depth > 8 and image.channels > 1))
+    icc, exif, xmp = metadata.with_room(format, pixels.shape[2], image.icc, image.exif, image.xmp, deep_tiff)
+    if format in LIGHT_FORMATS:
+        return hdr.write_exr(pixels) if format == "EXR" else hdr.write_radiance(pixels)
+    if deep_tiff:
+        return deep.write_tiff(pixels, icc, xmp)
+    if pixels.dtype == np.uint16 and image.channels > 1:
+        return deep.write_png(pixels, icc, exif, xmp)
+    options = {**SAVE_OPTIONS.get(format, {}), **metadata.save_options(format, icc, exif, xmp)}
     picture = PillowImage.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     output = io.BytesIO()
     try:
@@ -230,28 +209,25 @@ def encode_picture(image: Image, format: str) -> bytes:
     return output.getvalue()
 
 
-def _read_with_pillow(data: bytes, name: str) -> Image:
-    with warnings.catch_warnings():
-        # Pillow warns at half of the size that it refuses; only the refusal matters here.
-        warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
-        picture: Any = PillowImage.open(io.BytesIO(data))
-        frames = getattr(picture, "n_frames", 1)
-        picture.load()
-    # Of 16 bits a channel Pillow has a mode for grey only, and keeps the upper 8 of the others.
-    if picture.mode in ("LA", "RGB", "RGBA") and deep.is_deep_png(data):
-        return _from_pillow(picture, deep.read_png(data, name))
-    if picture.format == "TIFF" and max(picture.tag_v2.get(BITS_TAG, (8,))) > 8 and picture.mode in PLAIN_MODE:
-        return _from_deep_tiff(deep.read_tiff(data, name), name)
-    deep.warn_of_frames(name, frames)
-    return _from_pillow(picture, _plain_pixels(picture, name))
+def from_pillow(
+    picture: Any,
+    name: str = "the picture",
+    given: Optional[Mapping[str, Any]] = None,
+    pixels: Optional[np.ndarray] = None,
+) -> Image:
+    """A loaded picture of Pillow's, of any mode that holds grey, colours or CMYK -> Image, upright.
 
+    Args:
+        name: what errors call it.
+        given: "icc_profile", "exif" and "xmp" in place of those that Pillow found.
+        pixels: (H, W) or (H, W, C), not yet upright, in place of Pillow's, which has no mode for all that there is.
 
-def _from_pillow(picture: Any, pixels: np.ndarray) -> Image:
-    """The image of pixels (H, W) or (H, W, C), not yet upright, with the metadata that Pillow found."""
-    icc = picture.info.get("icc_profile") or b""
-    exif = picture.info.get("exif") or b""
-    xmp = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp") or b""
+    Raises ImageError for another mode.
+    """
+    found = {**metadata.found_in(picture), **(given or {})}
+    icc, exif, xmp = (found[kind] or b"" for kind in ("icc_profile", "exif", "xmp"))
     orientation = metadata.orientation(picture, exif)
+    pixels = plain_pixels(picture, name, icc) if pixels is None else pixels
     image = from_array(metadata.upright(pixels, orientation))
     return Image(
         image.pixels,
@@ -262,43 +238,28 @@ def _from_pillow(picture: Any, pixels: np.ndarray) -> Image:
     )
 
 
+def _read_with_pillow(data: bytes, name: str) -> Image:
+    with warnings.catch_warnings():
+        # Pillow warns at half of the size that it refuses; only the refusal matters here.
+        warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
+        picture: Any = PillowImage.open(io.BytesIO(data))
+        frames = getattr(picture, "n_frames", 1)
+        lay = metadata.orientation_of_tiff(picture) if picture.format == "TIFF" else 1
+        picture.load()
+    # Of 16 bits a channel Pillow has a mode for grey only, and keeps the upper 8 of the others.
+    if picture.mode in ("LA", "RGB", "RGBA") and deep.is_deep_png(data):
+        return from_pillow(picture, name, pixels=deep.read_png(data, name))
+    if picture.format == "TIFF" and max(picture.tag_v2.get(BITS_TAG, (8,))) > 8 and picture.mode in PLAIN_MODE:
+        image = _from_deep_tiff(deep.read_tiff(data, name), name)
+        return replace(image, exif=metadata.exif_of_tiff(picture))
+    deep.warn_of_frames(name, frames)
+    image = from_pillow(picture, name)
+    return image if lay == 1 else replace(image, orientation=lay)
+
+
 def _from_deep_tiff(tiff: deep.DeepTiff, name: str) -> Image:
     deep.warn_of_frames(name, tiff.frames)
     orientation = metadata.known_orientation(tiff.orientation)
     image = from_array(metadata.upright(tiff.pixels, orientation))
     icc = metadata.fitting_profile(tiff.icc, image.channels)
     return replace(image, icc=icc, xmp=metadata.upright_xmp(tiff.xmp), orientation=orientation)
-
-
-def _plain_pixels(picture: Any, name: str) -> np.ndarray:
-    """Pixels (H, W) or (H, W, C) of any of Pillow's modes: uint8, uint16 or float32."""
-    if picture.mode == "CMYK":
-        return np.asarray(_cmyk_to_rgb(picture, picture.info.get("icc_profile") or b""))
-    if picture.mode == "F":
-        return np.asarray(picture)
-    if picture.mode == "I" or picture.mode.startswith("I;16"):
-        return _sixteen_bits(picture, name)
-    if picture.mode not in PLAIN_MODE:
-        raise ImageError(f"{name} is of Pillow's mode {picture.mode}, which cannot be encoded: convert it to RGB first")
-    plain = PLAIN_MODE[picture.mode]
-    if "transparency" in picture.info:
-        plain = {"L": "LA", "RGB": "RGBA"}.get(plain, plain)
-    return np.asarray(picture if picture.mode == plain else picture.convert(plain))
-
-
-def _cmyk_to_rgb(picture: Any, icc: bytes) -> Any:
-    if icc:
-        try:
-            return ImageCms.profileToProfile(
-                picture, ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
-        except (ImageCms.PyCMSError, ImportError, OSError):
-            warnings.warn("the CMYK profile cannot be used: colours are converted without it", stacklevel=2)
-    return picture.convert("RGB")
-
-
-def _sixteen_bits(picture: Any, name: str) -> np.ndarray:
-    values = np.asarray(picture).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise ImageError(f"{name} holds integers outside of 0 to 65535: scale them to 16 bits first")
-    return values.astype(np.uint16)

@@ -1,14 +1,28 @@
-"""What stands beside the pixels of a picture file: orientation, in EXIF and XMP, and the ICC profile."""
+"""What stands beside the pixels of a picture file: EXIF and XMP, with the orientation in them, and the ICC profile."""
 
 from __future__ import annotations
 
 import re
 import struct
+import warnings
 from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
+from PIL import Image as PillowImage
+from PIL import PngImagePlugin
 
-ORIENTATION_TAG = 0x0112
+ORIENTATION_TAG, XMP_TAG, EXIF_IFD, GPS_IFD, INTEROP_IFD = 0x0112, 0x02BC, 0x8769, 0x8825, 0xA005
+# How the EXIF block begins in JPEG, and in what has it from there.
+EXIF_HEADER = b"Exif\0\0"
+# Tags that TIFF shares with IFD0 of an EXIF block and that say nothing of how the pixels lie in the file (Exif 2.32,
+# tables 3 to 5): description, maker, model, software, date, artist, host, white point, primaries, copyright, and
+# Windows' title, comment, author, keywords and subject.
+DESCRIPTIVE_TAGS = (270, 271, 272, 305, 306, 315, 316, 318, 319, 33432, *range(0x9C9B, 0x9CA0))
+RESOLUTION_TAGS = (282, 283, 296)
+FORMATS_WITH_METADATA = ("PNG", "JPEG", "WEBP", "TIFF")
+JPEG_XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
+JPEG_ROOM = 65533 - len(JPEG_XMP_HEADER)  # bytes of a segment, less what stands before the data
+PNG_XMP_HEADER = b"XML:com.adobe.xmp\0\0\0\0\0"
 # EXIF orientation -> what makes pixels (H, W, C) upright.
 UPRIGHT: Dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda pixels: pixels[:, ::-1],
@@ -40,7 +54,7 @@ def fitting_profile(icc: bytes, channels: int) -> bytes:
 
 def _orientation_entry(exif: bytes) -> Optional[Tuple[int, str]]:
     """Where IFD0 holds the value of the orientation tag, and the byte order; None without one or in a damaged block."""
-    start = 6 if exif[:6] == b"Exif\0\0" else 0
+    start = len(EXIF_HEADER) if exif.startswith(EXIF_HEADER) else 0
     order = {b"II": "<", b"MM": ">"}.get(exif[start : start + 2])
     if order is None:
         return None
@@ -57,13 +71,18 @@ def _orientation_entry(exif: bytes) -> Optional[Tuple[int, str]]:
 
 
 def orientation(picture: Any, exif: bytes) -> int:
-    """1 to 8; from the EXIF block, or from the tags of a TIFF file, which has none."""
+    """1 to 8, of a loaded picture: from the EXIF block, or where there is none from what else Pillow found."""
     if exif:
         entry = _orientation_entry(exif)
-        orientation = struct.unpack_from(entry[1] + "H", exif, entry[0])[0] if entry else 1
-    else:
-        orientation = picture.getexif().get(ORIENTATION_TAG, 1)
-    return known_orientation(orientation)
+        return known_orientation(struct.unpack_from(entry[1] + "H", exif, entry[0])[0] if entry else 1)
+    if picture.format == "TIFF":  # Loading turned it upright, which older versions of Pillow do not say.
+        return 1
+    return known_orientation(picture.getexif().get(ORIENTATION_TAG, 1))
+
+
+def orientation_of_tiff(picture: Any) -> int:
+    """1 to 8, of a TIFF file that Pillow has open and has not loaded."""
+    return known_orientation(picture.tag_v2.get(ORIENTATION_TAG, 1))
 
 
 def upright_exif(exif: bytes) -> bytes:
@@ -77,3 +96,106 @@ def upright_exif(exif: bytes) -> bytes:
 def upright_xmp(xmp: bytes) -> bytes:
     """Sets tiff:Orientation to 1, as an attribute or as an element."""
     return re.sub(rb"(tiff:Orientation(?:\s*=\s*[\"']|\s*>\s*))[2-8]", rb"\g<1>1", xmp)
+
+
+def found_in(picture: Any) -> Dict[str, Any]:
+    """ "icc_profile", "exif" and "xmp" of a loaded picture, bytes, str or None."""
+    info = picture.info
+    exif = exif_of_tiff(picture) if picture.format == "TIFF" else info.get("exif")
+    xmp = info.get("xmp") or info.get("XML:com.adobe.xmp")
+    # Pillow 10.0 to 10.3 leave the XMP of these two among the segments and the tags.
+    if not xmp and picture.format == "JPEG":
+        segments = [data for _, data in picture.applist if data.startswith(JPEG_XMP_HEADER)]
+        xmp = segments[0][len(JPEG_XMP_HEADER) :] if segments else None
+    elif not xmp and picture.format == "TIFF":
+        xmp = picture.tag_v2.get(XMP_TAG)
+    return {"icc_profile": info.get("icc_profile"), "exif": exif, "xmp": xmp}
+
+
+def exif_of_tiff(picture: Any) -> bytes:
+    """An EXIF block of the tags of a TIFF file that Pillow has open, which holds them without a block of their own.
+
+    Empty where nothing but the resolution is known.
+    """
+    exif = PillowImage.Exif()
+    try:
+        tags = picture.getexif()
+        for tag in (*DESCRIPTIVE_TAGS, *RESOLUTION_TAGS):
+            if tag in tags:
+                exif[tag] = tags[tag]
+        for tag in (EXIF_IFD, GPS_IFD):
+            directory = {key: value for key, value in tags.get_ifd(tag).items() if key != INTEROP_IFD}
+            if directory:
+                exif[tag] = directory
+        return exif.tobytes() if set(exif) - set(RESOLUTION_TAGS) else b""
+    # Pillow's parser and writer raise whatever damaged tags make them hit.
+    except Exception as error:
+        warnings.warn(f"the EXIF tags are damaged and left out: {error}", stacklevel=2)
+        return b""
+
+
+def with_room(
+    kind: str, channels: int, icc: bytes, exif: bytes, xmp: bytes, without_exif: bool = False
+) -> Tuple[bytes, bytes, bytes]:
+    """The ICC profile, EXIF and XMP that a format has room for; a UserWarning names what it has none for.
+
+    Args:
+        kind: Pillow's name of the format.
+        channels: of the picture as it will be written.
+        without_exif: the writer knows no EXIF.
+    """
+    room = JPEG_ROOM if kind == "JPEG" else 1 << 32
+    if kind not in FORMATS_WITH_METADATA:
+        room = 0
+    kept = (
+        fitting_profile(icc, channels) if room else b"",
+        exif if len(exif) <= room and not without_exif else b"",
+        xmp if len(xmp) <= room else b"",
+    )
+    found = zip(("ICC profile", "EXIF", "XMP"), (icc, exif, xmp), kept)
+    lost = [name for name, data, rest in found if data and not rest]
+    if lost:
+        warnings.warn(f"{kind} has no room for the {' and '.join(lost)} of this picture: left out", stacklevel=3)
+    return kept
+
+
+def save_options(kind: str, icc: bytes, exif: bytes, xmp: bytes) -> Dict[str, Any]:
+    """Options of Pillow's `save` that write metadata, all of which the format has room for."""
+    options: Dict[str, Any] = {"icc_profile": icc} if icc else {}
+    if kind == "TIFF":
+        return {**options, **_tiff_options(exif, xmp)}
+    if exif:
+        block = exif[len(EXIF_HEADER) :] if exif.startswith(EXIF_HEADER) else exif
+        options["exif"] = EXIF_HEADER + block if kind == "JPEG" else block
+    if xmp and kind == "PNG":
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add(b"iTXt", PNG_XMP_HEADER + xmp)
+    elif xmp and kind == "JPEG":  # whose option `xmp` came with Pillow 11
+        content = JPEG_XMP_HEADER + xmp
+        options["extra"] = b"\xff\xe1" + struct.pack(">H", 2 + len(content)) + content
+    elif xmp:
+        options["xmp"] = xmp
+    return options
+
+
+def _tiff_options(exif: bytes, xmp: bytes) -> Dict[str, Any]:
+    """TIFF has no EXIF block: its tags become those of the file."""
+    tags = PillowImage.Exif()
+    directories = []
+    try:
+        tags.load(exif)
+        directories = [tag for tag in (EXIF_IFD, GPS_IFD) if tag in tags and tags.get_ifd(tag)]
+    # Pillow's parser raises whatever a damaged block makes it hit.
+    except Exception as error:
+        warnings.warn(f"the EXIF block is damaged and left out: {error}", stacklevel=4)
+        tags = PillowImage.Exif()
+    kept = {ORIENTATION_TAG, *DESCRIPTIVE_TAGS, *RESOLUTION_TAGS, *directories}
+    for tag in set(tags) - kept:
+        del tags[tag]
+    for tag in directories:
+        tags.get_ifd(tag).pop(INTEROP_IFD, None)  # an offset in the block
+    if xmp:
+        tags[XMP_TAG] = xmp
+    options: Dict[str, Any] = {"tiffinfo": tags} if len(tags) else {}
+    # libtiff, which Pillow compresses with, writes no directories inside of the first.
+    return {**options, "compression": None} if directories else options

@@ -38,6 +38,7 @@ def test_help_loads_nothing_heavy(code: str) -> None:
     [
         "import nifcodec; nifcodec.decode, nifcodec.inspect, nifcodec.encode",
         "import nifcodec.commands",
+        "import nifcodec.pillow_plugin; nifcodec.pillow_plugin.register()",
         "import nifcodec.cli; nifcodec.cli.main(['info', 'does-not-exist.nif'])",
         "import nifcodec.cli; nifcodec.cli.main(['decode', 'does-not-exist.nif'])",
     ],
