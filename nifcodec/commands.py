@@ -25,6 +25,7 @@ from nifcodec.image import FORMATS, encode_picture, format_of, read_image
 from nifcodec.progress import Interrupt, ProgressLine
 
 METADATA = "nif_metadata.txt"
+COLOUR_MEASURES = ("psnr_luma", "psnr_l", "psnr_ab")  # of BT.601 luma, and of CIE Lab
 
 
 def encode_file(
@@ -108,11 +109,12 @@ def verify_file(source: str, arguments: argparse.Namespace) -> None:
     info = asdict(decoder.inspect(data))
     pixels = decoder.decode(data, max_pixels=_max_pixels(arguments))
     report: Dict[str, Any] = {**info, "seconds": time.monotonic() - started, "steps": None}
-    report.update(psnr_rgb=None, psnr_luma=None, ms_ssim=None, psnr_log=None, psnr_pu21=None)
+    report.update(dict.fromkeys(("psnr_rgb", *COLOUR_MEASURES, "ms_ssim", "psnr_log", "psnr_pu21")))
     if original is not None:
         report.update(metrics.measure(original, pixels))
         if report["psnr_rgb"] is not None:
-            report["psnr_luma"] = metrics.psnr_luma(original, pixels)
+            measured = metrics.psnr_luma(original, pixels), *metrics.psnr_lab(original, pixels)
+            report.update(zip(COLOUR_MEASURES, measured))
     if arguments.json:
         _print_json({"file": source, "against": arguments.against, **report})
         return
@@ -166,8 +168,11 @@ def _size_of(row: Dict[str, Any]) -> str:
 def _measures(row: Dict[str, Any]) -> str:
     if row["psnr_rgb"] is None:
         return f"log {_decibels(row['psnr_log'])}, PU21 {_decibels(row['psnr_pu21'])}"
-    luma = f"luma {_decibels(row['psnr_luma'])}, " if "psnr_luma" in row else ""
-    return f"{_decibels(row['psnr_rgb'])}, {luma}MS-SSIM {row['ms_ssim']:.4f}"
+    words = [_decibels(row["psnr_rgb"]), f"MS-SSIM {row['ms_ssim']:.4f}"]
+    words[1:1] = [
+        f"{name} {_decibels(row[key])}" for name, key in zip(("luma", "L", "AB"), COLOUR_MEASURES) if key in row
+    ]
+    return ", ".join(words)
 
 
 def _decibels(psnr: float) -> str:
