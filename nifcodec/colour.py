@@ -10,8 +10,8 @@ import numpy as np
 LUMA = np.array([0.299, 0.587, 0.114])
 # Luminance of linear light in the primaries of Rec. 709.
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
-# IEC 61966-2-1: linear sRGB -> CIE XYZ, from the primaries of Rec. 709 and the white D65, in which Y is 1. The rows sum to
-# that white, so that a grey has no chroma.
+# IEC 61966-2-1: linear sRGB -> CIE XYZ, from the primaries of Rec. 709 and the white D65, in which Y is 1. The rows sum
+# to that white, so that a grey has no chroma.
 SRGB_TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )

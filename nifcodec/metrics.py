@@ -1,4 +1,6 @@
-"""What a compressed picture is measured by: MSE, PSNR, also on CIE Lab, MS-SSIM, bits per pixel; log and PU21-PSNR of float pictures.
+"""What a compressed picture is measured by: MSE, PSNR of RGB, luma and Lab, MS-SSIM, bits per pixel.
+
+A float picture is measured by log and PU21-PSNR.
 
 A picture with alpha is compared composited over black and over white, the mean of both: errors under transparency do
 not count, and no error can hide in the background.
@@ -65,7 +67,8 @@ def psnr_luma(first: np.ndarray, second: np.ndarray) -> float:
 def psnr_lab(first: np.ndarray, second: np.ndarray) -> Tuple[float, float]:
     """PSNR in dB of L*, and of a* and b* together, of two integer pictures, whose samples are taken to be sRGB.
 
-    Of two greys, the second is infinite. The peaks are 100 for L* and 255 for a* and b*: full scale of their encoding in 8 bits (ICC.1:2010, section 6.3.4.2).
+    Of two greys, the second is infinite. The peaks are 100 for L* and 255 for a* and b*: full scale of their encoding
+    in 8 bits (ICC.1:2010, section 6.3.4.2).
     """
     lightness = _mean_square(first, second, lambda rgb: colour.lab(rgb)[..., 0])
     chroma = _mean_square(first, second, lambda rgb: colour.lab(rgb)[..., 1:])
