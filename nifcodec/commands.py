@@ -8,7 +8,7 @@ import math
 import os
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Dict, Optional
 
 from PIL import Image as PillowImage
@@ -38,6 +38,8 @@ def encode_file(
         raise ConfigError(f"{target} has the ending of a picture, and encode writes .nif files: give -o FILE.nif")
     _make_folder(arguments.out_dir)
     check_output(target, arguments.force, source)
+    if config.tensorboard is not None:
+        config = replace(config, tensorboard=os.path.join(config.tensorboard, _run_name(target)))
     image = read_image(source)
     line = None if arguments.quiet else ProgressLine(os.path.basename(source))
     try:
@@ -138,6 +140,12 @@ def export_keras(source: str, target: str, force: bool) -> None:
     text = keras_export.metadata(network.spec, file.width, file.height, source, target, sys.argv)
     write_bytes(target, keras_export.keras_bytes(model), force)
     write_bytes(described, text.encode(), force)
+
+
+def _run_name(target: str) -> str:
+    """The folder of one encode among those of a log: of the output and the time, so that runs can be compared."""
+    name = "stream" if target == STREAM else os.path.splitext(os.path.basename(target))[0]
+    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def _make_folder(folder: Optional[str]) -> None:

@@ -43,6 +43,13 @@ def add_encode(
     _add_reporting(command)
     _add_network(command)
     _add_devices(command)
+    watching = command.add_argument_group("watching it train (docs/watching.md)")
+    watching.add_argument(
+        "--tensorboard", metavar="DIR", help="log for TensorBoard: a run a picture, in folders of DIR"
+    )
+    watching.add_argument(
+        "--eval-every", type=int, metavar="N", help="steps or rounds between evaluations (default: as many as it can)"
+    )
 
 
 def _add_network(command: argparse.ArgumentParser) -> None:
