@@ -12,6 +12,7 @@ import contextlib
 import importlib.util
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -19,14 +20,14 @@ import time
 import warnings
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Callable, List, Mapping, Optional, Tuple, Type
+from typing import Any, Callable, Iterator, List, Mapping, Optional, Tuple, Type
 
 from nifcodec.errors import MissingDependencyError, NifError, OutputError
 from nifcodec.image import Image
 from nifcodec.transfer import Transfer
 
 # The parent's path, as it is: the folder that Python would put before it may hold anything. Ctrl-C at a terminal
-# reaches this process too, and is not for it.
+# reaches this process too, and is not for it; until it says so itself, `_without_interrupts` keeps it off.
 PROGRAM = """
 import sys
 sys.path[:] = sys.argv[1:]
@@ -70,6 +71,19 @@ class Seen:
     scalars: List[Tuple[Moment, Mapping[str, float]]]
     field: Optional[Tuple[Moment, Any]]
     file: Optional[Tuple[Moment, bytes]]
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Holds Ctrl-C back, which a process that is started meanwhile inherits; where the system has no such mask, not."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Watcher:
@@ -135,13 +149,14 @@ class Watcher:
     def __enter__(self) -> "Watcher":
         path = [entry or os.getcwd() for entry in sys.path]
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, *path],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, **dict.fromkeys(THREADS, "1")},
-            )
+            with _without_interrupts():
+                self._process = subprocess.Popen(
+                    [sys.executable, "-c", PROGRAM, *path],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    env={**os.environ, **dict.fromkeys(THREADS, "1")},
+                )
         except OSError as error:
             raise NifError(f"cannot start the process of the evaluation: {error.strerror or error}") from None
         self._thread = threading.Thread(target=self._feed, name="nifcodec-watcher", daemon=True)
