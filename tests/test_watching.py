@@ -19,6 +19,8 @@ import pytest
 from conftest import PIXELS, random_network
 from PIL import Image as PillowImage
 
+pytest.importorskip("tensorboard")
+
 from nifcodec import decoder, encoder, metrics, wavelet_encoder
 from nifcodec.cli import main
 from nifcodec.config import EncodeConfig
@@ -26,8 +28,6 @@ from nifcodec.errors import ConfigError, OutputError
 from nifcodec.evaluator import measures
 from nifcodec.image import Image, from_array
 from nifcodec.watching import Watcher
-
-pytest.importorskip("tensorboard")
 
 NETWORK = decoder.mlp_renderer(random_network(3))
 IMAGE = from_array(PIXELS)
