@@ -18,7 +18,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from nifcodec.colour import to_eight_bits, tone_map
 
 VERSION = "brain.Event:2"  # what the first record of an event file says
-SHOWN_PIXELS = 2**20  # larger pictures are reduced: a log keeps ten of each
+SHOWN_PIXELS = 2**20  # larger pictures are halved: a log holds one for each evaluation
 
 
 class EventLog:

@@ -69,7 +69,7 @@ def test_watching_changes_no_byte_and_shows_what_there_is(
     scalars, pictures = read(tmp_path / "log")
     for name in TRAINING if field == "wavelet" else [*TRAINING, "learning_rate"]:
         steps = [step for step, _ in scalars[f"training/{name}"]]
-        assert len(steps) > 2
+        assert len(steps) >= 2
         assert steps == sorted(set(steps))
         assert steps[-1] == config.steps
     for group in ("evaluation", "file"):
