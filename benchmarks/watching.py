@@ -71,14 +71,14 @@ def _evaluations(folder: str) -> int:
 
 
 def markdown(speeds: "Dict[str, Dict[bool, List[Speed]]]") -> str:
-    """A row a field: medians over the turns."""
+    """A row a field: the fastest of the turns, since other work on a machine only ever slows one down."""
     lines = [
         "| field | steps/s without | with | with / without | by processor time | evaluations an encode | same bytes |",
         "|---|---:|---:|---:|---:|---:|---|",
     ]
     for field, pair in speeds.items():
-        clock = [float(np.median([speed.clock for speed in pair[watched]])) for watched in (False, True)]
-        processor = [float(np.median([speed.processor for speed in pair[watched]])) for watched in (False, True)]
+        clock = [max(speed.clock for speed in pair[watched]) for watched in (False, True)]
+        processor = [max(speed.processor for speed in pair[watched]) for watched in (False, True)]
         evaluations = float(np.median([speed.evaluations for speed in pair[True]]))
         same = len({speed.data for side in pair.values() for speed in side}) == 1
         lines.append(
@@ -105,4 +105,4 @@ def run(picture: Path, fields: Sequence[str], steps: Optional[int], turns: int, 
     }
     height, width = read.pixels.shape[:2]
     where = f"{counted(machine.cores(), 'core')}, {machine.processor()}"
-    return f"{read.name}, {width}x{height}, {where}, median of {counted(turns, 'turn')}\n\n{markdown(speeds)}"
+    return f"{read.name}, {width}x{height}, {where}, fastest of {counted(turns, 'turn')}\n\n{markdown(speeds)}"
