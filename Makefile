@@ -30,7 +30,7 @@ $(READY): pyproject.toml
 	echo "making $(VENV) with $$($$base --version)"; \
 	$$base -m venv $(VENV)
 	@$(PYTHON) -m pip install --quiet --upgrade pip
-	@$(PYTHON) -m pip install --quiet -e '.[train,hdr,bench,dev]'
+	@$(PYTHON) -m pip install --quiet -e '.[train,hdr,watch,bench,dev]'
 	@touch $@
 
 demo: $(READY)

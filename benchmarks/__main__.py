@@ -1,5 +1,6 @@
 """Command line: `python -m benchmarks rd` sweeps codecs, `... cost` prints one number a codec and lambda,
-`... efforts` time and gain of each effort, `... kinds` where nifcodec wins and loses by the kind of picture.
+`... efforts` time and gain of each effort, `... kinds` where nifcodec wins and loses by the kind of picture,
+`... watching` training speed with and without --tensorboard.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import List, Mapping, Optional, Sequence, Tuple
 
-from benchmarks import drawings, efforts, kinds, kodak, machine, peers, plot, rd, report
+from benchmarks import drawings, efforts, kinds, kodak, machine, peers, plot, rd, report, watching
 from benchmarks.codecs import DEFAULT_CODECS, Codec, parse_codecs
 from benchmarks.rows import Row, average_curve, counted
 from nifcodec.errors import ConfigError, MissingDependencyError, NifError
@@ -79,6 +80,13 @@ def _parser() -> argparse.ArgumentParser:
     kind.add_argument("pictures", nargs="*", type=Path, metavar="PICTURE", help="more of them, beside the drawn ones")
     kind.add_argument("-e", "--effort", type=int, default=5, metavar="E", help="of nifcodec (default: %(default)s)")
     kind.set_defaults(run=_run_kinds)
+    watch = commands.add_parser("watching", help="training speed with and without an evaluation beside it")
+    watch.add_argument("picture", type=Path, metavar="PICTURE")
+    watch.add_argument("--fields", nargs="+", choices=sorted(watching.STEPS), default=["siren", "wavelet"])
+    watch.add_argument("--steps", type=int, metavar="N", help="of training, or rounds (default: by the field)")
+    watch.add_argument("--turns", type=int, default=3, metavar="N", help="encodes of each kind (default: %(default)s)")
+    watch.add_argument("--eval-every", type=int, metavar="N", help="as of nifcodec encode")
+    watch.set_defaults(run=_run_watching)
     return parser
 
 
@@ -155,6 +163,11 @@ def _run_kinds(options: argparse.Namespace, command: List[str]) -> int:
     print(f"Bytes of {ours} / {theirs} at equal PSNR.\n")
     print(kinds.markdown(rows, (ours, theirs), lossless))
     return _exit_code(failures)
+
+
+def _run_watching(options: argparse.Namespace, command: List[str]) -> int:
+    print(watching.run(options.picture, options.fields, options.steps, options.turns, options.eval_every))
+    return 0
 
 
 def _multipliers(options: argparse.Namespace) -> List[float]:

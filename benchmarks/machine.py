@@ -34,8 +34,8 @@ def record(command: Sequence[str], seed: int) -> Dict[str, Any]:
         "seed": seed,
         "machine": {
             "system": platform.platform(),
-            "processor": _processor(),
-            "cores": _cores(),
+            "processor": processor(),
+            "cores": cores(),
             "threads": {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
         },
         "versions": {"Python": platform.python_version(), **{name: v for name, v in versions.items() if v}},
@@ -49,7 +49,8 @@ def _version(package: str) -> Optional[str]:
         return None
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Its name."""
     information = Path("/proc/cpuinfo")
     if information.exists():
         for line in information.read_text(errors="replace").splitlines():
@@ -58,5 +59,6 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """That this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

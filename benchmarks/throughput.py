@@ -108,7 +108,7 @@ def _train_ours(picture: np.ndarray, steps: int, chunks: int, after_chunk: Calla
         device=Local(),
         work=Work(objective, Sampler(picture, BATCH, "random", 0).draw, steps * chunks, steps),
         evaluate=lambda flat: (float(flat[0]), 0.0, 0.0),
-        report=lambda step, error, bits: after_chunk(),
+        report=lambda reached: after_chunk(),
         stops=lambda: False,
     )
     start = layout.join(networks.initial_tensors(NETWORK, 0, picture.mean(axis=(0, 1))))

@@ -10,6 +10,12 @@ import numpy as np
 LUMA = np.array([0.299, 0.587, 0.114])
 # Luminance of linear light in the primaries of Rec. 709.
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+# IEC 61966-2-1: linear sRGB -> CIE XYZ, from the primaries of Rec. 709 and the white D65, in which Y is 1. The rows sum
+# to that white, so that a grey has no chroma.
+SRGB_TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
+D65 = SRGB_TO_XYZ.sum(axis=1)
 # Reinhard et al. 2002, equation 2: what the mean of the logarithms is shown as.
 MIDDLE_GREY = 0.18
 
@@ -33,6 +39,20 @@ def to_rgb(pixels: np.ndarray) -> np.ndarray:
 def luma(rgb: np.ndarray) -> np.ndarray:
     """(H, W, 3), 0..255 -> float64 (H, W), 0..255, not rounded."""
     return np.asarray(rgb.astype(np.float64) @ LUMA)
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    """sRGB (..., 3), 0..255 -> CIE L*a*b* under D65, float64: L* 0..100, a* and b* about -108..98.
+
+    The samples are linearised as in IEC 61966-2-1; L*a*b* is that of CIE 15:2004, section 8.2.1.
+    """
+    encoded = np.asarray(rgb, np.float64) / 255.0
+    light = np.where(encoded <= 0.04045, encoded / 12.92, (np.maximum(encoded + 0.055, 0.0) / 1.055) ** 2.4)
+    relative = light @ SRGB_TO_XYZ.T / D65
+    delta = 6.0 / 29.0
+    f = np.where(relative > delta**3, np.cbrt(relative), relative / (3.0 * delta**2) + 4.0 / 29.0)
+    x, y, z = np.moveaxis(f, -1, 0)
+    return np.stack([116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)], axis=-1)
 
 
 def over(pixels: np.ndarray, background: float) -> np.ndarray:

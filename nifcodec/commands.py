@@ -8,7 +8,7 @@ import math
 import os
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Dict, Optional
 
 from PIL import Image as PillowImage
@@ -25,6 +25,7 @@ from nifcodec.image import FORMATS, encode_picture, format_of, read_image
 from nifcodec.progress import Interrupt, ProgressLine
 
 METADATA = "nif_metadata.txt"
+COLOUR_MEASURES = ("psnr_luma", "psnr_l", "psnr_ab")  # of BT.601 luma, and of CIE Lab
 
 
 def encode_file(
@@ -37,6 +38,8 @@ def encode_file(
         raise ConfigError(f"{target} has the ending of a picture, and encode writes .nif files: give -o FILE.nif")
     _make_folder(arguments.out_dir)
     check_output(target, arguments.force, source)
+    if config.tensorboard is not None:
+        config = replace(config, tensorboard=os.path.join(config.tensorboard, _run_name(target)))
     image = read_image(source)
     line = None if arguments.quiet else ProgressLine(os.path.basename(source))
     try:
@@ -109,11 +112,12 @@ def verify_file(source: str, arguments: argparse.Namespace) -> None:
     info = asdict(decoder.inspect(data))
     pixels = decoder.decode(data, max_pixels=_max_pixels(arguments))
     report: Dict[str, Any] = {**info, "seconds": time.monotonic() - started, "steps": None}
-    report.update(psnr_rgb=None, psnr_luma=None, ms_ssim=None, psnr_log=None, psnr_pu21=None)
+    report.update(dict.fromkeys(("psnr_rgb", *COLOUR_MEASURES, "ms_ssim", "psnr_log", "psnr_pu21")))
     if original is not None:
         report.update(metrics.measure(original, pixels))
         if report["psnr_rgb"] is not None:
-            report["psnr_luma"] = metrics.psnr_luma(original, pixels)
+            measured = metrics.psnr_luma(original, pixels), *metrics.psnr_lab(original, pixels)
+            report.update(zip(COLOUR_MEASURES, measured))
     if arguments.json:
         _print_json({"file": source, "against": arguments.against, **report})
         return
@@ -137,6 +141,12 @@ def export_keras(source: str, target: str, force: bool) -> None:
     text = keras_export.metadata(network.spec, file.width, file.height, source, target, sys.argv)
     write_bytes(target, keras_export.keras_bytes(model), force)
     write_bytes(described, text.encode(), force)
+
+
+def _run_name(target: str) -> str:
+    """The folder of one encode among those of a log: of the output and the time, so that runs can be compared."""
+    name = "stream" if target == STREAM else os.path.splitext(os.path.basename(target))[0]
+    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def _make_folder(folder: Optional[str]) -> None:
@@ -167,8 +177,11 @@ def _size_of(row: Dict[str, Any]) -> str:
 def _measures(row: Dict[str, Any]) -> str:
     if row["psnr_rgb"] is None:
         return f"log {_decibels(row['psnr_log'])}, PU21 {_decibels(row['psnr_pu21'])}"
-    luma = f"luma {_decibels(row['psnr_luma'])}, " if "psnr_luma" in row else ""
-    return f"{_decibels(row['psnr_rgb'])}, {luma}MS-SSIM {row['ms_ssim']:.4f}"
+    words = [_decibels(row["psnr_rgb"]), f"MS-SSIM {row['ms_ssim']:.4f}"]
+    words[1:1] = [
+        f"{name} {_decibels(row[key])}" for name, key in zip(("luma", "L", "AB"), COLOUR_MEASURES) if key in row
+    ]
+    return ", ".join(words)
 
 
 def _decibels(psnr: float) -> str:

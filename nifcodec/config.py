@@ -18,6 +18,7 @@ MLP_OPTIONS = (
 )
 # What a picture's training may be continued with in other ways than it was begun.
 DEVICE_OPTIONS = MLP_OPTIONS[MLP_OPTIONS.index("device"):]
+WATCH_OPTIONS = ("tensorboard", "eval_every")
 
 # fmt: on
 
@@ -58,6 +59,9 @@ class EncodeConfig:
         executable_cache: folder of an IPU's compiled programs.
         checkpoint: HDF5 file that the state of the training is written to every few seconds.
         resume: go on from the checkpoint where there is one.
+        tensorboard: folder that the training of this picture is logged to, for TensorBoard.
+        eval_every: steps (`wavelet`: rounds) between two evaluations for it, at least; None means as many as the
+            process that makes them is quick enough for.
         strip: drop EXIF and XMP (the ICC profile always stays).
         transfer: curve between the light of a float picture and what is coded: "log", "linear", "pq", or "auto" (log).
         sanitize: replace NaN and infinities of a float picture, which are an error otherwise.
@@ -95,6 +99,8 @@ class EncodeConfig:
     executable_cache: Optional[str] = None
     checkpoint: Optional[str] = None
     resume: bool = False
+    tensorboard: Optional[str] = None
+    eval_every: Optional[int] = None
     strip: bool = False
     transfer: str = "auto"
     sanitize: bool = False
@@ -126,6 +132,9 @@ class EncodeConfig:
         _between("huber_delta", self.huber_delta, 1e-6, 10)
         _between("learning_rate", self.learning_rate, 1e-7, 1)
         _between("replicas", self.replicas, 1, 4096)
+        _between("eval_every", self.eval_every, 1, 10_000_000)
+        if self.eval_every is not None and self.tensorboard is None:
+            raise ConfigError("eval_every needs a log for its results: give --tensorboard DIR")
         _between("gradient_accumulation", self.gradient_accumulation, 1, 2**22)
         self._check_device()
 

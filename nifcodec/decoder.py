@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from math import isqrt
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -231,8 +231,7 @@ def _open_mlp(file: NifFile, _reduction: int) -> Render:
 
 def mlp_renderer(quantized: QuantizedMlp) -> Render:
     """The network as stored, ready to be sampled."""
-    tensors: Sequence[np.ndarray] = quantized.dequantize()
-    return lambda us, vs: mlp.render(quantized.spec, tensors, us, vs)
+    return mlp.Network(quantized.spec, quantized.dequantize())
 
 
 def _describe_wavelet(file: NifFile) -> Description:

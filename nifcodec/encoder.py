@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, ContextManager, Dict, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from nifcodec.hdr import finite
 from nifcodec.image import Image, from_array
 from nifcodec.mlp_encoder import train_mlp
 from nifcodec.task import Task, Trained
+from nifcodec.watching import Watcher
 from nifcodec.wavelet_encoder import train_wavelet
 
 Progress = Callable[[Any], None]
@@ -83,7 +85,7 @@ def encode(
 
     Raises:
         ImageError, ConfigError, MissingDependencyError, TrainingError, DeviceError, WorkerLostError,
-        InterruptedEncodeError.
+        InterruptedEncodeError; OutputError where the folder of `config.tensorboard` cannot be made.
     """
     return encode_image(
         picture if isinstance(picture, Image) else from_array(picture), config, progress, interrupt
@@ -102,11 +104,28 @@ def encode_image(
         image = replace(image, exif=b"", xmp=b"")
     image = replace(image, pixels=finite(image.pixels, config.sanitize))
     wanted, curve = _wanted(image, config)
-    task = Task(image, wanted, config, progress, interrupt, curve)
-    trained = TRAINERS[config.field](task)
-    data = task.pack(trained)
-    decoded = decoder.decode(data, max_pixels=task.pixels)
-    report = Report(
+    with _watcher(image, config, curve) as watcher:
+        task = Task(image, wanted, config, progress, interrupt, curve, watcher)
+        trained = TRAINERS[config.field](task)
+        data = task.pack(trained)
+        if watcher is not None:
+            watcher.finish(data)
+        report = _report(image, config, trained, data, started)
+    _warn_of_a_missed_target(config, report)
+    return Encoded(data, report)
+
+
+def _watcher(
+    image: Image, config: EncodeConfig, curve: Optional[transfer.Transfer]
+) -> "ContextManager[Optional[Watcher]]":
+    if config.tensorboard is None:
+        return contextlib.nullcontext()
+    return Watcher(config.tensorboard, config.eval_every, image, curve)
+
+
+def _report(image: Image, config: EncodeConfig, trained: Trained, data: bytes, started: float) -> Report:
+    decoded = decoder.decode(data, max_pixels=image.width * image.height)
+    return Report(
         bytes=len(data),
         width=image.width,
         height=image.height,
@@ -118,8 +137,6 @@ def encode_image(
         device=trained.placement,
         **metrics.measure(image.pixels, decoded),
     )
-    _warn_of_a_missed_target(config, report)
-    return Encoded(data, report)
 
 
 def _wanted(image: Image, config: EncodeConfig) -> Tuple[np.ndarray, Optional[transfer.Transfer]]:

@@ -1,4 +1,6 @@
-"""What a compressed picture is measured by: MSE, PSNR, MS-SSIM, bits per pixel; log and PU21-PSNR of float pictures.
+"""What a compressed picture is measured by: MSE, PSNR of RGB, luma and Lab, MS-SSIM, bits per pixel.
+
+A float picture is measured by log and PU21-PSNR.
 
 A picture with alpha is compared composited over black and over white, the mean of both: errors under transparency do
 not count, and no error can hide in the background.
@@ -20,6 +22,7 @@ WINDOW, WINDOW_SIGMA = 11, 1.5
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 # Pictures are measured in blocks, so that memory stays bounded; a multiple of 2^4, for the halvings of MS-SSIM.
 BLOCK = 1024
+ROUNDING = 1e-20  # squared chroma of a grey, in float64
 
 # Mantiuk and Azimi 2021, "PU21: A novel perceptually uniform encoding for adapting existing quality metrics for HDR",
 # the variant banding_glare: parameters, range in cd/m2, and the peak that its authors' PSNR takes.
@@ -59,6 +62,17 @@ def psnr(first: np.ndarray, second: np.ndarray) -> float:
 def psnr_luma(first: np.ndarray, second: np.ndarray) -> float:
     """PSNR in dB of BT.601 luma, peak 255."""
     return psnr_of_mse(_mean_square(first, second, colour.luma))
+
+
+def psnr_lab(first: np.ndarray, second: np.ndarray) -> Tuple[float, float]:
+    """PSNR in dB of L*, and of a* and b* together, of two integer pictures, whose samples are taken to be sRGB.
+
+    Of two greys, the second is infinite. The peaks are 100 for L* and 255 for a* and b*: full scale of their encoding
+    in 8 bits (ICC.1:2010, section 6.3.4.2).
+    """
+    lightness = _mean_square(first, second, lambda rgb: colour.lab(rgb)[..., 0])
+    chroma = _mean_square(first, second, lambda rgb: colour.lab(rgb)[..., 1:])
+    return psnr_of_mse(2.55**2 * lightness), psnr_of_mse(chroma if chroma > ROUNDING else 0.0)
 
 
 def psnr_of_mse(error: float) -> float:

@@ -131,6 +131,7 @@ def _trainer(task: Task) -> "Fit":
             task.interrupt,
             target_bits=target_bits,
             checkpoint=checkpoint,
+            watch=task.watch,
         )
         if result.steps == 0:
             raise InterruptedEncodeError("interrupted before the first training step: nothing was written")

@@ -9,11 +9,15 @@ import sys
 import time
 from dataclasses import dataclass
 from types import FrameType
-from typing import Optional
+from typing import Any, Callable, Mapping, Optional
 
 LOG_SECONDS = 5.0
 BAR_SECONDS = 0.1
 BAR_WIDTH = 24
+
+# What training hands over to be watched: its step, scalars by name, and what makes the field of that step, where it can
+# be shown: bytes of a `.nif`, or what a decoder renders, (us, vs) -> samples.
+Watch = Callable[[int, Mapping[str, float], Optional[Callable[[], Any]]], None]
 
 
 @dataclass(frozen=True)

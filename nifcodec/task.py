@@ -13,6 +13,7 @@ from nifcodec.config import DEFAULT_QUALITY, EncodeConfig
 from nifcodec.container import NifFile
 from nifcodec.errors import ConfigError
 from nifcodec.image import Image
+from nifcodec.progress import Watch
 from nifcodec.transfer import Transfer
 
 
@@ -38,6 +39,7 @@ class Task:
         config: what is asked for.
         progress, interrupt: callbacks of `encoder.encode`.
         transfer: how the codes come from the light of a float picture; None for integers.
+        watch: called with what training comes to, by trainers that show it.
     """
 
     image: Image
@@ -46,6 +48,7 @@ class Task:
     progress: Optional[Callable[[Any], None]]
     interrupt: Optional[Callable[[], bool]]
     transfer: Optional[Transfer] = None
+    watch: Optional[Watch] = None
 
     def values(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
         """What to train on, or a part of it: float32 (H, W, C) in [0, 1]."""

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import time
 import warnings
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import ceil, log2
-from typing import TYPE_CHECKING, Callable, Generator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Generator, List, Optional, Tuple
 
 from nifcodec.coding.tiles import LARGEST_WHOLE
 from nifcodec.errors import MissingDependencyError
 from nifcodec.fields.synthesis import SynthesisNetwork
 from nifcodec.fields.wavelet import FAMILY_ID, FINEST_INDEX, STEP_INDICES
-from nifcodec.metrics import estimated_psnr
 from nifcodec.progress import Progress
 from nifcodec.task import Task, Trained
-from nifcodec.wavelet_form import Attempt, Form
+from nifcodec.wavelet_form import Attempt, Form, scalars
 from nifcodec.wavelet_tiles import TiledAttempt, TiledForm
 
 if TYPE_CHECKING:
@@ -113,7 +112,9 @@ def _train(form: Form, task: Task, descent: "Descent", best: Attempt, rounds: in
     """The attempt of least cost at the step of the first one, and the rounds done."""
     began, attempt, done = time.monotonic(), best, 0
     while True:
-        _report(task, "train", done, rounds, began, attempt)
+        seen = _report(task, "train", done, rounds, began, attempt)
+        if task.watch is not None:
+            task.watch(done, seen, partial(_file, task, attempt, done))
         if done == rounds or (task.interrupt is not None and task.interrupt()):
             return best, done
         form.aim(descent(attempt.planes, form.target, attempt.spec), form.influence(attempt))
@@ -122,12 +123,17 @@ def _train(form: Form, task: Task, descent: "Descent", best: Attempt, rounds: in
             best = attempt
 
 
-def _report(task: Task, stage: str, done: int, steps: int, began: float, attempt: Attempt) -> None:
+def _file(task: Task, attempt: Attempt, done: int) -> bytes:
+    return task.pack(attempt.trained(done))
+
+
+def _report(task: Task, stage: str, done: int, steps: int, began: float, attempt: Attempt) -> Dict[str, float]:
+    """Tells of an attempt; returns what is shown of it."""
+    seen = scalars(attempt.error, len(attempt.payload), attempt.spec.step, task.pixels)
     if task.progress is not None:
-        # Opponent colours are orthonormal: the mean over planes is that over RGB.
-        error = attempt.error * attempt.spec.step**2 / (3 * task.pixels)
-        psnr, bpp = estimated_psnr(error), 8 * len(attempt.payload) / task.pixels
-        task.progress(Progress(stage, done, steps, time.monotonic() - began, psnr, bpp))
+        seconds = time.monotonic() - began
+        task.progress(Progress(stage, done, steps, seconds, seen["psnr"], seen["bits_per_pixel"]))
+    return seen
 
 
 def _train_tiles(task: Task, rounds: int) -> Trained:
@@ -148,7 +154,7 @@ def _train_tiles(task: Task, rounds: int) -> Trained:
         found = form.attempt(index, numbers)
         frame = len(task.pack(Trained(FAMILY_ID, found.spec.pack(), found.root, 0)))
         size = frame + sum(map(len, found.tiles)) * task.pixels / found.pixels
-        return _excess(task, size, found.psnr)
+        return _excess(task, size, lambda: found.scalars()["psnr"])
 
     # Half the tolerance is aimed at, so that the next try does not fall on the wrong side of the target.
     sized = task.config.psnr is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import ceil, log2
-from typing import Optional
+from typing import Dict, Optional
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import analyse_levels, synthesise_plane
 from nifcodec.fields.synthesis import MixtureFit
 from nifcodec.fields.wavelet import FINEST_INDEX, WaveletSpec
+from nifcodec.metrics import estimated_psnr
 from nifcodec.task import Task, Trained
 
 # Step = LAGRANGIAN sqrt(lambda), the ratio that gave the least J on held-out pictures (docs/wavelet-field.md).
@@ -29,6 +30,24 @@ BIT = 0.8 * 3 / LAGRANGIAN**2
 def cost(error: float, payload: bytes) -> float:
     """What training lowers, in squared steps: an error in these, and the bits at their usual price."""
     return error + BIT * 8 * len(payload)
+
+
+def scalars(error: float, size: int, step: float, pixels: int) -> Dict[str, float]:
+    """What is shown of a field while it trains, by name: its squared errors on colours of 0..1, its rate in bits.
+
+    Args:
+        error: of the corrected planes, summed, in squared steps.
+        size: bytes of the payload.
+    """
+    # Opponent colours are orthonormal: the mean over planes is that over RGB.
+    unit, bits = step**2 / (3 * pixels), 8.0 * size
+    return {
+        "loss": unit * (error + BIT * bits),
+        "distortion": unit * error,
+        "rate": bits,
+        "psnr": estimated_psnr(unit * error),
+        "bits_per_pixel": bits / pixels,
+    }
 
 
 @dataclass(frozen=True)

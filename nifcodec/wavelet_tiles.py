@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -22,10 +22,9 @@ from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import Bands, analyse_levels, synthesise_plane
 from nifcodec.fields.synthesis import MixtureFit, SynthesisNetwork
 from nifcodec.fields.wavelet import WaveletSpec
-from nifcodec.metrics import estimated_psnr
 from nifcodec.progress import Progress
 from nifcodec.task import Task, Trained
-from nifcodec.wavelet_form import BIT, cost, finest_index
+from nifcodec.wavelet_form import BIT, cost, finest_index, scalars
 
 if TYPE_CHECKING:
     from nifcodec.training.picture import Descent
@@ -55,10 +54,9 @@ class TiledAttempt:
         """The parts of the file."""
         return Trained(wavelet.FAMILY_ID, self.spec.pack(), pack_tiles(self.root, self.tiles), steps)
 
-    def psnr(self) -> float:
-        """Estimated, in dB."""
-        # Opponent colours are orthonormal: the mean over planes is that over RGB.
-        return estimated_psnr(self.error * self.spec.step**2 / (3 * self.pixels))
+    def scalars(self) -> Dict[str, float]:
+        """What is shown of its tiles so far."""
+        return scalars(self.error, sum(map(len, self.tiles)), self.spec.step, self.pixels)
 
 
 class TiledForm:
@@ -115,10 +113,13 @@ class TiledForm:
             spec = replace(spec, mixture=fit.mixture())
             tiles.append(payload)
             found = TiledAttempt(spec, packed_root, tiles, pixels, fit.error(spec.mixture))
+            seen = found.scalars()
             if self.task.progress is not None:
-                bpp = 8 * sum(map(len, tiles)) / pixels
                 seconds = time.monotonic() - began
-                self.task.progress(Progress("tiles", done + 1, len(chosen), seconds, found.psnr(), bpp))
+                psnr, bpp = seen["psnr"], seen["bits_per_pixel"]
+                self.task.progress(Progress("tiles", done + 1, len(chosen), seconds, psnr, bpp))
+            if self.task.watch is not None:
+                self.task.watch(done + 1, seen, None)
         return found
 
     def _quantize_root(self, spec: WaveletSpec, conditions: Conditions) -> Quantized:

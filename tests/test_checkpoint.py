@@ -97,6 +97,7 @@ def test_identity_is_of_the_result_not_of_the_device() -> None:
     assert (
         identity(image, replace(CONFIG, device="cpu", checkpoint="x.h5", resume=True, gradient_accumulation=2)) == base
     )
+    assert identity(image, replace(CONFIG, tensorboard="logs", eval_every=10)) == base
     assert identity(image, replace(CONFIG, seed=1)) != base
     assert identity(image + 1, CONFIG) != base
     assert identity(image.reshape(3, 2, 3), CONFIG) != base

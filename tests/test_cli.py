@@ -121,7 +121,10 @@ def test_verify_measures_against_the_original(folder: Path, capsys: pytest.Captu
     (row,) = rows(capsys.readouterr().out)
     assert row["identical"] is False
     assert 3 < row["psnr_rgb"] < 20
+    assert all(3 < row[name] < 20 for name in ("psnr_luma", "psnr_l", "psnr_ab"))
     assert set(row["parts"]) == {"header", "weights", "metadata"}
+    assert main(["verify", "field.nif", "--against", "a.png"]) == 0
+    assert f"AB PSNR {row['psnr_ab']:.2f} dB" in capsys.readouterr().out
     assert main(["verify", "field.nif"]) == 0
     assert "intact" in capsys.readouterr().out
 

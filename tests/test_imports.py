@@ -49,6 +49,13 @@ def test_reading_loads_no_tensorflow(code: str) -> None:
     assert not loaded & {"tensorflow", "keras", "h5py"}
 
 
+def test_an_evaluation_loads_no_tensorflow() -> None:
+    pytest.importorskip("tensorboard")
+    loaded = loaded_after("import nifcodec.evaluator")
+    assert "tensorboard" in loaded
+    assert not loaded & {"tensorflow", "keras", "h5py"}
+
+
 def test_help_is_quick() -> None:
     """In processor time, the least of three: a busy machine is no reason to fail."""
     seconds = []

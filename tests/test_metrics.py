@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nifcodec import metrics
+from nifcodec import colour, metrics
 from nifcodec.errors import ImageError
 from nifcodec.image import read_image
 
@@ -82,3 +82,44 @@ def test_bits_per_pixel_counts_the_whole_file() -> None:
 def test_pictures_of_two_sizes_cannot_be_compared() -> None:
     with pytest.raises(ImageError, match="4x3 and 3x4"):
         metrics.psnr(np.zeros((3, 4, 3), np.uint8), np.zeros((4, 3, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("rgb", "expected"),
+    [
+        # brucelindbloom.com, CIE colour calculator, sRGB under D65; the greys by hand.
+        ((255, 0, 0), (53.2408, 80.0925, 67.2032)),
+        ((0, 255, 0), (87.7347, -86.1827, 83.1793)),
+        ((0, 0, 255), (32.2970, 79.1875, -107.8602)),
+        ((255, 255, 255), (100.0, 0.0, 0.0)),
+        ((119, 119, 119), (50.0344, 0.0, 0.0)),
+        ((5, 5, 5), (1.3708, 0.0, 0.0)),  # where both curves are straight: 903.3 x 5 / 255 / 12.92
+        ((0, 0, 0), (0.0, 0.0, 0.0)),
+    ],
+)
+def test_lab_has_the_published_values(rgb: "tuple[int, ...]", expected: "tuple[float, ...]") -> None:
+    assert colour.lab(np.array([rgb]))[0] == pytest.approx(expected, abs=2e-3)
+
+
+def test_lab_is_that_of_scikit_image() -> None:
+    convert = pytest.importorskip("skimage.color").rgb2lab
+    rgb = np.random.default_rng(5).uniform(0, 255, (40, 50, 3))
+    # Its matrix has six digits.
+    assert np.abs(colour.lab(rgb) - convert(rgb / 255)).max() < 0.01
+
+
+def test_psnr_of_lab() -> None:
+    first = np.random.default_rng(6).integers(20, 230, (9, 8, 3), dtype=np.uint8)
+    second = first + np.arange(72, dtype=np.uint8).reshape(9, 8, 1) % 5
+    difference = colour.lab(first) - colour.lab(second)
+    expected = [
+        10 * math.log10(peak**2 / np.mean(part**2))
+        for peak, part in ((100, difference[..., 0]), (255, difference[..., 1:]))
+    ]
+    assert metrics.psnr_lab(first, second) == pytest.approx(expected)
+    # Sixteen bits of the same colours.
+    assert metrics.psnr_lab(first.astype(np.uint16) * 257, second) == pytest.approx(expected)
+    # A grey has no chroma to lose.
+    lightness, chroma = metrics.psnr_lab(first[..., :1], second[..., :1])
+    assert math.isfinite(lightness)
+    assert chroma == math.inf

@@ -140,7 +140,7 @@ def test_diverging_training_restarts_from_the_best_state(bad):
             10,
         ),
         evaluate=lambda flat: (next(scores), 0.0, 0.0),
-        report=lambda step, error, bits: reports.append(step),
+        report=lambda reached: reports.append(reached.done),
         stops=lambda: False,
     )
     best, done = loop.run(tf.constant([1.0]), 0.01)
@@ -158,7 +158,7 @@ def test_training_that_keeps_diverging_is_an_error():
             5,
         ),
         evaluate=lambda flat: (1.0, 0.0, 0.0),
-        report=lambda step, error, bits: None,
+        report=lambda reached: None,
         stops=lambda: False,
     )
     with pytest.raises(TrainingError, match="keeps diverging"):

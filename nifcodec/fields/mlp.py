@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Sequence
 
 import numpy as np
@@ -48,6 +49,17 @@ def render(spec: MlpSpec, tensors: Sequence[np.ndarray], us: np.ndarray, vs: np.
                 encoded = encode_grid(spec, us[place[1]], vs[place[0]])
                 out[place] = _forward(spec, tensors, encoded.reshape(-1, spec.inputs)).reshape(out[place].shape)
     return np.nan_to_num(out, copy=False)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network to be sampled: `render` with its first two arguments."""
+
+    spec: MlpSpec
+    tensors: Sequence[np.ndarray]
+
+    def __call__(self, us: np.ndarray, vs: np.ndarray) -> np.ndarray:
+        return render(self.spec, self.tensors, us, vs)
 
 
 def _forward(spec: MlpSpec, tensors: Sequence[np.ndarray], encoded: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from typing import Any, Dict, Optional
 import numpy as np
 import tensorflow as tf
 
-from nifcodec.config import DEVICE_OPTIONS, EncodeConfig
+from nifcodec.config import DEVICE_OPTIONS, WATCH_OPTIONS, EncodeConfig
 from nifcodec.errors import ConfigError, MissingDependencyError
 from nifcodec.files import read_bytes, write_bytes
 from nifcodec.training.loop import Snapshot
@@ -30,7 +30,8 @@ SAVE_SECONDS = 2.0  # between two writes of a stage that goes on
 
 def identity(image: np.ndarray, config: EncodeConfig) -> str:
     """Hexadecimal digest of a picture and the options that its training depends on, wherever it runs."""
-    options = {name: value for name, value in asdict(config).items() if name not in DEVICE_OPTIONS}
+    free = (*DEVICE_OPTIONS, *WATCH_OPTIONS)
+    options = {name: value for name, value in asdict(config).items() if name not in free}
     digest = hashlib.sha256(f"{options} {image.shape}".encode())
     digest.update(np.ascontiguousarray(image, np.float32).tobytes())
     return digest.hexdigest()

@@ -11,15 +11,15 @@ import numpy as np
 import tensorflow as tf
 
 from nifcodec.config import EncodeConfig
-from nifcodec.fields.mlp import pixel_centres, render
+from nifcodec.fields.mlp import Network, pixel_centres, render
 from nifcodec.fields.quantize import QuantizedMlp
 from nifcodec.fields.spec import BITS_PER_PARAMETER, MlpSpec, pack
 from nifcodec.metrics import estimated_psnr
-from nifcodec.progress import Progress
+from nifcodec.progress import Progress, Watch
 from nifcodec.training import memory, networks, relax
 from nifcodec.training.checkpoint import Checkpoint
 from nifcodec.training.devices import Device, Work, open_device
-from nifcodec.training.loop import Loop, Snapshot
+from nifcodec.training.loop import Loop, Reached, Snapshot
 from nifcodec.training.networks import Arithmetic, Layout
 from nifcodec.training.quantizer import choose_steps
 from nifcodec.training.samples import Sampler
@@ -91,6 +91,7 @@ def fit(
     *,
     target_bits: Optional[float] = None,
     checkpoint: Optional[Checkpoint] = None,
+    watch: Optional[Watch] = None,
 ) -> FitResult:
     """Train `spec` on a picture and turn it into integers.
 
@@ -100,6 +101,7 @@ def fit(
         interrupt: polled between chunks of steps; once it returns True, the best state so far is finished.
         target_bits: bits that the weights should take; None trades them against the error by itself.
         checkpoint: where the training is kept, and gone on from.
+        watch: called with the progress, with scalars and the network of that step; in the chief process only.
 
     Raises:
         TrainingError: training diverged.
@@ -126,6 +128,7 @@ def fit(
         progress=progress,
         interrupt=interrupt if interrupt is not None else lambda: False,
         checkpoint=checkpoint,
+        watch=watch,
         name=f"{pack(spec).hex()} {target_bits}",
     )
 
@@ -144,8 +147,11 @@ def fit(
         error = float(squared_error(flat))
         return error, error, expected_bits
 
+    def float_network(flat: tf.Tensor) -> Network:
+        return Network(spec, tuple(tensor.numpy() for tensor in layout.split(flat)))
+
     start = layout.join(networks.initial_tensors(spec, config.seed, image.mean(axis=(0, 1))))
-    trained, done = stages.run("fit", float_objective, float_score, start, 0, total - tuning, peak)
+    trained, done = stages.run("fit", float_objective, float_score, float_network, start, 0, total - tuning, peak)
     float_tensors = tuple(tensor.numpy() for tensor in layout.split(trained))
 
     tune = tuning > 0 and done == total - tuning and not stages.stops()
@@ -180,8 +186,13 @@ def fit(
         error = float(squared_error(values))
         return error + plan.price * max(float(bits) - free_bits, 0.0), error, float(bits)
 
+    def rounded_network(flat: tf.Tensor) -> Network:
+        return Network(spec, plan.apply(spec, float_network(flat).tensors).dequantize())
+
     if tune:
-        trained, tuned = stages.run("tune", tuned_objective, tuned_score, trained, done, tuning, peak * TUNING_RATE)
+        trained, tuned = stages.run(
+            "tune", tuned_objective, tuned_score, rounded_network, trained, done, tuning, peak * TUNING_RATE
+        )
         done += tuned
     tuned_tensors = tuple(tensor.numpy() for tensor in layout.split(trained))
     return FitResult(
@@ -209,11 +220,13 @@ class _Stages:
         progress: Optional[Callable[[Progress], None]],
         interrupt: Callable[[], bool],
         checkpoint: Optional[Checkpoint],
+        watch: Optional[Watch],
         name: str,
     ) -> None:
         self._device, self._draw, self._chunk, self._parts, self._config = device, draw, chunk, parts, config
         self._pixels, self._progress, self._interrupt = pixels, progress, interrupt
         self._checkpoint, self._name = checkpoint, name
+        self._watch = watch if device.chief else None
         self._began = time.monotonic()
 
     def stops(self) -> bool:
@@ -221,17 +234,30 @@ class _Stages:
         return self._device.agree(float(self._interrupt())) > 0.0
 
     def run(
-        self, stage: str, objective: Objective, score: Score, start: tf.Tensor, offset: int, steps: int, rate: float
+        self,
+        stage: str,
+        objective: Objective,
+        score: Score,
+        network: Callable[[tf.Tensor], Network],
+        start: tf.Tensor,
+        offset: int,
+        steps: int,
+        rate: float,
     ) -> Tuple[tf.Tensor, int]:
-        """The best parameters, and the steps done of `steps`; `offset` of all went before."""
+        """The best parameters, and the steps done of `steps`; `offset` of all went before.
+
+        network: what parameters stand for, to be watched.
+        """
         name = f"{self._name}/{stage}"
         total = training_steps(self._config)
 
-        def report(step: int, error: float, bits: float) -> None:
+        def report(reached: Reached) -> None:
+            step, seen = offset + reached.done, reached.scalars(self._pixels)
             if self._progress is not None:
                 seconds = time.monotonic() - self._began
-                bpp = bits / self._pixels
-                self._progress(Progress(stage, offset + step, total, seconds, estimated_psnr(error), bpp))
+                self._progress(Progress(stage, step, total, seconds, seen["psnr"], seen["bits_per_pixel"]))
+            if self._watch is not None:
+                self._watch(step, seen, lambda: network(reached.parameters))
 
         def save(snapshot: Snapshot) -> None:
             if self._checkpoint is not None and self._device.chief:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Callable, Optional, Tuple
+from typing import Callable, Dict, Optional, Tuple
 
 import tensorflow as tf
 
 from nifcodec.errors import ConfigError, TrainingError
+from nifcodec.metrics import estimated_psnr
 from nifcodec.training.devices import Device, Work
 from nifcodec.training.step import State, fresh_state
+from nifcodec.training.step import learning_rate as schedule
 
 COLLAPSE = 3.0  # times the best score: sines can fall off a cliff without ever reaching NaN
 MAX_RESTARTS = 4
@@ -34,6 +36,38 @@ class Snapshot:
     restarts: int = 0
 
 
+@dataclass(frozen=True)
+class Reached:
+    """What a run has come to after a chunk of steps.
+
+    Attributes:
+        done: steps done.
+        parameters: flat, as the last step left them.
+        loss: of the last step's batch, before it.
+        error: mean squared error.
+        bits: of the weights.
+        rate: learning rate of the last step.
+    """
+
+    done: int
+    parameters: tf.Tensor
+    loss: float
+    error: float
+    bits: float
+    rate: float
+
+    def scalars(self, pixels: int) -> Dict[str, float]:
+        """What is shown of it, by name, for a picture of so many pixels."""
+        return {
+            "loss": self.loss,
+            "distortion": self.error,
+            "rate": self.bits,
+            "learning_rate": self.rate,
+            "psnr": estimated_psnr(self.error),
+            "bits_per_pixel": self.bits / pixels,
+        }
+
+
 class Loop:
     """Many training steps on one objective: a cosine schedule, the best state kept.
 
@@ -41,7 +75,7 @@ class Loop:
         device: where the steps run.
         work: what they do.
         evaluate: flat parameters -> (score to minimise, mean squared error, bits), Python floats.
-        report: called after each chunk with (steps done, mean squared error, bits).
+        report: called after each chunk that training goes on from.
         stops: polled before each chunk; True, in all processes that train together, ends the run.
         save: called after each chunk with a snapshot.
     """
@@ -52,7 +86,7 @@ class Loop:
         device: Device,
         work: Work,
         evaluate: Callable[[tf.Tensor], Tuple[float, float, float]],
-        report: Callable[[int, float, float], None],
+        report: Callable[[Reached], None],
         stops: Callable[[], bool],
         save: Callable[[Snapshot], None] = lambda snapshot: None,
     ) -> None:
@@ -81,11 +115,12 @@ class Loop:
         advance = self._device.compile(self._work, snapshot.state, snapshot.done)
         while snapshot.done < steps and not self._stops():
             count = min(self._work.chunk, steps - snapshot.done)
-            snapshot = self._after(snapshot, *advance(snapshot, learning_rate * 0.5**snapshot.restarts, count), count)
+            peak = learning_rate * 0.5**snapshot.restarts
+            snapshot = self._after(snapshot, *advance(snapshot, peak, count), count, peak)
             self._save(snapshot)
         return snapshot.best, snapshot.done
 
-    def _after(self, before: Snapshot, state: State, loss: float, count: int) -> Snapshot:
+    def _after(self, before: Snapshot, state: State, loss: float, count: int, peak: float) -> Snapshot:
         """The snapshot that follows `before` when `count` steps led to `state`."""
         done, fresh, restarts = before.done + count, before.fresh + count, before.restarts
         score, error, bits = self._score(state[0])
@@ -94,7 +129,8 @@ class Loop:
             raise TrainingError("training keeps diverging: try a lower learning rate or another seed")
         if not finite or (score > COLLAPSE * before.best_score and restarts < MAX_RESTARTS):
             return Snapshot(fresh_state(before.best), before.best, before.best_score, done, 0, restarts + 1)
-        self._report(done, error, bits)
+        last = tf.constant(peak), tf.constant(done - 1), tf.constant(fresh - 1.0)
+        self._report(Reached(done, state[0], loss, error, bits, float(schedule(*last, self._work.steps))))
         if score < before.best_score:
             return Snapshot(state, state[0], score, done, fresh, restarts)
         return Snapshot(state, before.best, before.best_score, done, fresh, restarts)
