@@ -1,6 +1,6 @@
 """Command line: `python -m benchmarks rd` sweeps codecs, `... cost` prints one number a codec and lambda,
 `... efforts` time and gain of each effort, `... kinds` where nifcodec wins and loses by the kind of picture,
-`... watching` training speed with and without --tensorboard.
+`... watching` training speed with and without --tensorboard, `... large` time and memory of a large picture.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import List, Mapping, Optional, Sequence, Tuple
 
-from benchmarks import drawings, efforts, kinds, kodak, machine, peers, plot, rd, report, watching
+from benchmarks import drawings, efforts, kinds, kodak, large, machine, peers, plot, rd, report, watching
 from benchmarks.codecs import DEFAULT_CODECS, Codec, parse_codecs
 from benchmarks.rows import Row, average_curve, counted
 from nifcodec.errors import ConfigError, MissingDependencyError, NifError
@@ -87,6 +87,13 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("--turns", type=int, default=3, metavar="N", help="encodes of each kind (default: %(default)s)")
     watch.add_argument("--eval-every", type=int, metavar="N", help="as of nifcodec encode")
     watch.set_defaults(run=_run_watching)
+    big = commands.add_parser("large", help="time and memory of a large picture, and the error at its tiles' borders")
+    big.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="that the large one is made of")
+    big.add_argument("--megapixels", type=float, default=100.0, metavar="N", help="(default: %(default)s)")
+    big.add_argument("-q", "--quality", type=float, default=40.0, metavar="Q", help="(default: %(default)s)")
+    big.add_argument("-e", "--effort", type=int, default=1, metavar="E", help="(default: %(default)s)")
+    big.add_argument("--seed", type=int, default=0, help="of the noise and the encode (default: %(default)s)")
+    big.set_defaults(run=_run_large)
     return parser
 
 
@@ -167,6 +174,12 @@ def _run_kinds(options: argparse.Namespace, command: List[str]) -> int:
 
 def _run_watching(options: argparse.Namespace, command: List[str]) -> int:
     print(watching.run(options.picture, options.fields, options.steps, options.turns, options.eval_every))
+    return 0
+
+
+def _run_large(options: argparse.Namespace, command: List[str]) -> int:
+    sources = [picture.pixels for picture in rd.read_pictures(options.pictures)]
+    print(large.run(sources, options.megapixels, options.quality, options.effort, options.seed))
     return 0
 
 
