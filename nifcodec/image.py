@@ -63,6 +63,8 @@ SAVE_OPTIONS: Dict[str, Dict[str, Any]] = {
     "TIFF": {"compression": "tiff_deflate"},
 }
 KEEPS_METADATA = ("PNG", "JPEG", "WEBP", "TIFF")
+# Pillow hands it to Ghostscript, which runs it.
+PROGRAMS = ("EPS",)
 OPAQUE_FORMATS = ("JPEG", "BMP", "PPM", "HDR")
 
 
@@ -235,6 +237,9 @@ def _read_with_pillow(data: bytes, name: str) -> Image:
         # Pillow warns at half of the size that it refuses; only the refusal matters here.
         warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
         picture: Any = PillowImage.open(io.BytesIO(data))
+        if picture.format in PROGRAMS:
+            raise ImageError(f"{name} is a program that draws a picture ({picture.format}): convert it to PNG first")
+        hdr.check_ratio(picture.width * picture.height * len(picture.getbands()), len(data), name)
         frames = getattr(picture, "n_frames", 1)
         picture.load()
     # Of 16 bits a channel Pillow has a mode for grey only, and keeps the upper 8 of the others.
