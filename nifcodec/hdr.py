@@ -5,17 +5,18 @@ Both libraries come with the extra `hdr` and are imported when a picture needs t
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
 import tempfile
 import warnings
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List
 
 import numpy as np
 
 from nifcodec.colour import to_rgb
-from nifcodec.errors import ImageError, MissingDependencyError
+from nifcodec.errors import ImageError, MissingDependencyError, OutputError
 
 EXR_SIGNATURE = b"\x76\x2f\x31\x01"
 RADIANCE_SIGNATURE = b"#?"
@@ -76,6 +77,17 @@ def finite(pixels: np.ndarray, sanitize: bool = False) -> np.ndarray:
     return np.asarray(limited, np.float32)
 
 
+@contextlib.contextmanager
+def _scratch() -> Iterator[str]:
+    """Path of a file for the library, which takes nothing else. Raises OutputError where it cannot be written."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="nifcodec-") as folder:
+            yield os.path.join(folder, "picture.exr")
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"OpenEXR needs a file in the folder of temporary files, TMPDIR: {reason}") from None
+
+
 def read_exr(data: bytes, name: str) -> np.ndarray:
     """float32 (H, W, C) of an OpenEXR file: its data window; alpha premultiplied.
 
@@ -83,8 +95,7 @@ def read_exr(data: bytes, name: str) -> np.ndarray:
     subsampled, or without R, G, B or Y.
     """
     library = load("OpenEXR", "OpenEXR")
-    with tempfile.TemporaryDirectory(prefix="nifcodec-") as folder:
-        path = os.path.join(folder, "picture.exr")
+    with _scratch() as path:
         with open(path, "wb") as file:
             file.write(data)
         try:
@@ -111,9 +122,11 @@ def write_exr(pixels: np.ndarray) -> bytes:
     layout = {1: "Y", 2: "YA", 3: "RGB", 4: "RGBA"}[pixels.shape[2]]
     channels = {letter: np.ascontiguousarray(pixels[..., index]) for index, letter in enumerate(layout)}
     header = {"compression": library.ZIP_COMPRESSION, "type": library.scanlineimage}
-    with tempfile.TemporaryDirectory(prefix="nifcodec-") as folder:
-        path = os.path.join(folder, "picture.exr")
-        library.File(header, channels).write(path)
+    with _scratch() as path:
+        try:
+            library.File(header, channels).write(path)
+        except RuntimeError as error:  # the bindings' word for a disk that is full, too
+            raise OSError(str(error)) from None
         with open(path, "rb") as file:
             return file.read()
 
