@@ -1,7 +1,7 @@
 """Any bytes into the readers: only a NifError may come out. `make fuzz` runs this under atheris (libFuzzer).
 
-The first byte of an input chooses the reader and the second a layout; the rest is what is read. Inputs that were
-findings are kept in `tests/corpus` and run with the tests (`test_corpus.py`).
+The first byte of an input chooses the reader and the second a layout; the rest is what is read. `tests/corpus` holds
+inputs that reach most of the code, and the place of any finding; `test_limits.py` runs them with the tests.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ HERE = Path(__file__).resolve().parent
 GOLDEN, CORPUS = HERE / "golden", HERE / "corpus"
 
 if __name__ == "__main__":
-    import atheris
+    try:
+        import atheris
+    except ImportError:
+        sys.exit("atheris is missing: pip install '.[fuzz]', on Linux with Python 3.11 or newer")
 
     # Everything of the package, before anything else imports it.
     instrumented = atheris.instrument_imports(include=["nifcodec"])
@@ -161,15 +164,15 @@ def seeds() -> Dict[str, bytes]:
         tensors[0] = np.array([40] + [0] * (len(tensors[0]) - 1), np.int32)
         payload = encode_tensors(tensors)
         found[f"network-{family}"] = (
-            bytes([READERS.index(read_network), number - 1 + 2 * 2 + 8 * (len(description) - 4)]) + description + payload
+            bytes([READERS.index(read_network), number - 1 + 2 * 2 + 8 * (len(description) - 4)])
+            + description
+            + payload
         )
         files[family] = container.pack(
             NifFile(23, 9, 3, 8, number, description, payload, b"ICC" * 9, b"Exif" * 9, b"<x/>" * 99)
         )
         light = Transfer("log", -1.0, 40.0, 3.0)
-        files[f"light-{family}"] = container.pack(
-            NifFile(23, 9, 3, 32, number, description, payload, transfer=light)
-        )
+        files[f"light-{family}"] = container.pack(NifFile(23, 9, 3, 32, number, description, payload, transfer=light))
     for name, data in files.items():
         for reader in (read_file, read_repaired_file):
             found[f"{reader.__name__}-{name}"] = bytes([READERS.index(reader), 0]) + data

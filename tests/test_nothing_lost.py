@@ -185,9 +185,7 @@ print(won)
 def test_several_processes_that_write_one_output(work: Path, force: str) -> None:
     """All see a free name at first: without -f one of them gets it, and with -f there is always some whole file."""
     options: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": HERE, "universal_newlines": True}
-    writers = [
-        subprocess.Popen([sys.executable, "-c", RACE, str(number), force], **options) for number in range(1, 4)
-    ]
+    writers = [subprocess.Popen([sys.executable, "-c", RACE, str(number), force], **options) for number in range(1, 4)]
     for writer in writers:
         assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
     for writer in writers:

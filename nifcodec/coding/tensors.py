@@ -62,7 +62,9 @@ def decode_tensors(data: bytes, shapes: Sequence[Tuple[int, ...]]) -> List[np.nd
     if not data:
         raise TruncatedError("the weights are missing")
     if sum(sizes) > _most(len(data)):
-        raise LimitError(f"the file asks for {sum(sizes)} weights in {len(data)} bytes, the limit is {_most(len(data))}")
+        raise LimitError(
+            f"the file asks for {sum(sizes)} weights in {len(data)} bytes, the limit is {_most(len(data))}"
+        )
     method, body = data[0], data[1:]
     if method == RANGE_CODED:
         flat = _decode_range(body, sizes)
