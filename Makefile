@@ -6,19 +6,22 @@ READY := $(VENV)/.ready
 PYTHONS := python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python3
 USABLE := import sys, venv, ensurepip; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 13))
 DEMO := demo
+FUZZ := .fuzz
+FUZZ_SECONDS := 600
 # With the wheels of Graphcore's SDK, and after its `enable` script: see docs/ipu.md.
 IPU_PYTHON := python3
 IPU_CACHE := .ipu-cache
 
-.PHONY: help demo test lint check ipu-check clean
+.PHONY: help demo test lint check fuzz ipu-check clean
 
 help:
 	@echo "make demo   train a field on sample_images/coffee.png, decode it at twice the size, measure it"
 	@echo "make test   run the tests"
 	@echo "make lint   run ruff, mypy and import-linter"
 	@echo "make check  lint and test"
+	@echo "make fuzz   fuzz the readers for FUZZ_SECONDS=$(FUZZ_SECONDS) (Linux, Python 3.11 or newer)"
 	@echo "make ipu-check  with Graphcore's SDK, train on its model of an IPU and compile for a chip (docs/ipu.md)"
-	@echo "make clean  remove $(VENV), $(DEMO) and $(IPU_CACHE)"
+	@echo "make clean  remove $(VENV), $(DEMO), $(FUZZ) and $(IPU_CACHE)"
 
 $(READY): pyproject.toml
 	@base=""; for python in $(PYTHONS); do \
@@ -51,6 +54,12 @@ lint: $(READY)
 
 check: lint test
 
+# Tracing takes memory of its own, without limit.
+fuzz: $(READY)
+	$(PYTHON) -m pip install --quiet -e '.[fuzz]'
+	$(PYTHON) -m tests.fuzz $(FUZZ) -artifact_prefix=$(FUZZ)/finding- -max_total_time=$(FUZZ_SECONDS) \
+		-max_len=4096 -timeout=20 -rss_limit_mb=4096
+
 ipu-check:
 	TF_POPLAR_FLAGS="--use_ipu_model --ipu_model_tiles=16 --max_compilation_threads=1" \
 		$(IPU_PYTHON) -m nifcodec.training.ipu_check model
@@ -59,4 +68,4 @@ ipu-check:
 		$(IPU_PYTHON) -m nifcodec.training.ipu_check compile --cache $(IPU_CACHE)
 
 clean:
-	rm -rf $(VENV) $(DEMO) $(IPU_CACHE)
+	rm -rf $(VENV) $(DEMO) $(FUZZ) $(IPU_CACHE)

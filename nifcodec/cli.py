@@ -16,7 +16,7 @@ from nifcodec import __version__
 from nifcodec.config import EncodeConfig
 from nifcodec.encode_options import add_encode, add_paths
 from nifcodec.errors import ConfigError, InterruptedEncodeError, NifError
-from nifcodec.files import STREAM
+from nifcodec.files import STREAM, say
 
 INTERRUPTED = 130
 ENCODE_OPTIONS = tuple(EncodeConfig.__dataclass_fields__)
@@ -30,17 +30,23 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         warnings.filterwarnings("always", category=UserWarning, module=r"nifcodec\.")
         warnings.showwarning = _show_warning
         try:
-            return int(arguments.run(arguments))
+            code = int(arguments.run(arguments))
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            return code
         except NifError as error:
             _complain(str(error))
             return error.exit_code
         except KeyboardInterrupt:
             _complain("interrupted")
             return INTERRUPTED
-        except BrokenPipeError:
-            # Whoever read our output has stopped; flushing it again at exit would print a traceback.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:  # whoever read our output has stopped
             return 1
+        except OSError as error:
+            _complain(f"input or output failed: {error.strerror or error}")
+            return 1
+        finally:
+            _drop_unwritten()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -222,9 +228,18 @@ def _named_after(source: str, folder: Optional[str], ending: str) -> str:
     return stem if folder is None else os.path.join(folder, os.path.basename(stem))
 
 
+def _drop_unwritten() -> None:
+    """Python flushes standard output at exit, and would print a traceback where it is full or closed."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _complain(message: str) -> None:
-    sys.stderr.write(f"nifcodec: {message}\n")
+    say(f"nifcodec: {message}\n")
 
 
 def _show_warning(message: "Warning | str", *_: object, **__: object) -> None:
-    sys.stderr.write(f"nifcodec: warning: {message}\n")
+    _complain(f"warning: {message}")

@@ -18,7 +18,7 @@ from nifcodec.config import EncodeConfig
 from nifcodec.container import FLOAT_DEPTH, read_header
 from nifcodec.errors import ConfigError, NifError, OutputError
 from nifcodec.fields.spec import FAMILY_IDS
-from nifcodec.files import STREAM, check_output, read_bytes, write_bytes
+from nifcodec.files import STREAM, check_output, read_bytes, say, write_bytes
 from nifcodec.geometry import DEFAULT_MAX_PIXELS
 from nifcodec.hdr import finite
 from nifcodec.image import FORMATS, encode_picture, format_of, read_image
@@ -54,11 +54,11 @@ def encode_file(
     elif not arguments.quiet:
         trained = f"{report['field']}, {report['steps']} steps, {report['seconds']:.1f} s"
         turned = "" if image.orientation == 1 else f", turned upright from orientation {image.orientation}"
-        sys.stderr.write(f"{target}: {_size_of(report)}, {_measures(report)}, {trained}{turned}\n")
+        say(f"{target}: {_size_of(report)}, {_measures(report)}, {trained}{turned}\n")
         if arguments.verbose:
-            sys.stderr.write(f"  {_parts(report['parts'])}\n")
+            say(f"  {_parts(report['parts'])}\n")
             if report["device"] is not None:
-                sys.stderr.write(f"  trained on {report['device']}\n")
+                say(f"  trained on {report['device']}\n")
 
 
 def decode_file(source: str, target: str, arguments: argparse.Namespace) -> None:
@@ -74,7 +74,7 @@ def decode_file(source: str, target: str, arguments: argparse.Namespace) -> None
         format = "EXR"
     write_bytes(target, encode_picture(image, format), arguments.force)
     if not arguments.quiet and target != STREAM:
-        sys.stderr.write(f"{target}: {image.width}x{image.height}, {time.monotonic() - started:.1f} s\n")
+        say(f"{target}: {image.width}x{image.height}, {time.monotonic() - started:.1f} s\n")
 
 
 def ending_of(source: str) -> str:

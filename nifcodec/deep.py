@@ -47,7 +47,7 @@ def read_png(data: bytes, name: str) -> np.ndarray:
     """uint16 (H, W, C) of a PNG of 16 bits a channel. Raises ImageError."""
     library = load("imagecodecs", "a PNG of 16 bits and several channels")
     width, height = struct.unpack(">II", data[16:24])
-    check_size(width, height, name)
+    check_size(width, height, 8, len(data), name)
     try:
         return np.asarray(library.png_decode(data))
     except (library.PngError, ValueError, MemoryError) as error:
@@ -77,7 +77,8 @@ def read_tiff(data: bytes, name: str) -> DeepTiff:
     try:
         with library.TiffFile(io.BytesIO(data)) as file:
             page, frames = file.pages[0], len(file.pages)
-            check_size(int(page.imagewidth), int(page.imagelength), name)
+            pixel_bytes = int(page.samplesperpixel) * -(-int(page.bitspersample) // 8)
+            check_size(int(page.imagewidth), int(page.imagelength), pixel_bytes, len(data), name)
             if page.photometric not in (BLACK_IS_ZERO, RGB):
                 raise ImageError(f"{name} is a TIFF of the kind {page.photometric}, not grey or RGB: convert it first")
             samples = page.asarray()

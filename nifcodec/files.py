@@ -6,23 +6,39 @@ import contextlib
 import os
 import sys
 import tempfile
-from typing import Union
+from typing import Tuple, Union
 
 from nifcodec.errors import ConfigError, NifError, OutputError, OutputExistsError
 
+try:
+    import fcntl
+except ImportError:  # Windows, which refuses to remove or replace a file that is open
+    fcntl = None  # type: ignore[assignment]
+
 STREAM = "-"
+TEMPORARY = ".nifcodec-"
 PathLike = Union[str, "os.PathLike[str]"]
 
 
 def read_bytes(path: PathLike) -> bytes:
     """The bytes of `path`, or of standard input for "-". Raises NifError with the system's reason."""
-    if path == STREAM:
-        return sys.stdin.buffer.read()
     try:
+        if path == STREAM:
+            if sys.stdin is None:
+                raise NifError("standard input is closed: give a file")
+            return sys.stdin.buffer.read()
         with open(path, "rb") as source:
             return source.read()
     except OSError as error:
         raise NifError(f"cannot read {os.fspath(path)}: {error.strerror or error}") from None
+
+
+def say(text: str) -> None:
+    """Writes to standard error; where that is full or closed, what it says is lost, and not the work."""
+    with contextlib.suppress(OSError):
+        if sys.stderr is not None:
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
 
 def check_output(path: PathLike, force: bool, source: PathLike = STREAM) -> None:
@@ -31,6 +47,8 @@ def check_output(path: PathLike, force: bool, source: PathLike = STREAM) -> None
     Raises ConfigError, OutputError or OutputExistsError.
     """
     if path == STREAM:
+        if sys.stdout is None:
+            raise OutputError("standard output is closed: redirect it or give -o FILE")
         if sys.stdout.isatty():
             raise ConfigError("standard output is a terminal: redirect it or give -o FILE")
         return
@@ -47,34 +65,96 @@ def check_output(path: PathLike, force: bool, source: PathLike = STREAM) -> None
 
 
 def write_bytes(path: PathLike, data: bytes, force: bool = False) -> None:
-    """Writes all of `data` or nothing: to a temporary file beside `path`, then renamed over it.
+    """Writes all of `data` or nothing: to a temporary file beside `path`, which then gets its name at once.
 
-    "-" is standard output. A link is followed; a device is written in place, since renaming would replace it.
+    "-" is standard output. A link is followed; a device is written in place, since renaming would replace it. Of several
+    processes that write one path, each gets a whole file there or an error. What a killed one left behind is removed.
+
     Raises OutputExistsError without `force`, OutputError with the system's reason.
     """
-    if path == STREAM:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-        return
-    check_output(path, force)
-    target = os.path.realpath(path)
     try:
+        if path == STREAM:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+            return
+        check_output(path, force)
+        target = os.path.realpath(path)
         if os.path.exists(target) and not os.path.isfile(target):
             with open(target, "wb") as device:
                 device.write(data)
             return
-        descriptor, temporary = tempfile.mkstemp(prefix=".nifcodec-", dir=os.path.dirname(target))
-        try:
-            with os.fdopen(descriptor, "wb") as output:
-                output.write(data)
-                os.fchmod(output.fileno(), _permissions(target)) if hasattr(os, "fchmod") else None
-            os.replace(temporary, target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        _remove_strays(os.path.dirname(target))
+        _write_file(target, data, force)
+    except BrokenPipeError:
+        if path != STREAM:
+            raise OutputError(f"cannot write {os.fspath(path)}: nobody reads it any more") from None
+        raise
     except OSError as error:
-        raise OutputError(f"cannot write {os.fspath(path)}: {error.strerror or error}") from None
+        name = "standard output" if path == STREAM else os.fspath(path)
+        raise OutputError(f"cannot write {name}: {error.strerror or error}") from None
+
+
+def _write_file(target: str, data: bytes, force: bool) -> None:
+    descriptor, temporary = _open_temporary(os.path.dirname(target))
+    try:
+        with os.fdopen(descriptor, "wb") as output:
+            output.write(data)
+            output.flush()
+            # A disk that is full may say so only now, and a name must not reach the disk before what it names.
+            os.fsync(output.fileno())
+            if hasattr(os, "fchmod"):
+                os.fchmod(output.fileno(), _permissions(target))
+            if fcntl is None:
+                output.close()  # Windows names no open file; elsewhere the lock would go with it
+            _name(temporary, target, force)
+    finally:
+        with contextlib.suppress(OSError):  # it has its name already, or there is no more to be done
+            os.unlink(temporary)
+
+
+def _open_temporary(folder: str) -> Tuple[int, str]:
+    """A new file that is locked as long as this process lives: descriptor and path."""
+    while True:
+        descriptor, path = tempfile.mkstemp(prefix=TEMPORARY, dir=folder)
+        if fcntl is None:
+            return descriptor, path
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, path
+        os.close(descriptor)  # taken for a stray before it was locked
+
+
+def _name(temporary: str, target: str, force: bool) -> None:
+    """Gives the file its name, in one step; without `force` only where the name is free."""
+    if not force:
+        try:
+            os.link(temporary, target)
+            return
+        except FileExistsError:
+            raise OutputExistsError(f"{target} exists: use -f to replace it") from None
+        except OSError:  # a file system without hard links: another process might come between these two
+            check_output(target, force)
+    os.replace(temporary, target)
+
+
+def _remove_strays(folder: str) -> None:
+    """Removes the temporary files of processes that were killed: those that nobody holds a lock on."""
+    strays = []
+    with contextlib.suppress(OSError):  # a folder that may be written to and not read
+        strays = [name for name in os.listdir(folder) if name.startswith(TEMPORARY)]
+    for name in strays:
+        path = os.path.join(folder, name)
+        with contextlib.suppress(OSError):  # somebody else's, locked, or gone meanwhile
+            if fcntl is None:
+                os.unlink(path)
+                continue
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(path)
+            finally:
+                os.close(descriptor)
 
 
 def _permissions(target: str) -> int:

@@ -5,21 +5,26 @@ Both libraries come with the extra `hdr` and are imported when a picture needs t
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
 import tempfile
 import warnings
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List
 
 import numpy as np
 
 from nifcodec.colour import to_rgb
-from nifcodec.errors import ImageError, MissingDependencyError
+from nifcodec.errors import ImageError, MissingDependencyError, OutputError
 
 EXR_SIGNATURE = b"\x76\x2f\x31\x01"
 RADIANCE_SIGNATURE = b"#?"
+FLOAT_BYTES = 4
 MAX_PIXELS = 2**27  # 2 GiB of float RGBA
+# No compression in use makes more of a byte than this (Zstandard 32768, fax G4 of a blank page 20000). The first are free,
+# since one colour all over compresses almost without limit in WebP and AVIF.
+LARGEST_RATIO, FREE_BYTES = 2**16, 2**23
 # Layouts that are pictures, the fullest first.
 LAYOUTS = ("RGBA", "RGB", "YA", "Y")
 # Red, green, blue and white of Rec. 709, which OpenEXR means where a file does not say; and how near counts as equal.
@@ -35,10 +40,17 @@ def load(module: str, what: str) -> Any:
         raise MissingDependencyError(f"{what} needs {module}: pip install 'nifcodec[hdr]'") from None
 
 
-def check_size(width: int, height: int, name: str) -> None:
-    """Refuses what is too large before it is read. Raises ImageError."""
+def check_size(width: int, height: int, pixel_bytes: int, file_bytes: int, name: str) -> None:
+    """Refuses what is too large, or too large for its file, before it is read. Raises ImageError."""
     if width < 1 or height < 1 or width * height > MAX_PIXELS:
         raise ImageError(f"{name} has {width} x {height} pixels, the limit is {MAX_PIXELS} together")
+    check_ratio(width * height * pixel_bytes, file_bytes, name)
+
+
+def check_ratio(unpacked: int, file_bytes: int, name: str) -> None:
+    """Refuses a decompression bomb before it is read. Raises ImageError."""
+    if unpacked > FREE_BYTES + LARGEST_RATIO * file_bytes:
+        raise ImageError(f"{name} has {file_bytes} bytes that stand for {unpacked}: no picture is compressed like that")
 
 
 def finite(pixels: np.ndarray, sanitize: bool = False) -> np.ndarray:
@@ -65,6 +77,17 @@ def finite(pixels: np.ndarray, sanitize: bool = False) -> np.ndarray:
     return np.asarray(limited, np.float32)
 
 
+@contextlib.contextmanager
+def _scratch() -> Iterator[str]:
+    """Path of a file for the library, which takes nothing else. Raises OutputError where it cannot be written."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="nifcodec-") as folder:
+            yield os.path.join(folder, "picture.exr")
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"OpenEXR needs a file in the folder of temporary files, TMPDIR: {reason}") from None
+
+
 def read_exr(data: bytes, name: str) -> np.ndarray:
     """float32 (H, W, C) of an OpenEXR file: its data window; alpha premultiplied.
 
@@ -72,14 +95,13 @@ def read_exr(data: bytes, name: str) -> np.ndarray:
     subsampled, or without R, G, B or Y.
     """
     library = load("OpenEXR", "OpenEXR")
-    with tempfile.TemporaryDirectory(prefix="nifcodec-") as folder:
-        path = os.path.join(folder, "picture.exr")
+    with _scratch() as path:
         with open(path, "wb") as file:
             file.write(data)
         try:
             outline = library.File(path, separate_channels=True, header_only=True)
             parts, header = len(outline.parts), outline.header()
-            layout = _layout(parts, header, name)
+            layout = _layout(parts, header, len(data), name)
             planes = library.File(path, separate_channels=True).channels()
             pixels = [np.asarray(planes[letter].pixels) for letter in layout]
         except ImageError:
@@ -100,9 +122,11 @@ def write_exr(pixels: np.ndarray) -> bytes:
     layout = {1: "Y", 2: "YA", 3: "RGB", 4: "RGBA"}[pixels.shape[2]]
     channels = {letter: np.ascontiguousarray(pixels[..., index]) for index, letter in enumerate(layout)}
     header = {"compression": library.ZIP_COMPRESSION, "type": library.scanlineimage}
-    with tempfile.TemporaryDirectory(prefix="nifcodec-") as folder:
-        path = os.path.join(folder, "picture.exr")
-        library.File(header, channels).write(path)
+    with _scratch() as path:
+        try:
+            library.File(header, channels).write(path)
+        except RuntimeError as error:  # the bindings' word for a disk that is full, too
+            raise OSError(str(error)) from None
         with open(path, "rb") as file:
             return file.read()
 
@@ -116,7 +140,7 @@ def read_radiance(data: bytes, name: str) -> np.ndarray:
         raise ImageError(f"{name} holds XYZ colours: convert it to RGB first")
     if size is None:
         raise ImageError(f"{name} is no Radiance picture of rows from top to bottom: convert or turn it first")
-    check_size(int(size[2]), int(size[1]), name)
+    check_size(int(size[2]), int(size[1]), 3 * FLOAT_BYTES, len(data), name)
     try:
         return np.asarray(library.rgbe_decode(data), np.float32)
     except (library.RgbeError, ValueError, MemoryError) as error:
@@ -130,7 +154,7 @@ def write_radiance(pixels: np.ndarray) -> bytes:
     return bytes(library.rgbe_encode(np.ascontiguousarray(colours), header=True))
 
 
-def _layout(parts: int, header: Dict[str, Any], name: str) -> str:
+def _layout(parts: int, header: Dict[str, Any], file_bytes: int, name: str) -> str:
     """Which channels are the picture, by the header alone. Raises ImageError where none are."""
     if parts != 1:
         raise ImageError(f"{name} has {parts} parts: extract one of them first")
@@ -145,7 +169,8 @@ def _layout(parts: int, header: Dict[str, Any], name: str) -> str:
     if any(channel.xSampling != 1 or channel.ySampling != 1 for channel in header["channels"]):
         raise ImageError(f"{name} has subsampled channels: convert it first")
     (left, top), (right, bottom) = header["dataWindow"]
-    check_size(int(right) - int(left) + 1, int(bottom) - int(top) + 1, name)
+    width, height = int(right) - int(left) + 1, int(bottom) - int(top) + 1
+    check_size(width, height, FLOAT_BYTES * len(names), file_bytes, name)
     _warn_of_losses(header, [channel for channel in names if channel not in layout], name)
     return layout
 

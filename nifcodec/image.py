@@ -48,6 +48,8 @@ SAVE_OPTIONS: Dict[str, Dict[str, Any]] = {
     "WEBP": {"lossless": True},
     "TIFF": {"compression": "tiff_deflate"},
 }
+# Pillow hands it to Ghostscript, which runs it.
+PROGRAMS = ("EPS",)
 OPAQUE_FORMATS = ("JPEG", "BMP", "PPM", "HDR")
 
 
@@ -243,6 +245,9 @@ def _read_with_pillow(data: bytes, name: str) -> Image:
         # Pillow warns at half of the size that it refuses; only the refusal matters here.
         warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
         picture: Any = PillowImage.open(io.BytesIO(data))
+        if picture.format in PROGRAMS:
+            raise ImageError(f"{name} is a program that draws a picture ({picture.format}): convert it to PNG first")
+        hdr.check_ratio(picture.width * picture.height * len(picture.getbands()), len(data), name)
         frames = getattr(picture, "n_frames", 1)
         lay = metadata.orientation_of_tiff(picture) if picture.format == "TIFF" else 1
         picture.load()

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Callable, Mapping, Optional
 
+from nifcodec.files import say
+
 LOG_SECONDS = 5.0
 BAR_SECONDS = 0.1
 BAR_WIDTH = 24
@@ -40,7 +42,7 @@ class ProgressLine:
 
     def __init__(self, label: str) -> None:
         self.label = label
-        self.terminal = sys.stderr.isatty()
+        self.terminal = sys.stderr is not None and sys.stderr.isatty()
         self.shown = time.monotonic()
         self.drawn = 0
 
@@ -51,17 +53,15 @@ class ProgressLine:
         self.shown = now
         text = f"{self.label}: {describe(progress, bar=self.terminal)}"
         if self.terminal:
-            sys.stderr.write("\r" + text.ljust(self.drawn))
+            say("\r" + text.ljust(self.drawn))
             self.drawn = len(text)
         else:
-            sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+            say(text + "\n")
 
     def clear(self) -> None:
         """Wipes the bar, so that the next line starts clean."""
         if self.drawn:
-            sys.stderr.write("\r" + " " * self.drawn + "\r")
-            sys.stderr.flush()
+            say("\r" + " " * self.drawn + "\r")
             self.drawn = 0
 
 
@@ -131,4 +131,4 @@ class Interrupt:
         if self.presses > 1:
             raise KeyboardInterrupt
         if first and not self.quiet:
-            sys.stderr.write("\ninterrupted: finishing with the best so far; Ctrl-C again stops without a file\n")
+            say("\ninterrupted: finishing with the best so far; Ctrl-C again stops without a file\n")

@@ -6,9 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from second_reader import read_tensors
 
+from nifcodec.coding.coder import Encoder
 from nifcodec.coding.escapes import escape_bits
-from nifcodec.coding.tables import largest
+from nifcodec.coding.tables import largest, model
 from nifcodec.coding.tensors import (
+    COUNT_PER_BYTE,
+    FREE_COUNT,
     MAX_COUNT,
     MAX_SYMBOL,
     MAX_ZSTANDARD_COUNT,
@@ -113,7 +116,20 @@ def test_large_tensors_never_fall_back():
 
 
 def test_all_zero_weights_cost_almost_nothing():
-    assert len(encode_tensors([np.zeros((256, 256), np.int32)])) < 8
+    assert len(encode_tensors([np.zeros((128, 128), np.int32)])) < 8
+    for count in (FREE_COUNT + 1, 3 * FREE_COUNT, 1_000_000):
+        data = assert_round_trip([np.zeros(count, np.int32)])
+        assert count <= FREE_COUNT + COUNT_PER_BYTE * len(data)
+        assert len(data) < count / 128
+
+
+def test_more_weights_than_the_bytes_may_stand_for_are_refused():
+    # What the coder alone would take: zeros under the table that gives them next to no bits.
+    encoder = Encoder()
+    encoder.put(np.full(1 << 16, largest(0), np.int32), model(0))
+    data = bytes([RANGE_CODED, 0]) + encoder.finish()
+    with pytest.raises(LimitError, match="65536 weights in"):
+        decode_tensors(data, [(1 << 16,)])
 
 
 def test_costs_count_escapes():

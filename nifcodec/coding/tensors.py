@@ -18,6 +18,8 @@ MAX_SYMBOL = 1 << 20
 MAX_COUNT = 1 << 24
 # zstandard wins on repetition in small tensors; its path takes forty bytes a value, so that large ones are kept off it.
 MAX_ZSTANDARD_COUNT = 1 << 20
+# Zeros are nearly free, and reading them is not: beyond the first ones, a payload has one byte for so many values.
+FREE_COUNT, COUNT_PER_BYTE = 1 << 14, 256
 
 RANGE_CODED, ZSTANDARD = 0, 1
 _ZIGZAG_BYTES = 4
@@ -37,20 +39,21 @@ def encode_tensors(tensors: Sequence[np.ndarray]) -> bytes:
     flat = [_checked(tensor) for tensor in tensors]
     if sum(values.size for values in flat) > MAX_COUNT:
         raise LimitError(f"the tensors have more than {MAX_COUNT} values together: use a smaller network")
-    coded = bytes([RANGE_CODED]) + _encode_range(flat)
     joined = np.concatenate(flat) if flat else np.zeros(0, dtype=np.int64)
+    coded = bytes([RANGE_CODED]) + _encode_range(flat, joined.size > FREE_COUNT)
     if joined.size > MAX_ZSTANDARD_COUNT:
         return coded
     raw = write_varints(np.where(joined < 0, -2 * joined - 1, 2 * joined))
     packed = bytes([ZSTANDARD]) + write_varint(len(raw)) + compress(raw)
-    return packed if len(packed) < len(coded) else coded
+    return packed if len(packed) < len(coded) and joined.size <= _most(len(packed)) else coded
 
 
 def decode_tensors(data: bytes, shapes: Sequence[Tuple[int, ...]]) -> List[np.ndarray]:
     """Inverse of `encode_tensors`: int32 arrays of the given shapes.
 
     Raises:
-        LimitError: the shapes hold more than `MAX_COUNT` values; raised before anything is allocated.
+        LimitError: the shapes hold more than `MAX_COUNT` values, or more than so many bytes may stand for; raised
+            before anything is allocated.
         TruncatedError, MalformedError: `data` is not a payload of tensors of these shapes.
     """
     sizes = [_size(shape) for shape in shapes]
@@ -58,6 +61,10 @@ def decode_tensors(data: bytes, shapes: Sequence[Tuple[int, ...]]) -> List[np.nd
         raise LimitError(f"the file asks for {sum(sizes)} weights, above the limit of {MAX_COUNT}")
     if not data:
         raise TruncatedError("the weights are missing")
+    if sum(sizes) > _most(len(data)):
+        raise LimitError(
+            f"the file asks for {sum(sizes)} weights in {len(data)} bytes, the limit is {_most(len(data))}"
+        )
     method, body = data[0], data[1:]
     if method == RANGE_CODED:
         flat = _decode_range(body, sizes)
@@ -70,10 +77,8 @@ def decode_tensors(data: bytes, shapes: Sequence[Tuple[int, ...]]) -> List[np.nd
 
 def ideal_bits(tensors: Sequence[np.ndarray]) -> float:
     """Length in bits of the range coded payload as the tables' code lengths give it."""
-    bits = 8.0
-    for tensor in tensors:
-        bits += 8 + float(table_costs(_checked(tensor)).min())
-    return bits
+    dense = sum(np.size(tensor) for tensor in tensors) > FREE_COUNT
+    return 8.0 + sum(8 + float(_allowed(table_costs(_checked(tensor)), dense).min()) for tensor in tensors)
 
 
 def table_costs(values: np.ndarray) -> np.ndarray:
@@ -99,11 +104,27 @@ def _cost_matrix() -> np.ndarray:
     return np.stack([_magnitude_costs(i, magnitudes) for i in range(TABLE_COUNT)])
 
 
-def _encode_range(flat: Sequence[np.ndarray]) -> bytes:
+def _most(size: int) -> int:
+    """How many values a payload of so many bytes may hold."""
+    return FREE_COUNT + COUNT_PER_BYTE * size
+
+
+@lru_cache(maxsize=1)
+def _dense_tables() -> np.ndarray:
+    """Which tables give a zero the bits that keep any payload within `COUNT_PER_BYTE`."""
+    return np.array([code_lengths(i)[largest(i)] >= 8 / COUNT_PER_BYTE for i in range(TABLE_COUNT)])
+
+
+def _allowed(costs: np.ndarray, dense: bool) -> np.ndarray:
+    """Costs of a tensor under each table, infinite where a payload of many values must not use it."""
+    return np.where(_dense_tables(), costs, np.inf) if dense else costs
+
+
+def _encode_range(flat: Sequence[np.ndarray], dense: bool) -> bytes:
     encoder, table_ids = Encoder(), bytearray()
     escaped: List[np.ndarray] = []
     for values in flat:
-        table_id = int(np.argmin(table_costs(values)))
+        table_id = int(np.argmin(_allowed(table_costs(values), dense)))
         top = largest(table_id)
         outside = np.abs(values) > top
         encoder.put(np.where(outside, 2 * top + 1, values + top), model(table_id))

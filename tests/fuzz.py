@@ -1,0 +1,210 @@
+"""Any bytes into the readers: only a NifError may come out. `make fuzz` runs this under atheris (libFuzzer).
+
+The first byte of an input chooses the reader and the second a layout; the rest is what is read. `tests/corpus` holds
+inputs that reach most of the code, and the place of any finding; `test_limits.py` runs them with the tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+import zlib
+from pathlib import Path
+from typing import Callable, Dict, List
+from unittest import mock
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+GOLDEN, CORPUS = HERE / "golden", HERE / "corpus"
+
+if __name__ == "__main__":
+    try:
+        import atheris
+    except ImportError:
+        sys.exit("atheris is missing: pip install '.[fuzz]', on Linux with Python 3.11 or newer")
+
+    # Everything of the package, before anything else imports it.
+    instrumented = atheris.instrument_imports(include=["nifcodec"])
+else:
+    instrumented = contextlib.nullcontext()
+
+with instrumented:
+    import nifcodec
+    from nifcodec import container, decoder, priors, wavelet_decoder, wavelet_encoder
+    from nifcodec.coding import wire
+    from nifcodec.coding.lattice import Conditions, Lattice
+    from nifcodec.coding.payload import decode_lattice
+    from nifcodec.coding.tensors import decode_tensors, encode_tensors
+    from nifcodec.config import EncodeConfig
+    from nifcodec.container import NifFile
+    from nifcodec.errors import CorruptFileError, NifError
+    from nifcodec.fields import spec as mlp_spec
+    from nifcodec.fields import wavelet
+    from nifcodec.fields.lifting import synthesise_plane
+    from nifcodec.transfer import Transfer
+
+# Pixels stored and rendered: an input is to be looked at in milliseconds.
+MAX_PIXELS = 2**12
+SHAPES = ([(2, 8), (8,), (8, 3), (3,)], [(4000,)], [(0,)], [], [(1,)] * 9, [(300, 300)])
+FAST = EncodeConfig(quality=50, effort=1)
+STEP_INDEX = wavelet_encoder.quality_index(50)  # of payloads without their file
+SIZES = ((1, 1), (9, 8), (16, 16), (33, 20), (1, 40), (64, 1), (37, 23), (24, 40))
+TILED_SIZES = ((150, 12), (9, 140), (129, 129), (130, 1))
+
+
+def repaired(data: bytes) -> bytes:
+    """The same chunks with right checksums, as far as their lengths can be followed."""
+    out, offset = bytearray(data), 10
+    while offset + 2 <= len(out):
+        try:
+            length, start = wire.read_varint(bytes(out), offset + 1, "length")
+        except CorruptFileError:
+            break
+        end = start + length
+        if end + 4 > len(out):
+            break
+        out[end : end + 4] = zlib.crc32(bytes(out[offset:end])).to_bytes(4, "little")
+        offset = end + 4
+    return bytes(out)
+
+
+def read_file(layout: int, data: bytes) -> None:
+    """Container, descriptions, and where the picture is small the field and the renderer."""
+    with contextlib.suppress(CorruptFileError):
+        container.read_header(data)
+    info = decoder.inspect(data)
+    assert sum(info.parts.values()) == len(data)
+    if info.width * info.height <= MAX_PIXELS and info.macs_per_pixel <= MAX_PIXELS:
+        scale = (None, 0.3, 1.7)[layout % 3]
+        image = decoder.decode_image(data, scale, max_pixels=4 * MAX_PIXELS)
+        assert image.pixels.shape[2] == info.channels
+        assert scale or image.pixels.shape[:2] == (info.height, info.width)
+        assert np.isfinite(image.pixels).all()
+
+
+def read_repaired_file(layout: int, data: bytes) -> None:
+    """As `read_file`, past the checksums."""
+    read_file(layout, repaired(data))
+
+
+def read_tensors(layout: int, data: bytes) -> None:
+    """Tables, range coder, escapes, zstandard."""
+    shapes = SHAPES[layout % len(SHAPES)]
+    assert [tensor.shape for tensor in decode_tensors(data, shapes)] == shapes
+
+
+def read_lattice(layout: int, data: bytes) -> None:
+    """The wavelet field's coefficients under its context model."""
+    (width, height), channels = SIZES[layout % 8], 1 + layout // 8 % 4
+    lattice = Lattice(width, height, wavelet.colours(channels), synthesise_plane)
+    finest = layout // 32 % (lattice.levels + 1)
+    step = wavelet.WaveletSpec(STEP_INDEX, b"").step_feature
+    plane, _ = decode_lattice(data, lattice, Conditions(priors.named().context, step), finest)
+    assert plane.shape == (channels, *lattice.sizes[finest])
+
+
+def read_tiles(layout: int, data: bytes) -> None:
+    """Tiles, sampled at places that touch several of them."""
+    width, height = TILED_SIZES[layout % 4]
+    channels, reduction = 1 + layout // 4 % 4, layout // 16 % 3
+    prior = priors.named()
+    mixture = ((1,) * prior.synthesis.corrections,) * 2
+    description = wavelet.WaveletSpec(STEP_INDEX, prior.hash, mixture, 7).pack()
+    file = NifFile(width, height, channels, 8, wavelet.FAMILY_ID, description, data)
+    field = wavelet_decoder.open_wavelet(file, reduction)
+    colours = field(np.array([0.01, 0.86, 0.99]), np.array([0.02, 0.9]))
+    assert colours.shape == (2, 3, channels)
+
+
+def read_network(layout: int, data: bytes) -> None:
+    """A coordinate network: its description, its weights, and its renderer, also far outside of the picture."""
+    family, channels, length = 1 + layout % 2, 1 + layout // 2 % 4, 4 + layout // 8 % 8
+    file = NifFile(64, 48, channels, 8, family, data[:length], data[length:])
+    if mlp_spec.unpack(family, channels, file.description).parameter_count() <= MAX_PIXELS:
+        values = decoder.mlp_renderer(decoder.open_mlp(file))(np.array([0.1, 0.5, 7.0]), np.array([0.3, -2.0]))
+        assert values.shape == (2, 3, channels)
+        assert np.isfinite(values).all()
+
+
+READERS: List[Callable[[int, bytes], None]] = [
+    read_file,
+    read_repaired_file,
+    read_tensors,
+    read_lattice,
+    read_tiles,
+    read_network,
+]
+
+
+def one_input(data: bytes) -> None:
+    """What libFuzzer calls. Raises anything but a NifError where a reader does, warnings included."""
+    if len(data) < 2:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with contextlib.suppress(NifError):
+            READERS[data[0] % len(READERS)](data[1], data[2:])
+
+
+def seeds() -> Dict[str, bytes]:
+    """Inputs by name: the golden files, files and payloads of every kind, and damaged ones."""
+    random = np.random.default_rng(1)
+    pixels = random.integers(0, 256, (20, 33, 4), dtype=np.uint8)
+    found: Dict[str, bytes] = {}
+    files = {path.stem: path.read_bytes() for path in sorted(GOLDEN.glob("*.nif"))}
+    for channels in range(1, 5):
+        files[f"lattice{channels}"] = nifcodec.encode(pixels[..., :channels], FAST)
+    for family, description in (("fourier", b"\x08\x00\x02\x10\x03\x00\x02"), ("siren", b"\x08\x00\x02\x12\x00\x1e")):
+        number = mlp_spec.FAMILY_IDS[family]
+        spec = mlp_spec.unpack(number, 3, description)
+        shapes = [(len(spec.tensor_shapes()),), *spec.tensor_shapes()]
+        tensors = [random.integers(-9, 10, shape).astype(np.int32) for shape in shapes]
+        tensors[0] = np.array([40] + [0] * (len(tensors[0]) - 1), np.int32)
+        payload = encode_tensors(tensors)
+        found[f"network-{family}"] = (
+            bytes([READERS.index(read_network), number - 1 + 2 * 2 + 8 * (len(description) - 4)])
+            + description
+            + payload
+        )
+        files[family] = container.pack(
+            NifFile(23, 9, 3, 8, number, description, payload, b"ICC" * 9, b"Exif" * 9, b"<x/>" * 99)
+        )
+        light = Transfer("log", -1.0, 40.0, 3.0)
+        files[f"light-{family}"] = container.pack(NifFile(23, 9, 3, 32, number, description, payload, transfer=light))
+    for name, data in files.items():
+        for reader in (read_file, read_repaired_file):
+            found[f"{reader.__name__}-{name}"] = bytes([READERS.index(reader), 0]) + data
+        found[f"cut-{name}"] = bytes([READERS.index(read_repaired_file), 1]) + data[: len(data) * 2 // 3]
+    for index, (width, height) in enumerate(SIZES):
+        for channels in (1, 3, 4):
+            small = np.resize(pixels, (height, width, 4))[..., :channels]
+            payload = container.unpack(nifcodec.encode(small, FAST)).payload
+            layout = index + 8 * (channels - 1)
+            found[f"payload-{width}x{height}x{channels}"] = bytes([READERS.index(read_lattice), layout]) + payload
+    with mock.patch.multiple(wavelet_encoder, TILED_FROM=1, TILE_EXPONENT=7):
+        for layout, (width, height) in enumerate(TILED_SIZES):
+            flat = np.full((height, width, 3), 90 + layout, np.uint8)
+            flat[::37, ::29] = 200
+            payload = container.unpack(nifcodec.encode(flat, FAST)).payload
+            found[f"tiles-{width}x{height}"] = bytes([READERS.index(read_tiles), layout + 4 * 2]) + payload
+    for layout, shapes in enumerate(SHAPES):
+        tensors = [random.integers(-9, 10, shape).astype(np.int32) for shape in shapes]
+        found[f"tensors-{layout}"] = bytes([READERS.index(read_tensors), layout]) + encode_tensors(tensors)
+    found["tensors-zstandard"] = bytes([2, 1]) + encode_tensors([np.tile(np.arange(200, dtype=np.int32), 20)])
+    return found
+
+
+def main() -> None:
+    """Fuzzes from the seeds in the folder that is the first argument; libFuzzer's options follow."""
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in seeds().items():
+        (folder / name).write_bytes(data)
+    atheris.Setup([sys.argv[0], str(folder), str(CORPUS), *sys.argv[2:]], one_input)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
