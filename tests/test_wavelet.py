@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import nifcodec
 from nifcodec import container, decoder, priors
@@ -171,6 +172,16 @@ def test_twice_the_size_averages_back_to_the_native_render():
     assert np.sqrt(((mean - native) ** 2).mean()) < 6
     crop = nifcodec.decode(data, scale=2, crop=(8, 4, 20, 16))
     np.testing.assert_array_equal(crop, double[8:40, 16:56].astype(np.uint8))
+
+
+@pytest.mark.parametrize("quality", [40, 85])
+def test_enlarging_a_halved_picture_is_as_near_to_it_as_lanczos(quality):
+    with Image.open(SAMPLES / "chelsea.png") as opened:
+        original = opened.convert("RGB").crop((80, 40, 336, 232))
+    data = nifcodec.encode(np.asarray(original.reduce(2)), EncodeConfig(quality=quality, effort=1))
+    native, double = nifcodec.decode(data), nifcodec.decode(data, scale=2)
+    lanczos = np.asarray(Image.fromarray(native).resize(original.size, Image.LANCZOS))
+    assert psnr(np.asarray(original), double) > psnr(np.asarray(original), lanczos) - 0.05
 
 
 def test_a_foreign_prior_is_named():
