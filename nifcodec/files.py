@@ -67,8 +67,8 @@ def check_output(path: PathLike, force: bool, source: PathLike = STREAM) -> None
 def write_bytes(path: PathLike, data: bytes, force: bool = False) -> None:
     """Writes all of `data` or nothing: to a temporary file beside `path`, which then gets its name at once.
 
-    "-" is standard output. A link is followed; a device is written in place, since renaming would replace it. Of several
-    processes that write one path, each gets a whole file there or an error. What a killed one left behind is removed.
+    "-" is standard output. A link is followed; a device is written in place, since renaming would replace it. Of
+    several processes that write one path, each gets a whole file there or an error. What a killed one left is removed.
 
     Raises OutputExistsError without `force`, OutputError with the system's reason.
     """

@@ -22,8 +22,8 @@ EXR_SIGNATURE = b"\x76\x2f\x31\x01"
 RADIANCE_SIGNATURE = b"#?"
 FLOAT_BYTES = 4
 MAX_PIXELS = 2**27  # 2 GiB of float RGBA
-# No compression in use makes more of a byte than this (Zstandard 32768, fax G4 of a blank page 20000). The first are free,
-# since one colour all over compresses almost without limit in WebP and AVIF.
+# No compression in use makes more of a byte than this (Zstandard 32768, fax G4 of a blank page 20000). The first are
+# free, since one colour all over compresses almost without limit in WebP and AVIF.
 LARGEST_RATIO, FREE_BYTES = 2**16, 2**23
 # Layouts that are pictures, the fullest first.
 LAYOUTS = ("RGBA", "RGB", "YA", "Y")

@@ -163,11 +163,8 @@ def seeds() -> Dict[str, bytes]:
         tensors = [random.integers(-9, 10, shape).astype(np.int32) for shape in shapes]
         tensors[0] = np.array([40] + [0] * (len(tensors[0]) - 1), np.int32)
         payload = encode_tensors(tensors)
-        found[f"network-{family}"] = (
-            bytes([READERS.index(read_network), number - 1 + 2 * 2 + 8 * (len(description) - 4)])
-            + description
-            + payload
-        )
+        layout = number - 1 + 2 * 2 + 8 * (len(description) - 4)
+        found[f"network-{family}"] = bytes([READERS.index(read_network), layout]) + description + payload
         files[family] = container.pack(
             NifFile(23, 9, 3, 8, number, description, payload, b"ICC" * 9, b"Exif" * 9, b"<x/>" * 99)
         )

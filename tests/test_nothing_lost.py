@@ -59,8 +59,8 @@ def contents(folder: Path) -> "dict[str, bytes]":
 
 ENCODE = ["encode", "a.png", "-o", "out.nif", "-e", "1", "--quiet"]
 DECODE = ["decode", "a.bin", "-o", "out.png", "--quiet"]
-# The calls of a write in their order, and whether the file is there when a process dies in them. Without -f the file gets
-# its name by a link, with it by a replacement.
+# The calls of a write in their order, and whether the file is there when a process dies in them. Without -f the file
+# gets its name by a link, with it by a replacement.
 FREE = (("listdir", False), ("fsync", False), ("fchmod", False), ("link", False), ("unlink", True))
 TAKEN = (("fsync", False), ("replace", False), ("unlink", True))
 

@@ -61,10 +61,9 @@ def decode_tensors(data: bytes, shapes: Sequence[Tuple[int, ...]]) -> List[np.nd
         raise LimitError(f"the file asks for {sum(sizes)} weights, above the limit of {MAX_COUNT}")
     if not data:
         raise TruncatedError("the weights are missing")
-    if sum(sizes) > _most(len(data)):
-        raise LimitError(
-            f"the file asks for {sum(sizes)} weights in {len(data)} bytes, the limit is {_most(len(data))}"
-        )
+    most = _most(len(data))
+    if sum(sizes) > most:
+        raise LimitError(f"the file asks for {sum(sizes)} weights in {len(data)} bytes, the limit is {most}")
     method, body = data[0], data[1:]
     if method == RANGE_CODED:
         flat = _decode_range(body, sizes)
