@@ -1,5 +1,6 @@
 """Command line: `python -m benchmarks rd` sweeps codecs, `... cost` prints one number a codec and lambda,
-`... efforts` time and gain of each effort, `... kinds` where nifcodec wins and loses by the kind of picture.
+`... efforts` time and gain of each effort, `... kinds` where nifcodec wins and loses by the kind of picture,
+`... original` the example that the MLP fields come from, and what its defects cost.
 """
 
 from __future__ import annotations
@@ -79,6 +80,14 @@ def _parser() -> argparse.ArgumentParser:
     kind.add_argument("pictures", nargs="*", type=Path, metavar="PICTURE", help="more of them, beside the drawn ones")
     kind.add_argument("-e", "--effort", type=int, default=5, metavar="E", help="of nifcodec (default: %(default)s)")
     kind.set_defaults(run=_run_kinds)
+    about = "the original example beside nifcodec, trained on as many samples"
+    original = commands.add_parser("original", help=about, parents=[runs], description=about + ", defect by defect")
+    original.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="measured as RGB, 8 bits, no alpha")
+    original.add_argument("--samples", type=int, default=1_000_000, metavar="N", help="(default: %(default)s)")
+    original.add_argument(
+        "-e", "--effort", type=int, default=1, metavar="E", help="of the wavelet field (default: %(default)s)"
+    )
+    original.set_defaults(run=_run_original)
     return parser
 
 
@@ -155,6 +164,21 @@ def _run_kinds(options: argparse.Namespace, command: List[str]) -> int:
     print(f"Bytes of {ours} / {theirs} at equal PSNR.\n")
     print(kinds.markdown(rows, (ours, theirs), lossless))
     return _exit_code(failures)
+
+
+def _run_original(options: argparse.Namespace, command: List[str]) -> int:
+    # Here, since it loads TensorFlow.
+    from benchmarks import comparison
+    from benchmarks.original import Settings
+
+    if options.samples < 1:
+        raise ConfigError(f"--samples is {options.samples}: give 1 or more")
+    parts = []
+    for picture in rd.read_pictures(options.pictures):
+        task = comparison.Task(picture, Settings(), options.samples, options.effort, options.seed)
+        parts += comparison.run(task, options.output, options.fresh)
+    print(comparison.write(options.output, parts, machine.record(command, options.seed)), end="")
+    return 0
 
 
 def _multipliers(options: argparse.Namespace) -> List[float]:

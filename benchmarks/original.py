@@ -1,6 +1,6 @@
 """Graphcore's neural image fields example, rebuilt from what it does: its network, samples, training and measures.
 
-The example (graphcore/examples, vision/neural_image_fields/tensorflow2) is the one that nifcodec's MLP fields come from.
+nifcodec's MLP fields come from that example (graphcore/examples, vision/neural_image_fields/tensorflow2).
 Its defects that change a PSNR are switches here (`Defects`, and two colour spaces), so that each can be priced.
 
 Coordinates are (u, v) = (row, column) in [0, 1), colours blue, green, red, as it has them.
