@@ -1,6 +1,7 @@
 """Command line: `python -m benchmarks rd` sweeps codecs, `... cost` prints one number a codec and lambda,
 `... efforts` time and gain of each effort, `... kinds` where nifcodec wins and loses by the kind of picture,
-`... watching` training speed with and without --tensorboard, `... large` time and memory of a large picture.
+`... watching` training speed with and without --tensorboard, `... large` time and memory of a large picture,
+`... original` the example that the MLP fields come from, and what its defects cost.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import argparse
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import List, Mapping, Optional, Sequence, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from benchmarks import drawings, efforts, kinds, kodak, large, machine, peers, plot, rd, report, watching
 from benchmarks.codecs import DEFAULT_CODECS, Codec, parse_codecs
@@ -80,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     kind.add_argument("pictures", nargs="*", type=Path, metavar="PICTURE", help="more of them, beside the drawn ones")
     kind.add_argument("-e", "--effort", type=int, default=5, metavar="E", help="of nifcodec (default: %(default)s)")
     kind.set_defaults(run=_run_kinds)
+    _add_measurements(commands, runs)
+    return parser
+
+
+def _add_measurements(commands: Any, runs: argparse.ArgumentParser) -> None:
+    """What is measured of nifcodec beside rates and distortions."""
     watch = commands.add_parser("watching", help="training speed with and without an evaluation beside it")
     watch.add_argument("picture", type=Path, metavar="PICTURE")
     watch.add_argument("--fields", nargs="+", choices=sorted(watching.STEPS), default=["siren", "wavelet"])
@@ -94,7 +101,14 @@ def _parser() -> argparse.ArgumentParser:
     big.add_argument("-e", "--effort", type=int, default=1, metavar="E", help="(default: %(default)s)")
     big.add_argument("--seed", type=int, default=0, help="of the noise and the encode (default: %(default)s)")
     big.set_defaults(run=_run_large)
-    return parser
+    about = "the original example beside nifcodec, trained on as many samples"
+    original = commands.add_parser("original", help=about, parents=[runs], description=about + ", defect by defect")
+    original.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="measured as RGB, 8 bits, no alpha")
+    original.add_argument("--samples", type=int, default=1_000_000, metavar="N", help="(default: %(default)s)")
+    original.add_argument(
+        "-e", "--effort", type=int, default=1, metavar="E", help="of the wavelet field (default: %(default)s)"
+    )
+    original.set_defaults(run=_run_original)
 
 
 def _run_rd(options: argparse.Namespace, command: List[str]) -> int:
@@ -180,6 +194,21 @@ def _run_watching(options: argparse.Namespace, command: List[str]) -> int:
 def _run_large(options: argparse.Namespace, command: List[str]) -> int:
     sources = [picture.pixels for picture in rd.read_pictures(options.pictures)]
     print(large.run(sources, options.megapixels, options.quality, options.effort, options.seed))
+    return 0
+
+
+def _run_original(options: argparse.Namespace, command: List[str]) -> int:
+    # Here, since it loads TensorFlow.
+    from benchmarks import comparison
+    from benchmarks.original import Settings
+
+    if options.samples < 1:
+        raise ConfigError(f"--samples is {options.samples}: give 1 or more")
+    parts = []
+    for picture in rd.read_pictures(options.pictures):
+        task = comparison.Task(picture, Settings(), options.samples, options.effort, options.seed)
+        parts += comparison.run(task, options.output, options.fresh)
+    print(comparison.write(options.output, parts, machine.record(command, options.seed)), end="")
     return 0
 
 

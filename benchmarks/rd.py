@@ -125,10 +125,7 @@ def sweep(
     Returns:
         The rows of these pictures, codecs and settings, in this order; and how many measurements failed.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"the folder {folder} cannot be made: {error.strerror}") from None
+    make_folder(folder)
     journal = folder / JOURNAL
     known = {} if fresh else {_key(row): row for row in read_journal(journal)}
     jobs = [
@@ -175,8 +172,16 @@ def read_journal(path: Path) -> List[Row]:
     return rows
 
 
-def append_journal(path: Path, row: Row) -> None:
-    """Add a line and see it to disk. It starts on a line of its own even behind one that was cut short."""
+def make_folder(folder: Path) -> None:
+    """For results. Raises OutputError where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {folder} cannot be made: {error.strerror}") from None
+
+
+def append_journal(path: Path, row: Any) -> None:
+    """Add a dataclass as a line and see it to disk, on a line of its own even behind one that was cut short."""
     with path.open("a+b") as file:
         if file.tell() and not _ends_with_newline(path):
             file.write(b"\n")

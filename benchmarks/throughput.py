@@ -16,19 +16,19 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-import nifcodec.training  # noqa: F401  sets the log level of TensorFlow, before it is imported
-from nifcodec.fields.spec import MlpSpec
+from benchmarks.original import Settings, fit_network, keras_network, random_samples
 from nifcodec.image import read_image
 
 PHOTOGRAPH = Path(__file__).resolve().parents[1] / "sample_images" / "coffee.png"
-NETWORK = MlpSpec("fourier", 3, 256, 4, "powers", dimension=10, sigma=2.0, colour="ycocg")
-BATCH = 1024
-LEARNING_RATE = 1e-3
+SETTINGS = Settings(layers=4, batch=1024, colour="ycocg")
+NETWORK = replace(SETTINGS.network, colour="ycocg")
+BATCH = SETTINGS.batch
 SAMPLES = 1_000_000
 RATE_STEPS, RATE_CHUNKS, TURNS = 50, 4, 3
 
@@ -112,61 +112,28 @@ def _train_ours(picture: np.ndarray, steps: int, chunks: int, after_chunk: Calla
         stops=lambda: False,
     )
     start = layout.join(networks.initial_tensors(NETWORK, 0, picture.mean(axis=(0, 1))))
-    loop.run(start, LEARNING_RATE)
+    loop.run(start, SETTINGS.learning_rate)
 
 
 def _train_original(
     samples: Tuple[np.ndarray, np.ndarray], steps: int, chunks: int, after_chunk: Callable[[], None]
 ) -> None:
-    """Keras `fit` on encoded samples: one epoch a chunk, a compiled call an epoch, Huber's loss, Adam."""
-    import tensorflow as tf
-
-    class AfterEpoch(tf.keras.callbacks.Callback):  # type: ignore[misc]
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            after_chunk()
-
-    model = _keras_network(tf)
-    model.compile(
-        optimizer=tf.keras.optimizers.Adam(LEARNING_RATE),
-        loss=tf.keras.losses.Huber(delta=0.001),
-        steps_per_execution=steps,
-    )
-    data = tf.data.Dataset.from_tensor_slices(samples).batch(BATCH, drop_remainder=True).cache().repeat()
-    model.fit(data, steps_per_epoch=steps, epochs=chunks, verbose=0, shuffle=False, callbacks=[AfterEpoch()])
-
-
-def _keras_network(tf: Any) -> Any:
-    layers = tf.keras.layers
-    encoded = tf.keras.Input((NETWORK.inputs,))
-    hidden = encoded
-    for layer in NETWORK.plan():
-        if layer.joins_encoding:
-            hidden = layers.Concatenate()([hidden, encoded])
-        hidden = layers.Dense(layer.units, activation="relu" if layer.hidden else None, use_bias=layer.bias)(hidden)
-    return tf.keras.Model(encoded, layers.Dense(3, use_bias=False, trainable=False)(hidden))
+    fit_network(keras_network(SETTINGS), SETTINGS, samples, steps, chunks, after_chunk)
 
 
 def _original_samples(picture: np.ndarray, count: int) -> Tuple[np.ndarray, np.ndarray]:
     """Encoded positions and colours of random samples, encoded one by one as the original does."""
-    generator = np.random.RandomState(0)
-    coords = generator.uniform(size=(count, 2)).astype(np.float32)
-    height, width = picture.shape[:2]
-    rows, columns = coords[:, 0] * np.float32(height - 1), coords[:, 1] * np.float32(width - 1)
-    top, left = rows.astype(int), columns.astype(int)
-    down, right = (rows - top)[:, None], (columns - left)[:, None]
-    below, beside = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
-    upper = picture[top, left] * (1 - right) + picture[top, beside] * right
-    lower = picture[below, left] * (1 - right) + picture[below, beside] * right
-    frequencies = NETWORK.sigma ** np.arange(float(NETWORK.dimension))
-    encoded = np.empty((count, NETWORK.inputs), dtype=np.float32)
-    half = NETWORK.inputs // 2
+    coords, values = random_samples(picture, count, 0)
+    frequencies = SETTINGS.sigma ** np.arange(float(SETTINGS.dimension))
+    encoded = np.empty((count, 4 * SETTINGS.dimension), dtype=np.float32)
+    half = 2 * SETTINGS.dimension
     for index, (along_u, along_v) in enumerate(2 * (coords - 1.0)):
         angles = np.concatenate([frequencies * along_u, frequencies * along_v])
         encoded[index][:half] = np.sin(angles)
         encoded[index][half:] = np.cos(angles)
-    values = (upper * (1 - down) + lower * down).astype(np.float32)
     # The original always makes a picture of its samples, to look at.
     debug = np.zeros_like(picture)
+    height, width = picture.shape[:2]
     for value, (row, column) in zip(values, np.rint(coords * [height - 1, width - 1]).astype(np.int32)):
         debug[row][column] = value
     return encoded, values
