@@ -24,7 +24,7 @@ from nifcodec.wavelet_encoder import TILE_EXPONENT
 NOISE = 1.0  # of the copies, in 8-bit steps, so that no two are the same
 ASPECT = 10 / 7
 CROP, SMALL = 512, 1 / 32
-NEAR = 4  # pixels from a border that count as at it
+NEAR, BESIDE = 4, 16  # pixels from a border: at it, and where the picture is much like there
 BAND = 2048  # rows that are compared at once
 
 
@@ -59,44 +59,53 @@ def make_picture(sources: Sequence[np.ndarray], megapixels: float, seed: int) ->
     return result
 
 
+# A process counts the memory of the one that started it as its own, so this small one stands between. It prints the
+# processor seconds and the memory of what it ran.
+STARTER = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+sys.exit(code)
+"""
+
+
 def measure(name: str, arguments: Sequence[str]) -> Run:
-    """Runs `nifcodec` with these arguments.
-
-    Raises NifError where it fails, ConfigError where the system cannot tell its memory.
-    """
-    if not hasattr(os, "wait4"):
-        raise ConfigError("the memory of a process is measured by wait4, which this system does not have")
+    """Runs `nifcodec` with these arguments. Raises NifError where it fails."""
+    command = [sys.executable, "-c", STARTER, sys.executable, "-m", "nifcodec", *arguments]
     began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "nifcodec", *arguments])
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
-    if process.returncode:
-        raise NifError(f"nifcodec {' '.join(arguments)} failed with exit code {process.returncode}")
-    unit = 1e6 if sys.platform == "darwin" else 1e3  # bytes there, kilobytes elsewhere
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
     seconds = time.perf_counter() - began
-    return Run(name, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit)
+    if done.returncode:
+        raise NifError(f"nifcodec {' '.join(arguments)} failed with exit code {done.returncode}")
+    processor, memory = (float(value) for value in done.stdout.split())
+    return Run(name, seconds, processor, memory / (1e6 if sys.platform == "darwin" else 1e3))
 
 
-def errors(original: np.ndarray, decoded: np.ndarray, side: int) -> Tuple[float, float]:
-    """Mean squared error within NEAR pixels of the borders of tiles, and elsewhere, in squared 8-bit steps."""
-    rows, columns = (_near(length, side) for length in original.shape[:2])
-    sums, counts = np.zeros(2), np.zeros(2)
+def errors(original: np.ndarray, decoded: np.ndarray, side: int) -> Tuple[float, float, float]:
+    """Mean squared errors in squared 8-bit steps: all over, near the borders of tiles, and beside that.
+
+    Near is within NEAR pixels, beside from there to BESIDE, where a picture is much the same.
+    """
+    distances = [_distances(length, side) for length in original.shape[:2]]
+    sums, counts = np.zeros(3), np.zeros(3)
     for top in range(0, original.shape[0], BAND):
         part = np.s_[top : top + BAND]
-        squares = (original[part].astype(np.float32) - decoded[part]).astype(np.float32) ** 2
-        at_border = rows[part][:, None] | columns[None]
-        for kind, where in enumerate((at_border, ~at_border)):
+        squares = (original[part].astype(np.float32) - decoded[part]) ** 2
+        distance = np.minimum(distances[0][part][:, None], distances[1][None])
+        for kind, (least, most) in enumerate(((0, side), (0, NEAR), (NEAR, BESIDE))):
+            where = (distance >= least) & (distance < most)
             sums[kind] += squares[where].sum(dtype=np.float64)
             counts[kind] += 3 * np.count_nonzero(where)
-    border, elsewhere = sums / np.maximum(counts, 1)
-    return float(border), float(elsewhere)
+    overall, near, beside = (sums / np.maximum(counts, 1)).tolist()
+    return overall, near, beside
 
 
-def _near(length: int, side: int) -> np.ndarray:
-    """Which of so many rows or columns lie at a border between two tiles."""
-    places = np.arange(length)
-    nearest = np.clip(np.rint(places / side), 1, max((length - 1) // side, 1)) * side
-    return (nearest < length) & (places >= nearest - NEAR) & (places < nearest + NEAR)
+def _distances(length: int, side: int) -> np.ndarray:
+    """Of rows or columns to the nearest border between two tiles, 0 at both of its sides."""
+    places = np.arange(length)[:, None]
+    borders = np.arange(side, length, side)
+    return np.where(places < borders, borders - 1 - places, places - borders).min(axis=1, initial=side - 1)
 
 
 def run(sources: Sequence[np.ndarray], megapixels: float, quality: float, effort: int, seed: int) -> str:
@@ -120,12 +129,13 @@ def run(sources: Sequence[np.ndarray], megapixels: float, quality: float, effort
         ):
             runs.append(measure(name, ["decode", coded, "-o", target, "-f", *extra, *cap]))
         with Image.open(target) as decoded:
-            border, elsewhere = errors(original, np.asarray(decoded), 1 << TILE_EXPONENT)
+            overall, near, beside = errors(original, np.asarray(decoded), 1 << TILE_EXPONENT)
     rows = [[r.name, f"{r.seconds:.1f}", f"{r.processor:.1f}", f"{r.megabytes:.0f}"] for r in runs]
     where = f"{counted(machine.cores(), 'core')}, {machine.processor()}"
-    psnr = 10 * np.log10(255**2 / elsewhere)
+    psnr = 10 * np.log10(255**2 / overall)
+    seam = f"within {NEAR} pixels of a tile's border {near:.2f}, from there to {BESIDE} pixels {beside:.2f}"
     return (
         f"{width}x{height} pixels, {size} bytes, {8 * size / (width * height):.3f} bpp, {psnr:.2f} dB; {where}\n\n"
         + table(["", "seconds", "processor seconds", "largest memory, MB"], rows)
-        + f"\n\nMean squared error within {NEAR} pixels of a tile's border {border:.2f}, elsewhere {elsewhere:.2f}."
+        + f"\n\nMean squared error {seam}."
     )

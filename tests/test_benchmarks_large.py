@@ -19,14 +19,23 @@ def test_picture_is_covered_by_copies_that_differ():
     assert not np.array_equal(picture[:40, :60], picture[:40, 180:240])
 
 
-def test_errors_at_borders_are_told_from_the_others():
-    original = np.zeros((70, 100, 3), np.uint8)
+def test_errors_at_borders_are_told_from_those_beside():
+    original = np.zeros((40, 100, 3), np.uint8)
     decoded = original.copy()
-    decoded[:, 32 - large.NEAR : 32 + large.NEAR] = 2
-    border, elsewhere = large.errors(original, decoded, 32)
-    at_columns, at_rows = 3 * 8 * 70, 2 * 8 * 100  # borders at 32, 64 and 96, and at 32 and 64
-    assert border == pytest.approx(4 * 8 * 70 / (at_columns + at_rows - 3 * 8 * 2 * 8))
-    assert elsewhere == 0
+    decoded[:, 64 - large.NEAR : 64 + large.NEAR] = 2
+    decoded[:, 64 + large.NEAR : 64 + large.BESIDE] = 1
+    overall, near, beside = large.errors(original, decoded, 64)
+    assert overall == pytest.approx((4 * 8 + 12) / 100)
+    assert near == 4
+    assert beside == 0.5
+
+
+def test_a_process_is_measured_by_itself():
+    held = np.ones(300_000_000, np.uint8)
+    run = large.measure("help", ["--version"])
+    assert held[-1]
+    assert 5 < run.megabytes < 200
+    assert 0 < run.processor < 60
 
 
 def test_small_picture_has_no_tiles_to_measure():
