@@ -108,6 +108,11 @@ def _add_measurements(commands: Any, runs: argparse.ArgumentParser) -> None:
     original.add_argument(
         "-e", "--effort", type=int, default=1, metavar="E", help="of the wavelet field (default: %(default)s)"
     )
+    original.add_argument(
+        "--only", metavar="JOB,JOB",
+        help="all, or some of perfect, original, ycocg, true-ycocg, fourier, fourier-4096, siren-4096, wavelet-small "
+        "and wavelet-large (default: perfect,original,fourier)",
+    )  # fmt: skip
     original.set_defaults(run=_run_original)
 
 
@@ -204,10 +209,11 @@ def _run_original(options: argparse.Namespace, command: List[str]) -> int:
 
     if options.samples < 1:
         raise ConfigError(f"--samples is {options.samples}: give 1 or more")
+    names = comparison.chosen_jobs(options.only or ",".join(comparison.QUICK_JOBS))
     parts = []
     for picture in rd.read_pictures(options.pictures):
         task = comparison.Task(picture, Settings(), options.samples, options.effort, options.seed)
-        parts += comparison.run(task, options.output, options.fresh)
+        parts += comparison.run(task, names, options.output, options.fresh)
     print(comparison.write(options.output, parts, machine.record(command, options.seed)), end="")
     return 0
 

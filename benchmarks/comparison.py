@@ -22,6 +22,7 @@ from benchmarks.rows import UNKNOWN
 from nifcodec import metrics
 from nifcodec.config import EncodeConfig
 from nifcodec.decoder import to_integers
+from nifcodec.errors import ConfigError
 from nifcodec.fields.spec import MlpSpec, design
 from nifcodec.files import write_bytes
 from nifcodec.progress import Progress, ProgressLine
@@ -85,7 +86,7 @@ class Task:
 
     Attributes:
         settings: of the original.
-        samples: that each network is trained on in all, to within a batch or a compiled call.
+        samples: that each network is trained on in all, to within a batch.
         effort: of the wavelet field.
     """
 
@@ -182,42 +183,59 @@ def _ours(
 
 
 def _wavelet(task: Task, report: Report, done: Mapping[str, Part], *, beside: str) -> List[Line]:
+    if beside not in done:
+        raise ConfigError(f"the wavelet field is given the bytes of {beside}: ask for {beside} too")
     size = done[beside].lines[0].bytes
     config = EncodeConfig(effort=task.effort, target_size=size, seed=task.seed)
     data = nifcodec.encode(task.picture.pixels, config, progress=report)
     return [task.line(f"`wavelet`, `-e {task.effort}`", nifcodec.decode(data), bytes=len(data))]
 
 
-# In the order of the table; one may need the lines of those before it. A batch of 0 is the original's.
+# In the order of the table. A batch of 0 is the original's.
 JOBS: Dict[str, Job] = {
     "perfect": _perfect,
     "original": partial(_original, colour="rgb", variants=VARIANTS),
-    "original ycocg": partial(_original, colour="ycocg", variants={"YCoCg as it is, all else put right": NO_DEFECTS}),
-    "original true-ycocg": partial(_original, colour="true-ycocg", variants={"YCoCg put right too": NO_DEFECTS}),
+    "ycocg": partial(_original, colour="ycocg", variants={"YCoCg as it is, all else put right": NO_DEFECTS}),
+    "true-ycocg": partial(_original, colour="true-ycocg", variants={"YCoCg put right too": NO_DEFECTS}),
     "fourier": partial(_ours, spec=fourier_spec, batch=0),
-    "fourier, our batch": partial(_ours, spec=fourier_spec, batch=EncodeConfig.batch_size),
-    "siren, our batch": partial(_ours, spec=siren_spec, batch=EncodeConfig.batch_size),
-    "wavelet of fourier's bytes": partial(_wavelet, beside="fourier"),
-    "wavelet of the original's bytes": partial(_wavelet, beside="original"),
+    "fourier-4096": partial(_ours, spec=fourier_spec, batch=EncodeConfig.batch_size),
+    "siren-4096": partial(_ours, spec=siren_spec, batch=EncodeConfig.batch_size),
+    "wavelet-small": partial(_wavelet, beside="fourier"),
+    "wavelet-large": partial(_wavelet, beside="original"),
 }
+QUICK_JOBS = ("perfect", "original", "fourier")
 
 
-def run(task: Task, folder: Path, fresh: bool) -> List[Part]:
-    """Do what the journal in `folder` does not hold yet. Raises NifError, of an encode that fails."""
+def chosen_jobs(text: str) -> List[str]:
+    """The names in a list with commas, or "all", in the order of the table. Raises ConfigError for an unknown one."""
+    names = list(JOBS) if text == "all" else text.split(",")
+    unknown = [name for name in names if name not in JOBS]
+    if unknown:
+        raise ConfigError(f"{', '.join(unknown)} is not among all, {', '.join(JOBS)}")
+    return [name for name in JOBS if name in names]
+
+
+def run(task: Task, names: Sequence[str], folder: Path, fresh: bool) -> List[Part]:
+    """Do those of `JOBS` that the journal in `folder` does not hold yet.
+
+    Raises:
+        ConfigError: a wavelet without the file whose size it is to have.
+        NifError: of an encode that fails.
+    """
     make_folder(folder)
     journal = folder / JOURNAL
     done = {} if fresh else {part.job: part for part in read_journal(journal) if part.key == task.key}
-    for name, job in JOBS.items():
+    for name in names:
         if name in done:
             continue
         report = ProgressLine(f"{task.picture.name}, {name}")
         began = time.monotonic()
-        lines = job(task, report, done)
+        lines = JOBS[name](task, report, done)
         report.clear()
         done[name] = Part(name, task.key, time.monotonic() - began, lines)
         append_journal(journal, done[name])
         print(f"{task.picture.name}, {name}: {done[name].seconds:.1f} s", file=sys.stderr, flush=True)
-    return [done[name] for name in JOBS]
+    return [done[name] for name in names]
 
 
 def read_journal(path: Path) -> List[Part]:

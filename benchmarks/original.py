@@ -25,7 +25,7 @@ KERNELS = {
     "ycocg": ((1, -1, -1), (1, 0, 1), (1, -1, 1)),
     "true-ycocg": ((1, 1, 1), (-1, 0, 1), (-1, 1, -1)),
 }
-EXECUTIONS = 20  # compiled calls that a training is split into, after each of which progress is shown
+EXECUTIONS = 20  # compiled calls at most that a training is split into, after each of which progress is shown
 BAND = 2**15  # positions rendered at a time
 # sRGB (IEC 61966-2-1): luminance of linear light in order red, green, blue, as scikit-image has it.
 LUMINANCE = (0.212671, 0.715160, 0.072169)
@@ -152,7 +152,7 @@ class Field:
 
     Args:
         picture: uint8 (H, W, 3), red, green, blue.
-        samples: to train on in all, those that come again counted again; `samples` has the number that it came to.
+        samples: to train on in all, those that come again counted again; `samples` has it in whole batches.
         seed: of the positions and of the weights.
         report: called now and then with the share of the training that is done.
     """
@@ -165,10 +165,10 @@ class Field:
         self._settings = settings
         self._mean, self._peak = values.mean(axis=(0, 1), dtype=np.float64).astype(np.float32), values.max()
         self.model = keras_network(settings, seed)
-        # A compiled call takes a whole number of batches.
-        executions = min(EXECUTIONS, max(samples // settings.batch, 1))
-        steps = max(samples // (settings.batch * executions), 1)
-        self.samples = steps * executions * settings.batch
+        steps = max(samples // settings.batch, 1)
+        # All compiled calls take the same number of steps: Keras rounds up otherwise.
+        executions = max(count for count in range(1, EXECUTIONS + 1) if steps % count == 0)
+        self.samples = steps * settings.batch
         encoded = (values - self._mean) / self._peak
         coords, colours = random_samples(encoded, min(settings.train_samples, self.samples), seed)
         done = [0]
@@ -177,7 +177,9 @@ class Field:
             done[0] += 1
             report(done[0] / executions)
 
-        fit_network(self.model, settings, (encode_positions(settings, coords), colours), steps, executions, after)
+        fit_network(
+            self.model, settings, (encode_positions(settings, coords), colours), steps // executions, executions, after
+        )
 
     def render(self, mismatched: bool) -> np.ndarray:
         """Float32 (H, W, 3), red, green, blue, neither clipped nor rounded; `mismatched` is `Defects.grid`."""
