@@ -12,8 +12,8 @@ from benchmarks.rows import Curve
 from nifcodec.errors import MissingDependencyError
 from nifcodec.files import write_bytes
 
-# Okabe and Ito's palette, told apart by colour-blind readers too.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+# Okabe and Ito's palette, told apart by colour-blind readers too, and a grey.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#999999")
 MARKERS = "osD^vPXph"
 DASHES = ("--", ":", "-.")
 
