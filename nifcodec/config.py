@@ -13,11 +13,14 @@ DEFAULT_QUALITY = 60.0
 # fmt: off
 MLP_OPTIONS = (
     "width", "layers", "encoding", "dimension", "sigma", "features", "feature_scale", "omega", "colour", "loss",
-    "huber_delta", "sampling", "batch_size", "learning_rate", "device", "replicas", "gradient_accumulation",
-    "precision", "half_sine", "stochastic_rounding", "partials", "executable_cache", "checkpoint", "resume",
+    "huber_delta", "sampling", "batch_size", "learning_rate", "gradient_accumulation", "half_sine",
+    "stochastic_rounding", "partials",
 )
 # What a picture's training may be continued with in other ways than it was begun.
-DEVICE_OPTIONS = MLP_OPTIONS[MLP_OPTIONS.index("device"):]
+DEVICE_OPTIONS = (
+    "device", "replicas", "gradient_accumulation", "precision", "half_sine", "stochastic_rounding", "partials",
+    "executable_cache", "checkpoint", "resume",
+)
 WATCH_OPTIONS = ("tensorboard", "eval_every")
 
 # fmt: on
@@ -38,8 +41,7 @@ class EncodeConfig:
         effort: 1 (fastest) to 9.
         seed: seed of everything random; the same seed gives the same file on the same machine.
         steps: training steps (`wavelet`: rounds) in place of what effort asks for.
-        width, layers: units and number of hidden layers. These and all up to `learning_rate` are of the MLP
-            fields.
+        width, layers: units and number of hidden layers. These and all of `MLP_OPTIONS` are of the MLP fields.
         encoding: "powers" (NeRF), "gaussian" (Fourier features) or "none"; `fourier` only.
         dimension, sigma: number and base of the powers.
         features, feature_scale: number and standard deviation (cycles per picture) of Gaussian features.
@@ -50,9 +52,11 @@ class EncodeConfig:
         batch_size: samples a step.
         learning_rate: peak of the cosine schedule.
         device: "cpu", "gpu", "ipu", or "auto": a GPU where TensorFlow finds one, else the CPU.
-        replicas: copies of the network that share each batch; None means one, or with TF_CONFIG what the cluster has.
+        replicas: copies of the network that share each batch, or the picture's tiles; None means one, or, for the MLP
+            fields, with TF_CONFIG what the cluster has.
         gradient_accumulation: micro-batches that a replica takes a step, at least; more where memory needs it.
-        precision: of products and activations, "float32" or "float16"; weights and Adam's moments are float32.
+        precision: of products and activations, "float32" or (MLP fields) "float16"; weights and Adam's moments are
+            float32.
         half_sine: compute the sine of `siren` in float16.
         stochastic_rounding: of float16 on an IPU; None means with float16.
         partials: of an IPU's products, "float16" or "float32"; None means `precision`.
@@ -118,9 +122,7 @@ class EncodeConfig:
         _one_of("precision", self.precision, ("float32", "float16"))
         _one_of("transfer", self.transfer, TRANSFERS)
         if self.field == "wavelet":
-            changed = [name for name in MLP_OPTIONS if getattr(self, name) != getattr(type(self), name)]
-            if changed:
-                raise ConfigError(f"the field wavelet has no {' or '.join(changed)}: give --field fourier or siren")
+            self._check_wavelet()
         _between("quality", self.quality, 0, 100)
         _between("bpp", self.bpp, 1e-6, 64)
         _between("target_size", self.target_size, 1, 2**31)
@@ -137,6 +139,29 @@ class EncodeConfig:
             raise ConfigError("eval_every needs a log for its results: give --tensorboard DIR")
         _between("gradient_accumulation", self.gradient_accumulation, 1, 2**22)
         self._check_device()
+
+    @property
+    def placed(self) -> "tuple[str, ...]":
+        """Names of the options that say where and how training runs, where they are given."""
+        return self._given(DEVICE_OPTIONS)
+
+    def _given(self, names: "tuple[str, ...]") -> "tuple[str, ...]":
+        return tuple(name for name in names if getattr(self, name) != getattr(type(self), name))
+
+    def _check_wavelet(self) -> None:
+        foreign = self._given(MLP_OPTIONS)
+        if foreign:
+            raise ConfigError(f"the field wavelet has no {' or '.join(foreign)}: give --field fourier or siren")
+        if self.precision != "float32":
+            raise ConfigError(
+                "the field wavelet is trained in float32 alone: its network sees small differences between planes of "
+                "many steps, which float16 rounds away: leave precision out"
+            )
+        if self.effort == 1 and self.steps is None and self.placed:
+            raise ConfigError(
+                f"-e 1 does not train the field wavelet, so that {' and '.join(self.placed)} would do nothing: give "
+                "a higher effort"
+            )
 
     def _check_device(self) -> None:
         if self.partials is not None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Callable, Optional
 
 from nifcodec.coding.tensors import encode_tensors
 from nifcodec.errors import InterruptedEncodeError
 from nifcodec.fields.quantize import STEP_INDICES, QuantizedMlp, quantize
 from nifcodec.fields.spec import FAMILY_IDS, MlpSpec, design, pack
-from nifcodec.task import Task, Trained
+from nifcodec.task import Task, Trained, start_training
 
 if TYPE_CHECKING:
     from nifcodec.training.fit import FitResult
@@ -111,16 +110,8 @@ def _trainer(task: Task) -> "Fit":
     Raises MissingDependencyError, and ConfigError where the checkpoint is not of this task.
     """
     config = task.config
-    if config.executable_cache is not None:
-        # TensorFlow reads its flags once, when it is loaded.
-        flags = os.environ.get("TF_POPLAR_FLAGS", "")
-        os.environ["TF_POPLAR_FLAGS"] = f"{flags} --executable_cache_path={config.executable_cache}".strip()
-    from nifcodec.training.checkpoint import Checkpoint, identity
+    checkpoint = start_training(task)
     from nifcodec.training.fit import fit
-
-    checkpoint = None
-    if config.checkpoint is not None:
-        checkpoint = Checkpoint(config.checkpoint, identity(task.values(), config), config.resume)
 
     def train(spec: MlpSpec, target_bits: Optional[float]) -> "FitResult":
         result = fit(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from nifcodec.errors import ConfigError
 from nifcodec.image import Image
 from nifcodec.progress import Watch
 from nifcodec.transfer import Transfer
+
+if TYPE_CHECKING:
+    from nifcodec.training.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -100,3 +104,19 @@ class Task:
     def quality(self) -> float:
         """0 to 100, for a configuration without any other target."""
         return DEFAULT_QUALITY if self.config.quality is None else self.config.quality
+
+
+def start_training(task: Task) -> "Optional[Checkpoint]":
+    """Loads TensorFlow, with the flags that it reads only then; the checkpoint where one is asked for.
+
+    Raises MissingDependencyError, and ConfigError where the checkpoint is not of this task.
+    """
+    config = task.config
+    if config.executable_cache is not None:
+        flags = os.environ.get("TF_POPLAR_FLAGS", "")
+        os.environ["TF_POPLAR_FLAGS"] = f"{flags} --executable_cache_path={config.executable_cache}".strip()
+    from nifcodec.training.checkpoint import Checkpoint, identity
+
+    if config.checkpoint is None:
+        return None
+    return Checkpoint(config.checkpoint, identity(task.wanted, config), config.resume)

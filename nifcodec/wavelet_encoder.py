@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from dataclasses import replace
 from functools import lru_cache, partial
 from math import ceil, log2
 from typing import TYPE_CHECKING, Callable, Dict, Generator, List, Optional, Tuple
@@ -13,11 +14,13 @@ from nifcodec.errors import MissingDependencyError
 from nifcodec.fields.synthesis import SynthesisNetwork
 from nifcodec.fields.wavelet import FAMILY_ID, FINEST_INDEX, STEP_INDICES
 from nifcodec.progress import Progress
-from nifcodec.task import Task, Trained
+from nifcodec.task import Task, Trained, start_training
 from nifcodec.wavelet_form import Attempt, Form, scalars
-from nifcodec.wavelet_tiles import TiledAttempt, TiledForm
+from nifcodec.wavelet_rounds import Rounds, start
+from nifcodec.wavelet_tiles import MARGIN, TiledAttempt, TiledForm
 
 if TYPE_CHECKING:
+    from nifcodec.training.checkpoint import Checkpoint
     from nifcodec.training.picture import Descent
 
 # The step index at quality 0, and how far it falls to quality 100: steps from 1.6 to 1/90.
@@ -49,24 +52,34 @@ def train_wavelet(task: Task) -> Trained:
     if task.pixels >= TILED_FROM:
         return _train_tiles(task, rounds)
     form = Form(task)
-    descent = _descent(form.prior.synthesis, task) if rounds else None
-    best = _at_target(form, task)
+    descent, checkpoint = _descent(form.prior.synthesis, task) if rounds else (None, None)
     if descent is None:
-        return best.trained()
-    best, done = _train(form, task, descent, best, rounds)
+        return _at_target(form, task).trained()
+    best, source, done = _train(form, task, descent, Rounds(form, checkpoint), rounds)
     if _has_target(task):
-        form.aim(best.wanted, best.others)
+        _aim(form, descent, source)
         best = _at_target(form, task)
-    return best.trained(done)
+    return replace(best.trained(done), placement=descent.placement)
 
 
-def _descent(network: SynthesisNetwork, task: Task) -> "Optional[Descent]":
+def _descent(
+    network: SynthesisNetwork, task: Task, largest: int = LARGEST_WHOLE
+) -> "Tuple[Optional[Descent], Optional[Checkpoint]]":
+    """What trains, and the checkpoint where one is asked for.
+
+    Args:
+        largest: side of what is trained at once.
+    """
     try:
-        from nifcodec.training.picture import Descent
+        checkpoint = start_training(task)
+        from nifcodec.training.picture import open_descent
     except MissingDependencyError as error:
+        if task.config.placed:
+            raise
         warnings.warn(f"not trained, as with -e 1: {error}", stacklevel=5)
-        return None
-    return Descent(network, task.wanted.shape[2])
+        return None, None
+    sides = min(task.image.height, largest), min(task.image.width, largest)
+    return open_descent(network, task.wanted.shape[2], sides, task.config), checkpoint
 
 
 def _has_target(task: Task) -> bool:
@@ -108,19 +121,32 @@ def _at_target(form: Form, task: Task) -> Attempt:
     return _search(form, task, lambda attempt: _excess_of_file(task, attempt.trained()), tolerance, sized)
 
 
-def _train(form: Form, task: Task, descent: "Descent", best: Attempt, rounds: int) -> Tuple[Attempt, int]:
-    """The attempt of least cost at the step of the first one, and the rounds done."""
-    began, attempt, done = time.monotonic(), best, 0
+def _train(
+    form: Form, task: Task, descent: "Descent", kept: Rounds, rounds: int
+) -> Tuple[Attempt, Optional[Attempt], int]:
+    """The attempt of least cost at the step of the first one, the one that it was aimed from, and the rounds done."""
+    began = time.monotonic()
+    done, attempt, best, source = kept.load() or start(_at_target(form, task))
     while True:
         seen = _report(task, "train", done, rounds, began, attempt)
         if task.watch is not None:
             task.watch(done, seen, partial(_file, task, attempt, done))
+        kept.save(done, attempt, best, source)
         if done == rounds or (task.interrupt is not None and task.interrupt()):
-            return best, done
-        form.aim(descent(attempt.planes, form.target, attempt.spec), form.influence(attempt))
-        attempt, done = form.attempt(best.spec.step_index), done + 1
+            kept.flush()
+            return best, source, done
+        _aim(form, descent, attempt)
+        before, attempt, done = attempt, form.attempt(best.spec.step_index), done + 1
         if attempt.cost < best.cost:
-            best = attempt
+            best, source = attempt, before
+
+
+def _aim(form: Form, descent: "Descent", attempt: Optional[Attempt]) -> None:
+    """Quantize what an attempt leads to from now on; the picture itself without one."""
+    if attempt is None:
+        form.aim(form.target)
+    else:
+        form.aim(descent(attempt.planes, form.target, attempt.spec), form.influence(attempt))
 
 
 def _file(task: Task, attempt: Attempt, done: int) -> bytes:
@@ -139,14 +165,18 @@ def _report(task: Task, stage: str, done: int, steps: int, began: float, attempt
 def _train_tiles(task: Task, rounds: int) -> Trained:
     """The same for a large picture, each tile trained as it is quantized."""
     form = TiledForm(task, TILE_EXPONENT)
-    descent = _descent(form.prior.synthesis, task) if rounds else None
+    largest = (1 << TILE_EXPONENT) + 2 * MARGIN
+    descent, checkpoint = _descent(form.prior.synthesis, task, largest) if rounds else (None, None)
     done = rounds if descent else 0
 
     def attempt(index: int) -> TiledAttempt:
-        return form.attempt(index, descent=descent, rounds=done)
+        return form.attempt(index, descent=descent, rounds=done, checkpoint=checkpoint)
+
+    def trained(found: TiledAttempt) -> Trained:
+        return replace(found.trained(done), placement=descent.placement if descent else None)
 
     if not _has_target(task):
-        return attempt(_index_of_quality(task, form.finest)).trained(done)
+        return trained(attempt(_index_of_quality(task, form.finest)))
     numbers = _sample(form.tiling.count)
 
     @lru_cache(maxsize=None)
@@ -172,7 +202,7 @@ def _train_tiles(task: Task, rounds: int) -> Trained:
         if abs(miss) <= tolerance and not wrong:
             break
         offset = miss - estimate(index)
-    return min(tried, key=lambda known: known[0])[2].trained(done)
+    return trained(min(tried, key=lambda known: known[0])[2])
 
 
 def _sample(count: int) -> List[int]:

@@ -12,6 +12,7 @@ from nifcodec import priors
 from nifcodec.coding.compand import UNIT
 from nifcodec.coding.influence import Influence, influence
 from nifcodec.coding.lattice import MAX_VALUE, Conditions, Lattice
+from nifcodec.coding.payload import decode_lattice, decode_low
 from nifcodec.coding.rdoq import Quantized, quantize
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import analyse_levels, synthesise_plane
@@ -55,17 +56,13 @@ class Attempt:
     """A field at one step.
 
     Attributes:
-        wanted: planes that were quantized, on colours of 0..1, float64 (C, H, W).
-        others: what was known of the bits of those that see an integer.
-        quantized: the integers.
+        quantized: the integers; without their contexts where they were read from `payload`.
         planes: as rebuilt from them, in steps, float32 (C, H, W).
         error: of the corrected planes, summed, in squared steps.
     """
 
     spec: WaveletSpec
     payload: bytes
-    wanted: np.ndarray
-    others: Optional[Influence]
     quantized: Quantized
     planes: np.ndarray
     error: float
@@ -112,7 +109,7 @@ class Form:
         Args:
             others: what integers do to the bits of those that see them.
         """
-        self._wanted, self._others = wanted, others
+        self._others = others
         self._low, details = analyse_levels(wanted, self.lattice.levels)
         self._details = self.lattice.by_band(details)
 
@@ -126,16 +123,31 @@ class Form:
         conditions = Conditions(self.prior.context, spec.step_feature)
         scaled = [{band: values / spec.step for band, values in bands.items()} for bands in self._details]
         quantized = quantize(self.lattice, conditions, self._low / spec.step, scaled, price * BIT, self._others)
-        planes = quantized.plane.astype(np.float32) / np.float32(UNIT)
+        planes = _in_steps(quantized.plane)
         seen = planes[: wavelet.colour_planes(len(planes))]
         fit = MixtureFit.of(self.target / spec.step, planes, self.prior.synthesis(seen, spec.step_feature))
         spec = replace(spec, mixture=fit.mixture())
         payload = quantized.pack(self.lattice, conditions)
-        error = fit.error(spec.mixture)
-        return Attempt(spec, payload, self._wanted, self._others, quantized, planes, error)
+        return Attempt(spec, payload, quantized, planes, fit.error(spec.mixture))
+
+    def read(self, description: bytes, payload: bytes, error: float) -> Attempt:
+        """An attempt from what a file holds of it, and its error."""
+        spec = wavelet.unpack(description)
+        low, _ = decode_low(payload, self.lattice)
+        plane, levels = decode_lattice(payload, self.lattice, Conditions(self.prior.context, spec.step_feature))
+        for level, bands in enumerate(levels):
+            for band in self.lattice.bands:
+                bands.setdefault(band, np.zeros(self.lattice.shape(level, band), np.int32))
+        return Attempt(spec, payload, Quantized(low, levels, [], plane), _in_steps(plane), error)
 
     def influence(self, attempt: Attempt) -> Influence:
         """What each integer of an attempt does to the bits of those that see it."""
         conditions = Conditions(self.prior.context, attempt.spec.step_feature)
         found = attempt.quantized
         return influence(self.lattice, conditions, found.low * UNIT, (), found.levels)
+
+
+def _in_steps(plane: np.ndarray) -> np.ndarray:
+    """Integers in 1/UNIT steps -> steps, float32."""
+    steps: np.ndarray = plane.astype(np.float32) / np.float32(UNIT)
+    return steps

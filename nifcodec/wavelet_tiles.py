@@ -17,7 +17,7 @@ from nifcodec.coding.compand import UNIT
 from nifcodec.coding.influence import Influence, influence
 from nifcodec.coding.lattice import Conditions, Planes
 from nifcodec.coding.rdoq import Quantized, quantize, quantize_bands
-from nifcodec.coding.tiles import TILE_LEVELS, Span, Tile, Tiling, at_level, pack_tiles
+from nifcodec.coding.tiles import TILE_LEVELS, Span, Tile, Tiling, at_level, pack_tiles, unpack_tiles
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import Bands, analyse_levels, synthesise_plane
 from nifcodec.fields.synthesis import MixtureFit, SynthesisNetwork
@@ -27,6 +27,7 @@ from nifcodec.task import Task, Trained
 from nifcodec.wavelet_form import BIT, cost, finest_index, scalars
 
 if TYPE_CHECKING:
+    from nifcodec.training.checkpoint import Checkpoint, Record
     from nifcodec.training.picture import Descent
 
 # Analysis reaches 4 samples of each level: 124 pixels for five levels.
@@ -93,25 +94,35 @@ class TiledForm:
         numbers: Optional[Sequence[int]] = None,
         descent: "Optional[Descent]" = None,
         rounds: int = 0,
+        checkpoint: "Optional[Checkpoint]" = None,
     ) -> TiledAttempt:
         """Integers at a step, as bytes, and the mixture of corrections that suits the picture.
 
         Args:
             numbers: of the tiles, where not all of them are wanted.
             descent, rounds: training of each tile.
+            checkpoint: where finished tiles of the whole picture are kept, and gone on from.
         """
         spec = WaveletSpec(index, self.prior.hash, tile_exponent=self.exponent)
         conditions = Conditions(self.prior.context, spec.step_feature)
         root = self._quantize_root(spec, conditions)
         packed_root = root.pack(self.tiling.root, conditions)
-        fit, tiles, pixels, began = MixtureFit.none(self.prior.synthesis.corrections), [], 0, time.monotonic()
         chosen = range(self.tiling.count) if numbers is None else numbers
+        name, pixels, began = f"{self.prior.hash.hex()}/tiles {index}", 0, time.monotonic()
+        record = None if checkpoint is None else checkpoint.load(name)
+        fit, tiles = _read(record) if record is not None else (MixtureFit.none(self.prior.synthesis.corrections), [])
         for done, number in enumerate(chosen):
             tile = self.tiling.tile(number)
-            payload, part = self._tile(tile, root, spec, conditions, fit, descent, rounds)
-            fit, pixels = fit + part, pixels + _size(tile.rows) * _size(tile.columns)
+            pixels += _size(tile.rows) * _size(tile.columns)
+            if done == len(tiles):
+                payload, part = self._tile(tile, root, spec, conditions, fit, descent, rounds)
+                tiles.append(payload)
+                fit += part
+                if checkpoint is not None and not self.stopped:
+                    checkpoint.save(name, _record(fit, tiles))
+            elif done < len(tiles) - 1:
+                continue
             spec = replace(spec, mixture=fit.mixture())
-            tiles.append(payload)
             found = TiledAttempt(spec, packed_root, tiles, pixels, fit.error(spec.mixture))
             seen = found.scalars()
             if self.task.progress is not None:
@@ -120,6 +131,8 @@ class TiledForm:
                 self.task.progress(Progress("tiles", done + 1, len(chosen), seconds, psnr, bpp))
             if self.task.watch is not None:
                 self.task.watch(done + 1, seen, None)
+        if checkpoint is not None:
+            checkpoint.flush()
         return found
 
     def _quantize_root(self, spec: WaveletSpec, conditions: Conditions) -> Quantized:
@@ -160,6 +173,18 @@ class TiledForm:
             others = influence(tile.lattice, conditions, low, coarser, bands.levels)
         assert best is not None
         return best[1], best[2]
+
+
+def _record(fit: MixtureFit, tiles: Sequence[bytes]) -> "Record":
+    """The first tiles of a picture as a record of a checkpoint, with their sums."""
+    packed = np.frombuffer(pack_tiles(b"", tiles), np.uint8)
+    return {**vars(fit), "count": len(tiles), "tiles": packed}
+
+
+def _read(record: "Record") -> Tuple[MixtureFit, List[bytes]]:
+    """The inverse of `_record`."""
+    _, *tiles = unpack_tiles(record["tiles"].tobytes(), int(record["count"]))
+    return MixtureFit(record["missing"], record["wanted"], record["products"]), [bytes(tile) for tile in tiles]
 
 
 class _Part:

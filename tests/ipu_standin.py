@@ -1,7 +1,7 @@
 """A stand-in for `tensorflow.python.ipu`, with the signatures and the strictness of Graphcore's SDK 3.4.
 
-It runs what the package would compile, on the CPU of any TensorFlow. It knows one replica: what several would compute
-is tested with TensorFlow's own strategies. Written from the public sources of the SDK's TensorFlow, not from a run.
+It runs what the package would compile, on the CPU of any TensorFlow. It knows one replica a device: what several would
+compute is tested with TensorFlow's own strategies. Written from the public sources of the SDK's TensorFlow, not from a run.
 """
 
 from __future__ import annotations
@@ -96,6 +96,12 @@ class Machine:
 MACHINE = Machine(0)
 
 
+def _devices(config: IPUConfig) -> List[int]:
+    """IPUs of each device."""
+    chosen = config.auto_select_ipus
+    return [chosen] if isinstance(chosen, int) else list(chosen)
+
+
 def configure_ipu_system(config: IPUConfig, device: str = "cpu", reset_configuration: bool = True) -> None:
     if config.auto_select_ipus and config.select_ipus:
         raise Exception("auto_select_ipus and select_ipus exclude each other")
@@ -107,7 +113,7 @@ def configure_ipu_system(config: IPUConfig, device: str = "cpu", reset_configura
             raise TypeError("option values are strings")
     if not all(type(value) is str for value in config.compilation_poplar_options.values()):
         raise TypeError("option values are strings")
-    if connection.type == DeviceConnectionType.ALWAYS and config.auto_select_ipus > MACHINE.ipus:
+    if connection.type == DeviceConnectionType.ALWAYS and sum(_devices(config)) > MACHINE.ipus:
         raise tf.errors.InternalError(None, None, "Could not find an available device")
     MACHINE.configured = config
 
@@ -130,7 +136,7 @@ def reset_ipu_seed(
 
 
 def get_num_of_ipus_in_device(ipu_device: str, device: str = "cpu") -> int:
-    return int(get_ipu_config()[0].auto_select_ipus)
+    return _devices(get_ipu_config()[0])[int(ipu_device.rsplit(":", 1)[1])]
 
 
 def running_on_ipu_model() -> bool:
@@ -147,7 +153,7 @@ class IPUStrategyV1:
         enable_dataset_iterators: bool = True,
         enable_keras_extensions: bool = True,
     ) -> None:
-        get_ipu_config()
+        get_num_of_ipus_in_device(ipu_device)
         MACHINE.strategies += 1
         self._strategy = tf.distribute.OneDeviceStrategy("/CPU:0")
         self._plain: Dict[Any, Any] = {}

@@ -21,7 +21,7 @@ from nifcodec import encoder
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError
 from nifcodec.training import checkpoint as checkpoints
-from nifcodec.training.checkpoint import Checkpoint, identity
+from nifcodec.training.checkpoint import Checkpoint, identity, record_of, snapshot_of
 from nifcodec.training.loop import Snapshot
 
 PICTURE = np.random.RandomState(0).randint(0, 255, (24, 32, 3)).astype(np.uint8)
@@ -55,12 +55,12 @@ def same(one: Snapshot, other: Snapshot) -> bool:
 def test_a_checkpoint_holds_every_number_of_a_snapshot(tmp_path: Path) -> None:
     path = str(tmp_path / "run.h5")
     kept = Checkpoint(path, "me", resume=False)
-    kept.save("a/fit", snapshot(7, 1 / 3))
-    kept.save("a/tune", snapshot(9))
+    kept.save("a/fit", record_of(snapshot(7, 1 / 3)))
+    kept.save("a/tune", record_of(snapshot(9)))
     kept.flush()
     read = Checkpoint(path, "me", resume=True)
-    assert same(read.load("a/fit"), snapshot(7, 1 / 3))
-    assert same(read.load("a/tune"), snapshot(9))
+    assert same(snapshot_of(read.load("a/fit")), snapshot(7, 1 / 3))
+    assert same(snapshot_of(read.load("a/tune")), snapshot(9))
     assert read.load("b/fit") is None
     assert [item.name for item in tmp_path.iterdir()] == ["run.h5"]
 
@@ -70,16 +70,16 @@ def test_a_checkpoint_is_written_now_and_then(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(checkpoints, "SAVE_SECONDS", 1e9)
     kept = Checkpoint(str(path), "me", resume=False)
     kept._written = time.monotonic()
-    kept.save("a/fit", snapshot(1))
+    kept.save("a/fit", record_of(snapshot(1)))
     assert not path.exists()
     kept.flush()
-    assert Checkpoint(str(path), "me", resume=True).load("a/fit").done == 1
+    assert Checkpoint(str(path), "me", resume=True).load("a/fit")["done"] == 1
 
 
 def test_what_a_checkpoint_refuses(tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
     assert Checkpoint(str(path), "me", resume=True).load("a/fit") is None
-    Checkpoint(str(path), "me", resume=False).save("a/fit", snapshot(1))
+    Checkpoint(str(path), "me", resume=False).save("a/fit", record_of(snapshot(1)))
     with pytest.raises(ConfigError, match="--resume"):
         Checkpoint(str(path), "me", resume=False)
     with pytest.raises(ConfigError, match="another picture or of other options"):

@@ -130,14 +130,22 @@ def decode_lattice(
     Raises:
         TruncatedError, MalformedError, ChecksumError: the payload is damaged, or was written under another model.
     """
+    low, rest = decode_low(data, lattice)
+    plane, levels = decode_bands(rest, lattice, conditions, low * UNIT, (), finest)
+    return (plane if finest == lattice.levels else lattice.rebuild(plane, levels[finest], finest)), levels
+
+
+def decode_low(data: bytes, lattice: Lattice) -> "Tuple[np.ndarray, bytes]":
+    """The coarsest low-pass plane of a lattice payload, integers int64 (colours, rows, columns), and what follows it.
+
+    Raises TruncatedError, MalformedError.
+    """
     size, offset = read_varint(data, 0, "size of the low-pass plane")
     if size > len(data) - offset:
         raise TruncatedError("the file ends inside of the coarsest low-pass plane")
     shape = lattice.low_shape()
     deltas = decode_tensors(data[offset : offset + size], [shape[1:]] * shape[0])
-    low = np.stack([_undo_deltas(plane) for plane in deltas]) * UNIT
-    plane, levels = decode_bands(data[offset + size :], lattice, conditions, low, (), finest)
-    return (plane if finest == lattice.levels else lattice.rebuild(plane, levels[finest], finest)), levels
+    return np.stack([_undo_deltas(plane) for plane in deltas]), data[offset + size :]
 
 
 def decode_bands(

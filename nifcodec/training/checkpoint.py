@@ -1,8 +1,8 @@
 """Checkpoints: the trainings of one picture as an HDF5 file that is replaced as a whole, so that it is always complete.
 
 /                     attributes "format" and "identity", of the picture and of all options that change the result
-/<training>/<stage>   float32 "parameters", "first", "second", "scaling" and "best"; attributes "best_score",
-                      "done", "fresh" and "restarts": the fields of a snapshot
+/<training>/<stage>   a record: arrays, and numbers as attributes. Of a coordinate network a snapshot: float32
+                      "parameters", "first", "second", "scaling" and "best"; "best_score", "done", "fresh", "restarts"
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import hashlib
 import io
 import os
 import time
-from dataclasses import asdict, replace
-from typing import Any, Dict, Optional
+from dataclasses import asdict
+from typing import Any, Dict, Mapping, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -27,13 +27,15 @@ STATE = ("parameters", "first", "second", "scaling")
 COUNTS = ("done", "fresh", "restarts")
 SAVE_SECONDS = 2.0  # between two writes of a stage that goes on
 
+Record = Mapping[str, Any]  # arrays and numbers by name
+
 
 def identity(image: np.ndarray, config: EncodeConfig) -> str:
-    """Hexadecimal digest of a picture and the options that its training depends on, wherever it runs."""
+    """Hexadecimal digest of a picture, (H, W, C) of any type, and the options that its training depends on."""
     free = (*DEVICE_OPTIONS, *WATCH_OPTIONS)
     options = {name: value for name, value in asdict(config).items() if name not in free}
-    digest = hashlib.sha256(f"{options} {image.shape}".encode())
-    digest.update(np.ascontiguousarray(image, np.float32).tobytes())
+    digest = hashlib.sha256(f"{options} {image.dtype} {image.shape}".encode())
+    digest.update(np.ascontiguousarray(image))
     return digest.hexdigest()
 
 
@@ -57,22 +59,20 @@ class Checkpoint:
             raise MissingDependencyError("a checkpoint needs h5py: pip install 'nifcodec[train]'") from None
         self._h5py = h5py
         self._path, self._identity = path, identity
-        self._snapshots: Dict[str, Snapshot] = {}
+        self._records: Dict[str, Record] = {}
         self._written, self._fresh = 0.0, True
         if os.path.exists(path):
             if not resume:
                 raise ConfigError(f"{path} exists: give --resume to go on from it, or remove it")
             self._read()
 
-    def load(self, name: str) -> Optional[Snapshot]:
-        """Where `name`, "<training>/<stage>", stands; None before its start."""
-        kept = self._snapshots.get(name)
-        # Tensors only now: a cluster has to be joined before TensorFlow makes the first.
-        return kept and replace(kept, state=tuple(map(tf.constant, kept.state)), best=tf.constant(kept.best))
+    def load(self, name: str) -> Optional[Record]:
+        """The record `name`, "<training>/<stage>"; None where there is none."""
+        return self._records.get(name)
 
-    def save(self, name: str, snapshot: Snapshot) -> None:
-        """Keeps a snapshot, and writes it unless the file is new. Raises OutputError."""
-        self._snapshots[name] = snapshot
+    def save(self, name: str, record: Record) -> None:
+        """Keeps a record, and writes it unless the file is new. Raises OutputError."""
+        self._records[name] = record
         self._fresh = False
         if time.monotonic() - self._written >= SAVE_SECONDS:
             self.flush()
@@ -84,13 +84,13 @@ class Checkpoint:
         buffer = io.BytesIO()
         with self._h5py.File(buffer, "w") as file:
             file.attrs.update(format=FORMAT, identity=self._identity)
-            for key, kept in self._snapshots.items():
+            for key, record in self._records.items():
                 group = file.create_group(key)
-                for part, value in zip(STATE, kept.state):
-                    group[part] = np.asarray(value)
-                group["best"] = np.asarray(kept.best)
-                group.attrs["best_score"] = kept.best_score
-                group.attrs.update({count: getattr(kept, count) for count in COUNTS})
+                for part, value in record.items():
+                    if np.ndim(value):
+                        group[part] = value
+                    else:
+                        group.attrs[part] = value
         write_bytes(self._path, buffer.getvalue(), force=True)
         self._written, self._fresh = time.monotonic(), True
 
@@ -106,17 +106,24 @@ class Checkpoint:
                     )
                 for training in file.values():
                     for stage in training.values():
-                        self._snapshots[stage.name.lstrip("/")] = _snapshot(stage)
+                        arrays = {part: values[()] for part, values in stage.items()}
+                        self._records[stage.name.lstrip("/")] = {**arrays, **stage.attrs}
         except (OSError, KeyError, AttributeError) as error:
             raise ConfigError(f"{self._path} is damaged ({error}): remove it") from None
 
 
-def _snapshot(group: Any) -> Snapshot:
-    """Of an HDF5 group, with arrays for tensors."""
-    attributes = group.attrs
+def record_of(snapshot: Snapshot) -> Record:
+    """A snapshot as a record."""
+    arrays = {part: np.asarray(value) for part, value in zip(STATE, snapshot.state)}
+    counts = {count: getattr(snapshot, count) for count in COUNTS}
+    return {**arrays, "best": np.asarray(snapshot.best), "best_score": snapshot.best_score, **counts}
+
+
+def snapshot_of(record: Record) -> Snapshot:
+    """The inverse of `record_of`."""
     return Snapshot(
-        tuple(group[part][()] for part in STATE),
-        group["best"][()],
-        float(attributes["best_score"]),
-        *(int(attributes[count]) for count in COUNTS),
+        tuple(tf.constant(record[part]) for part in STATE),
+        tf.constant(record["best"]),
+        float(record["best_score"]),
+        *(int(record[count]) for count in COUNTS),
     )

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
-from typing import Callable, ContextManager, Optional, Protocol, Tuple
+from typing import Callable, ContextManager, Iterable, Iterator, Optional, Protocol, Tuple
 
+import numpy as np
 import tensorflow as tf
 
 from nifcodec.config import EncodeConfig
@@ -31,6 +32,12 @@ class Position(Protocol):
 
 # (snapshot, learning rate at the top of the schedule, steps) -> the state after them, and the last loss.
 Advance = Callable[[Position, float, int], Tuple[State, float]]
+
+Arrays = Tuple[np.ndarray, ...]
+# A function of a tile's tensors and of those that all tiles share, all float32 and each of one shape -> tensors.
+TileFunction = Callable[..., Tuple[tf.Tensor, ...]]
+# (arrays of each tile, arrays that they share) -> what the function gives of each, in their order.
+OverTiles = Callable[[Iterable[Arrays], Arrays], Iterator[Arrays]]
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,9 @@ class Device(Protocol):
 
     def compile(self, work: Work, state: State, done: int) -> Advance:
         """A function that does some of the work, from step `done` on, on states like `state`."""
+
+    def over_tiles(self, function: TileFunction) -> OverTiles:
+        """A pure function to be computed on tiles of a picture, each on one of the replicas; the host has the rest."""
 
     def agree(self, value: float) -> float:
         """The mean of a number over the processes that train together; the number itself where there is one."""
@@ -122,6 +132,17 @@ class Local:
 
         return advance
 
+    def over_tiles(self, function: TileFunction) -> OverTiles:
+        compiled = tf.function(function, autograph=False)
+
+        def run(tiles: Iterable[Arrays], shared: Arrays) -> Iterator[Arrays]:
+            for tile in tiles:
+                with self._placed():
+                    results = compiled(*map(tf.constant, (*tile, *shared)))
+                yield tuple(result.numpy() for result in results)
+
+        return run
+
     def _placed(self) -> ContextManager[None]:
         return contextlib.nullcontext() if self._place is None else tf.device(self._place)
 
@@ -142,7 +163,8 @@ def open_device(config: EncodeConfig) -> Device:
     if config.device == "gpu" and not gpus:
         raise DeviceError(NO_GPU)
     kind = "gpu" if gpus and config.device != "cpu" else "cpu"
-    if "TF_CONFIG" in os.environ:
+    # Of the wavelet field each process trains the whole picture: nothing is to be exchanged.
+    if "TF_CONFIG" in os.environ and config.field != "wavelet":
         from nifcodec.training.replicas import open_cluster
 
         cluster = open_cluster(kind, config.replicas)

@@ -17,7 +17,7 @@ from nifcodec.fields.spec import BITS_PER_PARAMETER, MlpSpec, pack
 from nifcodec.metrics import estimated_psnr
 from nifcodec.progress import Progress, Watch
 from nifcodec.training import memory, networks, relax
-from nifcodec.training.checkpoint import Checkpoint
+from nifcodec.training.checkpoint import Checkpoint, record_of, snapshot_of
 from nifcodec.training.devices import Device, Work, open_device
 from nifcodec.training.loop import Loop, Reached, Snapshot
 from nifcodec.training.networks import Arithmetic, Layout
@@ -261,7 +261,7 @@ class _Stages:
 
         def save(snapshot: Snapshot) -> None:
             if self._checkpoint is not None and self._device.chief:
-                self._checkpoint.save(name, snapshot)
+                self._checkpoint.save(name, record_of(snapshot))
 
         half = self._config.precision == "float16"
         chunk = min(self._chunk, steps)
@@ -275,7 +275,8 @@ class _Stages:
         )
         if self._checkpoint is None:
             return loop.run(start, rate)
-        result = loop.run(start, rate, self._checkpoint.load(name))
+        kept = self._checkpoint.load(name)
+        result = loop.run(start, rate, kept and snapshot_of(kept))
         self._checkpoint.flush()
         return result
 

@@ -1,23 +1,26 @@
 """Graphcore IPUs, through the TensorFlow 2.6 of the Poplar SDK. docs/ipu.md says what of this has been run, and where.
 
-One compiled program a stage of the training: the host fills an infeed queue, the device takes a constant number of
-steps a call, and the state comes back to the host through variables.
+Of a coordinate network, one compiled program a stage of the training: the host fills an infeed queue, the device takes
+a constant number of steps a call, and the state comes back to the host through variables. Of the wavelet field, one
+program, called with each tile; an IPU is then a device of its own, with a thread of the host that calls it.
 """
 
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Iterator, Optional, Tuple
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any, Callable, Iterable, Iterator, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import DeviceError, MissingDependencyError
-from nifcodec.training.devices import HOST, Advance, Position, Work, micro_batches
+from nifcodec.training.devices import HOST, Advance, Arrays, OverTiles, Position, TileFunction, Work, micro_batches
 from nifcodec.training.replicas import replica_mean
 from nifcodec.training.step import Samples, State, learning_rate, train_step
 
-PLACE = "/device:IPU:0"
+PLACE = "/device:IPU:{}"
 # Of the 900 MB of a Mk2 or Bow IPU: the rest is for the program itself, for the exchange between its tiles, and for
 # what a product needs for a moment. No run on hardware has confirmed this share.
 MEMORY = int(0.5 * 900e6)
@@ -29,13 +32,14 @@ class Ipu:
 
     Args:
         ipu: the package `tensorflow.python.ipu`.
-        strategy: an IPUStrategy.
+        strategies: an IPUStrategy for all replicas, or, for tiles, one for each.
     """
 
     chief = True
 
-    def __init__(self, ipu: Any, strategy: Any, replicas: int) -> None:
-        self._ipu, self._strategy, self.replicas = ipu, strategy, replicas
+    def __init__(self, ipu: Any, strategies: Sequence[Any], replicas: int) -> None:
+        self._ipu, self._strategies, self.replicas = ipu, strategies, replicas
+        self._strategy = strategies[0]
         self.label, self.memory = "ipu", MEMORY
 
     def agree(self, value: float) -> float:
@@ -84,6 +88,28 @@ class Ipu:
 
         return advance
 
+    def over_tiles(self, function: TileFunction) -> OverTiles:
+        def program(strategy: Any) -> Callable[[Arrays], Arrays]:
+            compiled = tf.function(function, jit_compile=True, autograph=False)
+
+            def run(arrays: Arrays) -> Arrays:
+                with _named_errors("no tile was cut small enough for it"):
+                    results = strategy.run(compiled, args=tuple(map(tf.constant, arrays)))
+                    return tuple(result.numpy() for result in results)
+
+            return run
+
+        programs = [program(strategy) for strategy in self._strategies]
+
+        def over(tiles: Iterable[Arrays], shared: Arrays) -> Iterator[Arrays]:
+            left = iter(tiles)
+            with ThreadPoolExecutor(len(programs)) as threads:
+                for group in iter(lambda: list(islice(left, len(programs))), []):
+                    calls = [threads.submit(run, (*tile, *shared)) for run, tile in zip(programs, group)]
+                    yield from [call.result() for call in calls]
+
+        return over
+
     def _feed(self, work: Work, done: int) -> tf.data.Dataset:
         """One element a replica and step, the replicas in turn: (micro-batches, samples, ...)."""
 
@@ -113,11 +139,12 @@ def open_ipu(config: EncodeConfig, compile_for: Optional[str] = None) -> Ipu:
     replicas = 1 if config.replicas is None else config.replicas
     with _named_errors():
         configuration(ipu, config, replicas, compile_for).configure_ipu_system()
-        strategy = ipu.ipu_strategy.IPUStrategy(PLACE)
-        found = ipu.utils.get_num_of_ipus_in_device(PLACE)
+        places = [PLACE.format(number) for number in range(replicas if config.field == "wavelet" else 1)]
+        strategies = [ipu.ipu_strategy.IPUStrategy(place) for place in places]
+        found = sum(ipu.utils.get_num_of_ipus_in_device(place) for place in places)
     if found != replicas:
         raise DeviceError(f"{replicas} IPUs are asked for, and {found} are in the device: see gc-info -l")
-    return Ipu(ipu, strategy, replicas)
+    return Ipu(ipu, strategies, replicas)
 
 
 def configuration(ipu: Any, config: EncodeConfig, replicas: int, compile_for: Optional[str] = None) -> Any:
@@ -126,7 +153,8 @@ def configuration(ipu: Any, config: EncodeConfig, replicas: int, compile_for: Op
     rounding = half if config.stochastic_rounding is None else config.stochastic_rounding
     behaviour = ipu.config.StochasticRoundingBehaviour
     options = ipu.config.IPUConfig()
-    options.auto_select_ipus = replicas
+    # The replicas of the wavelet field exchange nothing: each is a device of one IPU.
+    options.auto_select_ipus = [1] * replicas if config.field == "wavelet" else replicas
     options.matmuls.poplar_options = {"partialsType": PARTIALS[config.partials or config.precision]}
     options.floating_point_behaviour.esr = behaviour.ON if rounding else behaviour.OFF
     # Else a float16 that overflows becomes the largest number, and the scale of the loss never falls.
@@ -140,11 +168,11 @@ def configuration(ipu: Any, config: EncodeConfig, replicas: int, compile_for: Op
 
 
 @contextlib.contextmanager
-def _named_errors() -> Iterator[None]:
+def _named_errors(advice: str = "raise --gradient-accumulation") -> Iterator[None]:
     """TensorFlow's errors as ours. Python's own, of wrong arguments, are defects of this module and pass."""
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
-        raise DeviceError(f"the IPU's memory is too small: raise --gradient-accumulation ({error.message})") from error
+        raise DeviceError(f"the IPU's memory is too small: {advice} ({error.message})") from error
     except tf.errors.OpError as error:
         raise DeviceError(f"the IPU cannot be used: {error.message}") from error

@@ -12,12 +12,23 @@ import json
 import os
 import re
 import socket
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from itertools import islice
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import tensorflow as tf
 
 from nifcodec.errors import ConfigError, DeviceError, WorkerLostError
-from nifcodec.training.devices import HOST, Advance, Position, Work, gpu_memory, micro_batches
+from nifcodec.training.devices import (
+    HOST,
+    Advance,
+    Arrays,
+    OverTiles,
+    Position,
+    TileFunction,
+    Work,
+    gpu_memory,
+    micro_batches,
+)
 from nifcodec.training.step import Samples, State, learning_rate, train_step
 
 PROBE_SECONDS = 3.0  # to wait for a host that may be switched off
@@ -83,6 +94,27 @@ class Replicas:
                 return tuple(values[:-1]), float(values[-1])
 
         return advance
+
+    def over_tiles(self, function: TileFunction) -> OverTiles:
+        strategy = self._strategy
+
+        @tf.function(autograph=False)
+        def each(tensors: Tuple[Any, ...]) -> Tuple[Any, ...]:
+            return strategy.run(function, args=tensors)
+
+        def run(tiles: Iterable[Arrays], shared: Arrays) -> Iterator[Arrays]:
+            left = iter(tiles)
+            for group in iter(lambda: list(islice(left, self.replicas)), []):
+                # Replicas beyond the last tile repeat it.
+                def fed(context: Any) -> Tuple[tf.Tensor, ...]:
+                    number = min(context.replica_id_in_sync_group, len(group) - 1)  # noqa: B023
+                    return tuple(map(tf.constant, (*group[number], *shared)))  # noqa: B023
+
+                results = each(strategy.experimental_distribute_values_from_function(fed))
+                local = [strategy.experimental_local_results(result) for result in results]
+                yield from (tuple(part.numpy() for part in parts) for parts in list(zip(*local))[: len(group)])
+
+        return run
 
     def agree(self, value: float) -> float:
         if len(self._workers) == 1:

@@ -1,0 +1,308 @@
+"""The wavelet field's training elsewhere than on one CPU: tiles, replicas, the IPU's stand-in, checkpoints."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Dict, List
+
+import numpy as np
+import pytest
+
+tf = pytest.importorskip("tensorflow")
+
+import graph_lint
+import ipu_standin
+from conftest import SAMPLES
+
+from nifcodec import decoder, encoder, metrics, priors, wavelet_encoder
+from nifcodec.cli import main
+from nifcodec.config import EncodeConfig
+from nifcodec.errors import ConfigError, DeviceError, MissingDependencyError
+from nifcodec.fields.wavelet import WaveletSpec, colour_planes
+from nifcodec.training import checkpoint as checkpoints
+from nifcodec.training import ipu, memory
+from nifcodec.training.devices import Local, open_device
+from nifcodec.training.picture import Descent
+from nifcodec.training.prior_networks import corrections
+
+HERE = Path(__file__).parent
+NETWORK = priors.named().synthesis
+V, U = np.mgrid[0:72, 0:90]
+PICTURE = np.stack([127 + 100 * np.sin(U / 6 + c) * np.cos(V / 5) for c in range(3)], axis=-1)
+PICTURE = (PICTURE + np.random.RandomState(1).normal(0, 9, PICTURE.shape)).clip(0, 255).astype(np.uint8)
+SPEC = WaveletSpec(330, priors.named().hash, ((30, 9, -4, 2, 0, 1), (28, -7, 3, 0, 5, 1)))
+
+
+def problem(height: int, width: int, planes: int) -> "tuple[np.ndarray, np.ndarray]":
+    """Rebuilt planes in steps, and the picture's on colours of 0..1."""
+    generator = np.random.RandomState(height)
+    target = generator.normal(0, 0.2, (planes, height, width))
+    return (target / SPEC.step + generator.uniform(-0.5, 0.5, target.shape)).astype(np.float32), target
+
+
+def by_the_book(planes: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The gradient step by automatic differentiation of the whole, the mirrored border included."""
+    count, (height, width) = colour_planes(len(planes)), planes.shape[1:]
+    even = [np.pad(part[:count], ((0, 0), (0, height % 2), (0, width % 2)), mode="edge") for part in (planes, target)]
+    mixed = NETWORK.mixed(SPEC.mixture)
+    here = tf.constant(np.moveaxis(np.pad(even[0], ((0, 3 - count), (0, 0), (0, 0))), 0, -1)[None], tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(here)
+        blocks = tf.nn.space_to_depth(here, 2)
+        for axis in (1, 2):
+            mirrored = np.pad(np.arange(blocks.shape[axis]), len(mixed.kernels), mode="symmetric")
+            blocks = tf.gather(blocks, mirrored, axis=axis)
+        feature = tf.constant([SPEC.step_feature], tf.float32)
+        change = corrections(mixed.kernels, mixed.biases, mixed.conditioning, blocks, feature)[0, 0, ..., :count]
+        missing = np.moveaxis(even[1] / SPEC.step, 0, -1) - here[0, ..., :count] - change
+        loss = 0.5 * tf.reduce_sum(tf.square(missing))
+    moved = (here - tape.gradient(loss, here)).numpy()[0, :height, :width, :count]
+    return np.concatenate([np.moveaxis(moved, -1, 0) * SPEC.step, target[count:]])
+
+
+@pytest.mark.parametrize(("height", "width", "planes"), [(45, 70, 3), (70, 33, 4), (33, 1, 1), (2, 3, 3), (1, 9, 2)])
+def test_tiles_give_the_gradient_step_of_the_whole(height: int, width: int, planes: int) -> None:
+    given = problem(height, width, planes)
+    wanted = by_the_book(*given)
+    assert np.abs(wanted[: colour_planes(planes)] - given[0][: colour_planes(planes)] * SPEC.step).max() > 0.05
+    np.testing.assert_allclose(Descent(NETWORK, planes, (height, width), Local())(*given, SPEC), wanted, atol=1e-5)
+    for limit in ((16, 16), (24, 40)):
+        device = Local(memory=memory.tile_bytes(NETWORK, limit))
+        descent = Descent(NETWORK, planes, (height, width), device)
+        assert descent._tile[0] * descent._tile[1] <= limit[0] * limit[1]
+        np.testing.assert_allclose(descent(*given, SPEC), wanted, atol=1e-5)
+    # Parts smaller than the largest are given in its tiles.
+    larger = Descent(NETWORK, planes, (90, 90), device)
+    np.testing.assert_allclose(larger(*given, SPEC), wanted, atol=1e-5)
+
+
+def test_the_planner_cuts_what_does_not_fit() -> None:
+    whole = memory.cut(NETWORK, (1365, 2049), 1, None)
+    assert (whole.tile, whole.count) == ((1366, 2050), 1)
+    assert whole.describe("cpu", None) == f"cpu, 1 tile of 2050x1366 pixels at most, about {whole.bytes / 1e6:.0f} MB"
+    assert whole.bytes > ipu.MEMORY
+    tiles = memory.cut(NETWORK, (1365, 2049), 1, ipu.MEMORY)
+    assert tiles.bytes <= ipu.MEMORY and tiles.count > 1
+    # One cut fewer, and they would not fit.
+    assert memory.tile_bytes(NETWORK, (tiles.tile[0], 2 * tiles.tile[1])) > ipu.MEMORY
+    assert memory.cut(NETWORK, (1365, 2049), 4, None).count >= 4
+    assert memory.cut(NETWORK, (20, 20), 64, None).count < 64
+    with pytest.raises(DeviceError, match="a tile of 16x16 pixels"):
+        memory.cut(NETWORK, (1365, 2049), 1, 1000)
+
+
+def test_the_estimate_counts_what_a_tile_stores() -> None:
+    """By hand: a tile of 16 pixels is 8 blocks and 4 on each side; four layers of 12, 48, 48, 48, 12 values."""
+    values = (12 + 48 + 48 + 48) + (48 + 48 + 48 + 12) + 5 * 12
+    weights = 9 * (12 * 48 + 48 * 48 + 48 * 48 + 48 * 12)
+    assert memory.tile_bytes(NETWORK, (16, 16)) == 4 * weights + 6 * 16 * 16 * values
+
+
+def test_the_step_is_clean_and_compiles_to_the_same_numbers() -> None:
+    descent, mixed = Descent(NETWORK, 3, (24, 32), Local()), NETWORK.mixed(SPEC.mixture)
+    generator = np.random.RandomState(4)
+    shapes = ((1, 24 + 2 * NETWORK.reach, 32 + 2 * NETWORK.reach, 3), (1, 24, 32, 3), (1, 24, 32, 1))
+    tile = [generator.normal(size=shape).astype(np.float32) for shape in shapes]
+    arrays = [*tile, np.array([70], np.float32), *mixed.kernels, *mixed.biases, *mixed.conditioning]
+    tensors = [tf.constant(array) for array in arrays]
+    traced = tf.function(descent.pull, autograph=False).get_concrete_function(
+        *(tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors)
+    )
+    assert graph_lint.defects(traced) == []
+    compiled = tf.function(descent.pull, autograph=False, jit_compile=True)(*tensors)
+    for one, other in zip(descent.pull(*tensors), compiled):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("ipus", [1, 3])
+def test_the_whole_encoder_through_the_ipus_stand_in(ipus: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ipu, "MEMORY", memory.tile_bytes(NETWORK, (40, 50)))
+    config = EncodeConfig(effort=3, device="ipu", replicas=ipus)
+    with ipu_standin.installed(3) as machine:
+        encoded = encoder.encode_image(encoder.from_array(PICTURE), config)
+    assert machine.configured.auto_select_ipus == [1] * ipus
+    # A program a device, called with each tile of each round.
+    assert len(machine.compiled) == ipus
+    assert machine.runs == 4 * 2
+    assert encoded.report.device.startswith("ipu, 4 tiles of 46x36 pixels at most")
+    assert encoded.report.steps == 2
+    assert metrics.psnr(PICTURE, decoder.decode(encoded.data)) == encoded.report.psnr_rgb
+    cpu = encoder.encode_image(encoder.from_array(PICTURE), EncodeConfig(effort=3)).report
+    assert encoded.report.psnr_rgb == pytest.approx(cpu.psnr_rgb, abs=0.02)
+    assert encoded.report.bytes == pytest.approx(cpu.bytes, rel=0.01)
+
+
+def test_a_device_that_is_not_there_is_no_reason_to_leave_training_out() -> None:
+    with pytest.raises(MissingDependencyError, match="Poplar SDK"):
+        encoder.encode(PICTURE, EncodeConfig(device="ipu"))
+    with ipu_standin.installed(1), pytest.raises(DeviceError, match="Could not find an available device"):
+        encoder.encode(PICTURE, EncodeConfig(device="ipu", replicas=2))
+    if not tf.config.list_physical_devices("GPU"):
+        with pytest.raises(DeviceError, match="no GPU"):
+            encoder.encode(PICTURE, EncodeConfig(device="gpu"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gradient_accumulation": 2}, "no gradient_accumulation"),
+        ({"half_sine": True}, "no half_sine"),
+        ({"device": "ipu", "partials": "float16"}, "no partials"),
+        ({"precision": "float16"}, "float32 alone"),
+        ({"effort": 1, "device": "cpu", "checkpoint": "a.h5"}, "device and checkpoint would do nothing"),
+        ({"resume": True}, "--checkpoint"),
+        ({"executable_cache": "x"}, "--device ipu"),
+    ],
+)
+def test_what_means_nothing_for_this_field_is_refused(options: Dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        EncodeConfig(**options)
+
+
+# The CPU can be divided once a process, before TensorFlow does anything.
+REPLICAS = """
+import sys
+import numpy as np
+from nifcodec import encoder
+from nifcodec.config import EncodeConfig
+from test_wavelet_devices import PICTURE
+for replicas in (4, 2, 1):
+    encoded = encoder.encode_image(encoder.from_array(PICTURE), EncodeConfig(effort=3, device="cpu", replicas=replicas))
+    print(encoded.report.device)
+    with open(f"{sys.argv[1]}/{replicas}.nif", "wb") as file:
+        file.write(encoded.data)
+"""
+
+
+def test_replicas_share_the_tiles_and_give_the_same_picture(tmp_path: Path) -> None:
+    environment = dict(
+        os.environ, TF_CONFIG='{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}'
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", REPLICAS, str(tmp_path)],
+        check=True,
+        cwd=str(HERE),
+        env=environment,  # in a cluster, each process trains alone
+        stdout=subprocess.PIPE,
+    ).stdout.decode()
+    assert [line.split(" pixels")[0] for line in said.splitlines()] == [
+        "cpu, 4 tiles of 46x36",
+        "cpu, 2 tiles of 46x72",
+        "cpu, 1 tile of 90x72",
+    ]
+    assert "4 replicas" in said and "2 replicas" in said
+    files = [(tmp_path / f"{replicas}.nif").read_bytes() for replicas in (1, 2, 4)]
+    pictures = [decoder.decode(file).astype(int) for file in files]
+    # Where rounding decides between two integers, a neighbourhood differs by a fraction of a step.
+    for file, pixels in zip(files[1:], pictures[1:]):
+        assert abs(len(file) - len(files[0])) <= 0.005 * len(files[0])
+        assert np.abs(pixels - pictures[0]).mean() < 0.1
+
+
+def tiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures above 128 pixels as tiles of 128."""
+    monkeypatch.setattr(wavelet_encoder, "TILED_FROM", 1)
+    monkeypatch.setattr(wavelet_encoder, "TILE_EXPONENT", 7)
+
+
+class Died(Exception):
+    """What ends an encode in the middle."""
+
+
+def dies_at(report: int, seen: List[Any]) -> Any:
+    def progress(given: Any) -> None:
+        seen.append(given)
+        if len(seen) == report:
+            raise Died
+
+    return progress
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("whole", {"bpp": 0.8}), ("whole", {}), ("tiled", {}), ("tiled", {"bpp": 0.8})]
+)
+def test_an_encode_that_ended_anywhere_goes_on_to_the_same_bytes(
+    kind: str, options: Dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "SAVE_SECONDS", 0.0)
+    picture = PICTURE
+    if kind == "tiled":
+        tiled(monkeypatch)
+        picture = np.tile(PICTURE, (2, 2, 1))[:140, :160]
+    config = EncodeConfig(steps=3 if kind == "whole" else 1, **options)
+    whole: List[Any] = []
+    undisturbed = encoder.encode(picture, config, whole.append)
+    for report in sorted({2, len(whole) // 2, len(whole)}):
+        kept, seen = str(tmp_path / f"{report}.h5"), []
+        with pytest.raises(Died):
+            encoder.encode(picture, replace(config, checkpoint=kept), dies_at(report, seen))
+        again: List[Any] = []
+        config = replace(config, checkpoint=kept, resume=True)
+        assert encoder.encode(picture, config, again.append) == undisturbed
+        assert len(again) <= len(whole)
+        if not options and report == len(whole):
+            assert len(again) < len(whole)
+    with pytest.raises(ConfigError, match="another picture or of other options"):
+        encoder.encode(picture + 1, config)
+
+
+SCRIPT = """
+import sys
+from nifcodec import encoder
+from nifcodec.config import EncodeConfig
+from nifcodec.training import checkpoint
+from test_wavelet_devices import PICTURE
+checkpoint.SAVE_SECONDS = 0.0
+data = encoder.encode(PICTURE, EncodeConfig(steps=12, quality=70, checkpoint=sys.argv[1], resume=True))
+open(sys.argv[2], "wb").write(data)
+"""
+
+
+def test_a_killed_run_resumes_to_the_bytes_of_the_undisturbed_one(tmp_path: Path) -> None:
+    kept, output = tmp_path / "run.h5", tmp_path / "out.nif"
+
+    def start() -> "subprocess.Popen[bytes]":
+        return subprocess.Popen([sys.executable, "-c", SCRIPT, str(kept), str(output)], cwd=str(HERE))
+
+    process, seen = start(), set()
+    while process.poll() is None and len(seen) <= 3:
+        time.sleep(0.002)
+        seen.add(kept.stat().st_mtime_ns if kept.exists() else 0)
+    assert process.poll() is None, "done before it was killed"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert start().wait() == 0
+    assert output.read_bytes() == encoder.encode(PICTURE, EncodeConfig(steps=12, quality=70))
+
+
+def test_after_an_interruption_the_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a tiled picture too, whose tiles after the interruption are quantized untrained, and not kept."""
+    tiled(monkeypatch)
+    picture = np.tile(PICTURE, (1, 2, 1))[:, :150]
+    config = EncodeConfig(steps=2)
+    undisturbed = encoder.encode(picture, config)
+    asked = replace(config, checkpoint=str(tmp_path / "run.h5"))
+    assert encoder.encode(picture, asked, interrupt=lambda: True) != undisturbed
+    assert encoder.encode(picture, replace(asked, resume=True)) == undisturbed
+
+
+def test_the_command_line_says_where_it_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture, out = str(SAMPLES / "odd.png"), str(tmp_path / "a.nif")
+    kept = ["--checkpoint", str(tmp_path / "a.h5")]
+    assert main(["encode", picture, "-o", out, "-e", "2", "--device", "cpu", "-v", *kept]) == 0
+    assert "  trained on cpu, 1 tile of " in capsys.readouterr().err
+    assert main(["encode", picture, "-o", out, "-e", "2", "-f", "--json", "--quiet", *kept, "--resume"]) == 0
+    assert json.loads(capsys.readouterr().out)["device"].startswith("cpu, 1 tile")
+    assert main(["encode", picture, "-o", out, "-e", "2", "-f", "--precision", "float16"]) == 2
+
+
+def test_in_a_cluster_each_process_trains_the_whole_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CONFIG", "{")
+    assert open_device(EncodeConfig(device="cpu")).replicas == 1
