@@ -15,10 +15,11 @@ from typing import Any, Dict, List
 import numpy as np
 import pytest
 
-tf = pytest.importorskip("tensorflow")
+pytest.importorskip("tensorflow")
 
 import graph_lint
 import ipu_standin
+import tensorflow as tf
 from conftest import SAMPLES
 
 from nifcodec import decoder, encoder, metrics, priors, wavelet_encoder
