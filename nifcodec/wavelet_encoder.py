@@ -213,8 +213,9 @@ def _sample(count: int) -> List[int]:
 
 def _crossing(excess: Callable[[int], float], wanted: float, index: int, least: int) -> int:
     """The step index from `least` on at which an excess comes nearest to the one that is wanted, from a guess."""
-    finest, coarsest = least - 1, STEP_INDICES
+    finest, coarsest, crept = least - 1, STEP_INDICES, 0
     while coarsest - finest > 1:
+        width = coarsest - finest
         miss = excess(index) - wanted
         if abs(miss) * INDICES_PER_OCTAVE <= 0.5:
             return index
@@ -222,7 +223,11 @@ def _crossing(excess: Callable[[int], float], wanted: float, index: int, least: 
             finest = index
         else:
             coarsest = index
-        index = min(max(index + round(miss * INDICES_PER_OCTAVE), finest + 1), coarsest - 1)
+        crept = crept + 1 if 2 * (coarsest - finest) > width else 0
+        if crept == CREEPING:
+            index, crept = (finest + coarsest) // 2, 0
+        else:
+            index = min(max(index + round(miss * INDICES_PER_OCTAVE), finest + 1), coarsest - 1)
     return min(coarsest, STEP_INDICES - 1)
 
 

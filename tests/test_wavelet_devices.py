@@ -287,7 +287,7 @@ def test_after_an_interruption_the_training_goes_on(tmp_path: Path, monkeypatch:
     """Of a tiled picture too, whose tiles after the interruption are quantized untrained, and not kept."""
     tiled(monkeypatch)
     picture = np.tile(PICTURE, (1, 2, 1))[:, :150]
-    config = EncodeConfig(steps=2)
+    config = EncodeConfig(steps=2, quality=40)
     undisturbed = encoder.encode(picture, config)
     asked = replace(config, checkpoint=str(tmp_path / "run.h5"))
     assert encoder.encode(picture, asked, interrupt=lambda: True) != undisturbed
