@@ -27,7 +27,9 @@ THREAD_VARIABLES = (
 def record(command: Sequence[str], seed: int) -> Dict[str, Any]:
     """Date (UTC), command line, seed, processor, usable cores, limits on threads, and versions."""
     versions = {"nifcodec": nifcodec.__version__, **{name: _version(name) for name in PACKAGES}}
-    versions.update({f"Pillow's {name}": features.version(name) for name in LIBRARIES if features.check(name)})
+    # Asking for one that an older Pillow does not know is a warning.
+    supported = features.get_supported()
+    versions.update({f"Pillow's {name}": features.version(name) for name in LIBRARIES if name in supported})
     return {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "command": list(command),
