@@ -54,7 +54,7 @@ def check_output(path: PathLike, force: bool, source: PathLike = STREAM) -> None
         return
     name = os.fspath(path)
     if source != STREAM and os.path.exists(name) and os.path.exists(source) and os.path.samefile(name, source):
-        raise ConfigError(f"{name} is both input and output: give another -o or --out-dir")
+        raise ConfigError(f"{name} is both input and output: check the input, or give another -o or --out-dir")
     if os.path.isdir(name):
         raise OutputError(f"{name} is a folder: give a file name, or the folder as --out-dir")
     if os.path.isfile(name) and not force:
