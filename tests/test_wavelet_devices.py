@@ -151,6 +151,17 @@ def test_a_device_that_is_not_there_is_no_reason_to_leave_training_out() -> None
             encoder.encode(PICTURE, EncodeConfig(device="gpu"))
 
 
+def test_without_tensorflow_options_of_a_device_are_not_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(task: Any) -> None:
+        raise MissingDependencyError("training needs TensorFlow")
+
+    monkeypatch.setattr(wavelet_encoder, "start_training", missing)
+    with pytest.warns(UserWarning, match="not trained, as with -e 1"):
+        assert encoder.encode_image(encoder.from_array(PICTURE), EncodeConfig(effort=2)).report.device is None
+    with pytest.raises(MissingDependencyError, match="needs TensorFlow"):
+        encoder.encode(PICTURE, EncodeConfig(effort=2, checkpoint="a.h5"))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -242,12 +253,12 @@ def test_an_encode_that_ended_anywhere_goes_on_to_the_same_bytes(
     picture = PICTURE if kind == "whole" else WIDE
     if kind == "tiled":
         tiled(monkeypatch)
-    config = EncodeConfig(steps=3 if kind == "whole" else 1, **options)
+    config = EncodeConfig(steps=2 if kind == "whole" else 1, **options)
     whole: List[Any] = []
     undisturbed = encoder.encode(picture, config, whole.append)
     steps = len(calls)
     assert undisturbed != encoder.encode(picture, EncodeConfig(effort=1, **options))
-    for report in (len(whole) // 2, len(whole)):
+    for report in (len(whole),) if options else (len(whole) // 2, len(whole)):
         asked = replace(config, checkpoint=str(tmp_path / f"{report}.h5"))
         with pytest.raises(Died):
             encoder.encode(picture, asked, dies_at(report))
