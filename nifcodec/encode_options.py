@@ -73,11 +73,13 @@ def _add_network(command: argparse.ArgumentParser) -> None:
 
 
 def _add_devices(command: argparse.ArgumentParser) -> None:
-    device = command.add_argument_group("where fourier and siren train (docs/devices.md, docs/ipu.md)")
+    device = command.add_argument_group("where it trains (docs/devices.md, docs/ipu.md)")
     device.add_argument(
         "--device", choices=("auto", "cpu", "gpu", "ipu"), help="default: a GPU if there is one, else CPU"
     )
-    device.add_argument("--replicas", type=int, metavar="N", help="networks that share each batch (default 1)")
+    device.add_argument(
+        "--replicas", type=int, metavar="N", help="networks that share each batch, or the tiles (default 1)"
+    )
     device.add_argument(
         "--gradient-accumulation", type=int, metavar="K", help="micro-batches a replica and step, at least (default 1)"
     )

@@ -41,7 +41,7 @@ class Report:
         seconds: from the picture to the measured file.
         steps: training steps.
         field: name of the family.
-        device: what a coordinate network was trained on, and how its batches were split, in words; else None.
+        device: what it was trained on, and how batches were split or the picture cut, in words; None if untrained.
         psnr_log, psnr_pu21: dB, of a float picture, on its log values and on those of PU21; None for integers.
     """
 

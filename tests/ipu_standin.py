@@ -1,8 +1,8 @@
 """A stand-in for `tensorflow.python.ipu`, with the signatures and the strictness of Graphcore's SDK 3.4.
 
-It runs what the package would compile, on the CPU of any TensorFlow. It knows one replica a device: what several would
-compute is tested with TensorFlow's own strategies. Written from the public sources of the SDK's TensorFlow, not from a
-run.
+It runs what the package would compile, on the CPU of any TensorFlow. It knows one replica a device: what several
+would compute is tested with TensorFlow's own strategies. Written from the public sources of the SDK's TensorFlow, not
+from a run.
 """
 
 from __future__ import annotations

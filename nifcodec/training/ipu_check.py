@@ -1,8 +1,8 @@
 """What an owner of Graphcore's SDK can check without an IPU: `python -m nifcodec.training.ipu_check model | compile`.
 
-`model` trains small fields through the whole path, on the SDK's model of an IPU where TF_POPLAR_FLAGS has
---use_ipu_model. `compile` compiles the same programs for a Mk2 chip, without a device; nothing is run. `make ipu-check`
-does both, with the flags.
+`model` trains small fields, of the kind `wavelet` one step, through the whole path, on the SDK's model of an IPU where
+TF_POPLAR_FLAGS has --use_ipu_model. `compile` compiles the same programs for a Mk2 chip, without a device; nothing is
+run. `make ipu-check` does both, with the flags.
 """
 
 from __future__ import annotations
@@ -17,20 +17,25 @@ from typing import Dict, Optional, Sequence
 import numpy as np
 import tensorflow as tf
 
+from nifcodec import priors
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import NifError
 from nifcodec.fields.spec import MlpSpec
+from nifcodec.fields.synthesis import WEIGHT_UNIT
+from nifcodec.fields.wavelet import WaveletSpec, to_planes
 from nifcodec.training import networks
-from nifcodec.training.devices import Work
+from nifcodec.training.devices import HOST, Local, Work
 from nifcodec.training.fit import distortion, fit
 from nifcodec.training.ipu import open_ipu
 from nifcodec.training.loop import Snapshot
 from nifcodec.training.networks import Arithmetic, Layout
+from nifcodec.training.picture import Descent
 from nifcodec.training.samples import Sampler
 from nifcodec.training.step import fresh_state
 
 CHIP = "ipu2"
 SIDE, STEPS, BATCH = 16, 8, 64
+STEP_INDEX = 280  # of the wavelet field: quality 60
 SPECS = {
     "fourier": MlpSpec("fourier", 3, 32, 4, "powers", dimension=4, sigma=2.0, colour="ycocg"),
     "siren": MlpSpec("siren", 3, 16, 2, "none", omega=30.0, colour="ycocg"),
@@ -39,6 +44,7 @@ CASES: Sequence[Dict[str, object]] = (
     {"field": "fourier"},
     {"field": "siren", "gradient_accumulation": 2},
     {"field": "siren", "precision": "float16", "half_sine": True},
+    {"field": "wavelet"},
 )
 
 
@@ -50,7 +56,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     v, u = np.mgrid[0:SIDE, 0:SIDE] / SIDE
     image = np.stack([0.5 + 0.4 * np.sin(7 * u + 3 * c) * np.cos(5 * v - c) for c in range(3)], axis=-1)
     for case in CASES:
-        config = EncodeConfig(device="ipu", steps=STEPS, batch_size=BATCH, **case)
+        batch = {} if case["field"] == "wavelet" else {"batch_size": BATCH}
+        config = EncodeConfig(device="ipu", steps=STEPS, **batch, **case)
         name = ", ".join(str(value) for value in case.values())
         began = time.monotonic()
         try:
@@ -67,12 +74,31 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 
 
 def _train(image: np.ndarray, config: EncodeConfig) -> str:
+    if config.field == "wavelet":
+        return f"1 step, {_step(image, config):.1e} from the CPU's"
     result = fit(image, SPECS[config.field], config)
     return f"{result.steps} steps, {result.psnr_float:.2f} dB"
 
 
+def _step(image: np.ndarray, config: EncodeConfig, chip: Optional[str] = None) -> float:
+    """A step of the wavelet field: how far it is at most from the CPU's, on colours of 0..1."""
+    prior = priors.named()
+    modes = prior.synthesis.corrections
+    spec = WaveletSpec(STEP_INDEX, prior.hash, ((WEIGHT_UNIT,) * modes, (WEIGHT_UNIT,) * modes))
+    target = to_planes(image)
+    planes = np.rint(target / spec.step).astype(np.float32)
+    found, wanted = (
+        Descent(prior.synthesis, 3, (SIDE, SIDE), device)(planes, target, spec)
+        for device in (open_ipu(config, chip), Local(HOST))
+    )
+    return float(np.abs(found - wanted).max())
+
+
 def _compile(image: np.ndarray, config: EncodeConfig) -> str:
     """One call of the first stage's program; what a device would have returned reads as zeros."""
+    if config.field == "wavelet":
+        _step(image, config, CHIP)
+        return f"compiled for {CHIP}"
     spec, layout = SPECS[config.field], Layout(SPECS[config.field])
     device = open_ipu(config, CHIP)
     arithmetic = Arithmetic(config.precision == "float16", config.half_sine)
