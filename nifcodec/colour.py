@@ -27,12 +27,17 @@ def white(dtype: "np.dtype[Any]") -> float:
 
 def has_alpha(pixels: np.ndarray) -> bool:
     """True for grey+alpha and RGBA. pixels: (H, W, C)."""
-    return pixels.shape[2] in (2, 4)
+    return pixels.shape[-1] in (2, 4)
+
+
+def colour_count(pixels: np.ndarray) -> int:
+    """Channels without alpha. pixels: (H, W, C)."""
+    return pixels.shape[-1] - has_alpha(pixels)
 
 
 def to_rgb(pixels: np.ndarray) -> np.ndarray:
     """(H, W, 1..4) -> (H, W, 3) of the same type: grey is repeated, alpha left out."""
-    colours = pixels[..., : pixels.shape[2] - has_alpha(pixels)]
+    colours = pixels[..., : colour_count(pixels)]
     return np.repeat(colours, 3, axis=2) if colours.shape[2] == 1 else colours
 
 
@@ -107,7 +112,7 @@ def tone_map(pixels: np.ndarray) -> np.ndarray:
 
     Equations 1, 2 and 4; the smallest luminance that becomes white is the picture's largest. Alpha becomes straight.
     """
-    colours = np.maximum(pixels[..., : pixels.shape[2] - has_alpha(pixels)].astype(np.float64), 0.0)
+    colours = np.maximum(pixels[..., : colour_count(pixels)].astype(np.float64), 0.0)
     light = np.maximum(to_rgb(pixels).astype(np.float64), 0.0) @ LUMINANCE
     peak = float(light.max())
     if peak > 0:

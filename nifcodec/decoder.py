@@ -13,6 +13,7 @@ import numpy as np
 
 from nifcodec import container, metrics, priors, wavelet_decoder
 from nifcodec.coding.tensors import decode_tensors
+from nifcodec.colour import colour_count
 from nifcodec.container import NifFile
 from nifcodec.errors import UnsupportedVersionError
 from nifcodec.fields import mlp, wavelet
@@ -178,7 +179,7 @@ def to_integers(values: np.ndarray, depth: int = 8) -> np.ndarray:
 
 def to_light(values: np.ndarray, transfer: Transfer) -> np.ndarray:
     """What a field gives, (..., C) -> float32 linear light; alpha, the last of 2 or 4, has no curve and is clipped."""
-    colours = values.shape[-1] - (values.shape[-1] in (2, 4))
+    colours = colour_count(values)
     return np.concatenate([transfer.to_values(values[..., :colours]), np.clip(values[..., colours:], 0, 1)], axis=-1)
 
 

@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from nifcodec.colour import premultiplied, straight
+from nifcodec import metadata
+from nifcodec.colour import has_alpha, premultiplied, straight
 from nifcodec.errors import ImageError
 from nifcodec.hdr import check_size, load
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HEADER_BYTES = 33  # the signature and the chunk IHDR
-ORIENTATION, XMP, ICC = 274, 700, 34675  # tags
+ICC_TAG = 34675
 BLACK_IS_ZERO, RGB = 1, 2
 ASSOCIATED, UNASSOCIATED = 1, 2
 
@@ -62,9 +63,9 @@ def write_png(pixels: np.ndarray, icc: bytes, exif: bytes, xmp: bytes) -> bytes:
     if icc:
         chunks += _chunk(b"iCCP", b"ICC\0\0" + zlib.compress(icc))
     if exif:
-        chunks += _chunk(b"eXIf", exif[6:] if exif[:6] == b"Exif\0\0" else exif)
+        chunks += _chunk(b"eXIf", metadata.bare_exif(exif))
     if xmp:
-        chunks += _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
+        chunks += _chunk(b"iTXt", metadata.PNG_XMP_HEADER + xmp)
     return plain[:HEADER_BYTES] + chunks + plain[HEADER_BYTES:]
 
 
@@ -104,15 +105,15 @@ def read_tiff(data: bytes, name: str) -> DeepTiff:
         pixels = premultiplied(pixels)
     if alpha == [ASSOCIATED] and pixels.dtype.kind == "u":
         pixels = straight(pixels)
-    orientation = tags.get(ORIENTATION, 1)
-    return DeepTiff(pixels, _raw(tags.get(ICC)), _raw(tags.get(XMP)), int(orientation), frames)
+    orientation = tags.get(metadata.ORIENTATION_TAG, 1)
+    return DeepTiff(pixels, _raw(tags.get(ICC_TAG)), _raw(tags.get(metadata.XMP_TAG)), int(orientation), frames)
 
 
 def write_tiff(pixels: np.ndarray, icc: bytes, xmp: bytes) -> bytes:
     """A TIFF of uint16 or float32 (H, W, C), deflated behind a predictor, with its profile and XMP."""
     library = load("tifffile", "a TIFF of 16 bits or floats and several channels")
     load("imagecodecs", "a TIFF of 16 bits or floats and several channels")
-    tags = [(code, 7, len(raw), raw, True) for code, raw in ((ICC, icc), (XMP, xmp)) if raw]
+    tags = [(code, 7, len(raw), raw, True) for code, raw in ((ICC_TAG, icc), (metadata.XMP_TAG, xmp)) if raw]
     channels = pixels.shape[2]
     alpha = "assocalpha" if pixels.dtype.kind == "f" else "unassalpha"
     output = io.BytesIO()
@@ -121,7 +122,7 @@ def write_tiff(pixels: np.ndarray, icc: bytes, xmp: bytes) -> bytes:
         pixels[..., 0] if channels == 1 else pixels,
         photometric="rgb" if channels >= 3 else "minisblack",
         planarconfig=None if channels == 1 else "contig",
-        extrasamples=[alpha] if channels in (2, 4) else None,
+        extrasamples=[alpha] if has_alpha(pixels) else None,
         compression="zlib",
         predictor=True,
         metadata=None,

@@ -14,7 +14,7 @@ from typing import Any, Callable, ContextManager, Dict, Mapping, Optional, Tuple
 import numpy as np
 
 from nifcodec import container, decoder, metrics, transfer
-from nifcodec.colour import fill_transparent, has_alpha
+from nifcodec.colour import colour_count, fill_transparent
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError
 from nifcodec.fields.spec import FAMILY_IDS
@@ -146,7 +146,7 @@ def _wanted(image: Image, config: EncodeConfig) -> Tuple[np.ndarray, Optional[tr
         if config.transfer != "auto":
             raise ConfigError(f"the picture has {image.depth} bits a channel: a transfer is for float pictures")
         return pixels, None
-    colours = image.channels - has_alpha(pixels)
+    colours = colour_count(pixels)
     curve = transfer.choose(config.transfer, pixels[..., :colours])
     return np.concatenate([curve.to_codes(pixels[..., :colours]), pixels[..., colours:]], axis=2), curve
 

@@ -180,7 +180,7 @@ def encode_picture(image: Image, format: str) -> bytes:
     light = pixels.dtype.kind == "f"
     if format in LIGHT_FORMATS and not light:
         raise ConfigError(f"{format} holds linear light, and the picture has {image.depth} bits: write PNG or TIFF")
-    if format in OPAQUE_FORMATS and image.channels in (2, 4):
+    if format in OPAQUE_FORMATS and has_alpha(pixels):
         raise ConfigError(f"{format} has no transparency: write PNG, WebP or TIFF")
     if light and format not in (*LIGHT_FORMATS, "TIFF"):
         warnings.warn(

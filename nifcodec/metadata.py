@@ -52,6 +52,11 @@ def fitting_profile(icc: bytes, channels: int) -> bytes:
     return icc if channels in PROFILE_SPACE.get(icc[16:20], ()) else b""
 
 
+def bare_exif(exif: bytes) -> bytes:
+    """The EXIF block without the header that JPEG puts before it."""
+    return exif[len(EXIF_HEADER) :] if exif.startswith(EXIF_HEADER) else exif
+
+
 def _orientation_entry(exif: bytes) -> Optional[Tuple[int, str]]:
     """Where IFD0 holds the value of the orientation tag, and the byte order; None without one or in a damaged block."""
     start = len(EXIF_HEADER) if exif.startswith(EXIF_HEADER) else 0
@@ -165,7 +170,7 @@ def save_options(kind: str, icc: bytes, exif: bytes, xmp: bytes) -> Dict[str, An
     if kind == "TIFF":
         return {**options, **_tiff_options(exif, xmp)}
     if exif:
-        block = exif[len(EXIF_HEADER) :] if exif.startswith(EXIF_HEADER) else exif
+        block = bare_exif(exif)
         options["exif"] = EXIF_HEADER + block if kind == "JPEG" else block
     if xmp and kind == "PNG":
         options["pnginfo"] = PngImagePlugin.PngInfo()

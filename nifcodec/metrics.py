@@ -91,8 +91,7 @@ def psnr_log(original: np.ndarray, decoded: np.ndarray) -> float:
     The log values are those of the log transfer that fits the original, 0 to 1 over its range, whatever transfer the
     file has: files of all transfers compare.
     """
-    colours = original.shape[2] - colour.has_alpha(original)
-    curve = transfer.choose("log", original[..., :colours])
+    curve = transfer.choose("log", original[..., : colour.colour_count(original)])
     return psnr_of_mse(255.0**2 * _mean_square(original, decoded, lambda rgb: curve.scaled(rgb / 255), "f"))
 
 

@@ -123,7 +123,7 @@ class Form:
         conditions = Conditions(self.prior.context, spec.step_feature)
         scaled = [{band: values / spec.step for band, values in bands.items()} for bands in self._details]
         quantized = quantize(self.lattice, conditions, self._low / spec.step, scaled, price * BIT, self._others)
-        planes = _in_steps(quantized.plane)
+        planes = in_steps(quantized.plane)
         seen = planes[: wavelet.colour_planes(len(planes))]
         fit = MixtureFit.of(self.target / spec.step, planes, self.prior.synthesis(seen, spec.step_feature))
         spec = replace(spec, mixture=fit.mixture())
@@ -138,7 +138,7 @@ class Form:
         for level, bands in enumerate(levels):
             for band in self.lattice.bands:
                 bands.setdefault(band, np.zeros(self.lattice.shape(level, band), np.int32))
-        return Attempt(spec, payload, Quantized(low, levels, [], plane), _in_steps(plane), error)
+        return Attempt(spec, payload, Quantized(low, levels, [], plane), in_steps(plane), error)
 
     def influence(self, attempt: Attempt) -> Influence:
         """What each integer of an attempt does to the bits of those that see it."""
@@ -147,7 +147,7 @@ class Form:
         return influence(self.lattice, conditions, found.low * UNIT, (), found.levels)
 
 
-def _in_steps(plane: np.ndarray) -> np.ndarray:
+def in_steps(plane: np.ndarray) -> np.ndarray:
     """Integers in 1/UNIT steps -> steps, float32."""
     steps: np.ndarray = plane.astype(np.float32) / np.float32(UNIT)
     return steps

@@ -24,7 +24,7 @@ from nifcodec.fields.synthesis import MixtureFit, SynthesisNetwork
 from nifcodec.fields.wavelet import WaveletSpec
 from nifcodec.progress import Progress
 from nifcodec.task import Task, Trained
-from nifcodec.wavelet_form import BIT, cost, finest_index, scalars
+from nifcodec.wavelet_form import BIT, cost, finest_index, in_steps, scalars
 
 if TYPE_CHECKING:
     from nifcodec.training.checkpoint import Checkpoint, Record
@@ -236,7 +236,7 @@ class _Part:
                 around[band.orientation][lattice.colours.index(band.colour)][where] = levels[level][band]
             horizontal, vertical, diagonal = (band.astype(np.int64) * UNIT for band in around)
             plane = synthesise_plane(plane, (horizontal, vertical, diagonal))
-        return plane.astype(np.float32) / np.float32(UNIT)
+        return in_steps(plane)
 
     def fit(self, planes: np.ndarray, spec: WaveletSpec, network: SynthesisNetwork) -> MixtureFit:
         """The tile's part of the sums that the weights of the corrections follow from."""

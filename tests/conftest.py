@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -24,6 +28,21 @@ collect_ignore_glob = ["test_benchmarks_*.py"] if sys.version_info < (3, 9) else
 
 SAMPLES = Path(__file__).resolve().parents[1] / "sample_images"
 PIXELS = np.random.default_rng(3).integers(0, 256, (12, 18, 3), dtype=np.uint8)
+
+
+def kill_after(process: "subprocess.Popen[bytes]", path: Path, changes: int) -> None:
+    """Kills a process that has written a file so many times, with no time to clean up."""
+
+    def stamp() -> int:
+        return path.stat().st_mtime_ns if path.exists() else 0
+
+    seen = {stamp()}
+    while process.poll() is None and len(seen) <= changes:
+        time.sleep(0.002)
+        seen.add(stamp())
+    assert process.poll() is None, "done before it was killed"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def random_network(channels: int, family: str = "fourier", seed: int = 0) -> QuantizedMlp:

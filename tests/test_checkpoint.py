@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ import pytest
 pytest.importorskip("tensorflow")
 
 import tensorflow as tf
+from conftest import kill_after
 
 from nifcodec import encoder
 from nifcodec.config import EncodeConfig
@@ -135,13 +134,6 @@ def test_a_killed_run_resumes_to_the_bytes_of_the_undisturbed_one(
         return subprocess.Popen([sys.executable, "-c", SCRIPT, str(checkpoint), str(output)])
 
     for changes in (1, 3):  # of the checkpoint; it changes every few milliseconds, so that some kills hit a write
-        process = start()
-        seen = {checkpoint.stat().st_mtime_ns} if checkpoint.exists() else {0}
-        while process.poll() is None and len(seen) <= changes:
-            time.sleep(0.002)
-            seen.add(checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0)
-        assert process.poll() is None, "done before it was killed"
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        kill_after(start(), checkpoint, changes)
     assert start().wait() == 0
     assert output.read_bytes() == undisturbed

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List
@@ -20,7 +18,7 @@ pytest.importorskip("tensorflow")
 import graph_lint
 import ipu_standin
 import tensorflow as tf
-from conftest import SAMPLES
+from conftest import SAMPLES, kill_after
 
 from nifcodec import decoder, encoder, metrics, priors, wavelet_encoder
 from nifcodec.cli import main
@@ -290,13 +288,7 @@ def test_a_killed_run_resumes_to_the_bytes_of_the_undisturbed_one(tmp_path: Path
     def start() -> "subprocess.Popen[bytes]":
         return subprocess.Popen([sys.executable, "-c", SCRIPT, str(kept), str(output)], cwd=str(HERE))
 
-    process, seen = start(), set()
-    while process.poll() is None and len(seen) <= 3:
-        time.sleep(0.002)
-        seen.add(kept.stat().st_mtime_ns if kept.exists() else 0)
-    assert process.poll() is None, "done before it was killed"
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_after(start(), kept, 3)
     assert start().wait() == 0
     assert output.read_bytes() == encoder.encode(PICTURE, EncodeConfig(steps=6, quality=70))
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
-from typing import Callable, ContextManager, Iterable, Iterator, Optional, Protocol, Tuple
+from itertools import islice
+from typing import Callable, ContextManager, Iterable, Iterator, List, Optional, Protocol, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -61,6 +62,12 @@ class Work:
     parts: int = 1
     scaled: bool = False
     seed: int = 0
+
+
+def in_groups(tiles: Iterable[Arrays], size: int) -> Iterator[List[Arrays]]:
+    """So many tiles at a time, one a replica; fewer in the last group."""
+    left = iter(tiles)
+    return iter(lambda: list(islice(left, size)), [])
 
 
 class Device(Protocol):

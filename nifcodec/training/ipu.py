@@ -9,14 +9,23 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from typing import Any, Callable, Iterable, Iterator, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import DeviceError, MissingDependencyError
-from nifcodec.training.devices import HOST, Advance, Arrays, OverTiles, Position, TileFunction, Work, micro_batches
+from nifcodec.training.devices import (
+    HOST,
+    Advance,
+    Arrays,
+    OverTiles,
+    Position,
+    TileFunction,
+    Work,
+    in_groups,
+    micro_batches,
+)
 from nifcodec.training.replicas import replica_mean
 from nifcodec.training.step import Samples, State, learning_rate, train_step
 
@@ -102,9 +111,8 @@ class Ipu:
         programs = [program(strategy) for strategy in self._strategies]
 
         def over(tiles: Iterable[Arrays], shared: Arrays) -> Iterator[Arrays]:
-            left = iter(tiles)
             with ThreadPoolExecutor(len(programs)) as threads:
-                for group in iter(lambda: list(islice(left, len(programs))), []):
+                for group in in_groups(tiles, len(programs)):
                     calls = [threads.submit(run, (*tile, *shared)) for run, tile in zip(programs, group)]
                     yield from [call.result() for call in calls]
 

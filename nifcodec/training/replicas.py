@@ -12,7 +12,6 @@ import json
 import os
 import re
 import socket
-from itertools import islice
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import tensorflow as tf
@@ -27,6 +26,7 @@ from nifcodec.training.devices import (
     TileFunction,
     Work,
     gpu_memory,
+    in_groups,
     micro_batches,
 )
 from nifcodec.training.step import Samples, State, learning_rate, train_step
@@ -103,8 +103,7 @@ class Replicas:
             return strategy.run(function, args=tensors)
 
         def run(tiles: Iterable[Arrays], shared: Arrays) -> Iterator[Arrays]:
-            left = iter(tiles)
-            for group in iter(lambda: list(islice(left, self.replicas)), []):
+            for group in in_groups(tiles, self.replicas):
                 # Replicas beyond the last tile repeat it.
                 def fed(context: Any) -> Tuple[tf.Tensor, ...]:
                     number = min(context.replica_id_in_sync_group, len(group) - 1)  # noqa: B023
