@@ -12,7 +12,7 @@ from typing import Callable, List, Tuple
 import numpy as np
 
 from nifcodec import priors
-from nifcodec.coding.compand import UNIT
+from nifcodec.coding.compand import HALF, UNIT
 from nifcodec.coding.lattice import Conditions, Lattice, Planes
 from nifcodec.coding.neighbours import Band
 from nifcodec.coding.payload import CHECK_BYTES, decode_bands, decode_lattice
@@ -55,7 +55,7 @@ def open_wavelet(file: NifFile, reduction: int) -> "WaveletField":
     prior = priors.find(spec.prior)
     if len(spec.mixture[0]) != prior.synthesis.corrections:
         raise MalformedError("wavelet description", f"has weights of {len(spec.mixture[0])} corrections")
-    conditions = Conditions(prior.context, spec.step_feature)
+    conditions = Conditions(prior.context, spec.step_feature, spec.dependent)
     if spec.tile_exponent:
         return WaveletField(
             file,
@@ -107,7 +107,7 @@ class TiledPlanes:
         plane = self._root[:, slice(*spans[-1][0]), slice(*spans[-1][1])]
         for level in range(TILE_LEVELS - 1, self._reduction - 1, -1):
             wanted, below = spans[level - self._reduction : level - self._reduction + 2]
-            horizontal, vertical, diagonal = (self._gather(level, o, *below) * UNIT for o in range(3))
+            horizontal, vertical, diagonal = (self._gather(level, o, *below) * HALF for o in range(3))
             plane = synthesise_plane(plane, (horizontal, vertical, diagonal))
             (top, bottom), (left, right) = ((s[0] - 2 * b[0], s[1] - 2 * b[0]) for s, b in zip(wanted, below))
             plane = plane[:, top:bottom, left:right]

@@ -30,6 +30,8 @@ DEEP_QUALITY = 80.0
 ROUNDS = (0, 1, 2, 3, 6, 10, 15, 25, 40)  # of training, efforts 1 to 9
 TILED_FROM, TILE_EXPONENT = LARGEST_WHOLE + 1, 10  # pixels of a picture, log2 of a tile's side
 START_INDEX = 300
+# What dependent quantization gains over the untrained field, in cost, from which scalar quantization is not tried too.
+CLEAR_GAIN = 0.015
 # Where sizes leap between two steps, a price of a bit above the usual one leads from the one to the other.
 HIGHEST_PRICE, PRICES = 2.0, 8
 INDICES_PER_OCTAVE = 80  # by which the step grows while a photograph's size halves
@@ -58,7 +60,7 @@ def train_wavelet(task: Task) -> Trained:
     best, source, done = _train(form, task, descent, Rounds(form, checkpoint), rounds)
     if _has_target(task):
         _aim(form, descent, source)
-        best = _at_target(form, task)
+        best = _at_target(form, task, _start(best))
     return replace(best.trained(done), placement=descent.placement)
 
 
@@ -113,12 +115,12 @@ def _excess_of_file(task: Task, trained: Trained) -> float:
     return _excess(task, len(data), lambda: task.psnr(data))
 
 
-def _at_target(form: Form, task: Task) -> Attempt:
+def _at_target(form: Form, task: Task, start: Optional[Attempt] = None) -> Attempt:
     if not _has_target(task):
-        return form.attempt(_index_of_quality(task, form.finest))
+        return form.attempt(_index_of_quality(task, form.finest), start=start)
     sized = task.config.psnr is None
     tolerance = BITS_TOLERANCE if sized else DECIBEL_TOLERANCE
-    return _search(form, task, lambda attempt: _excess_of_file(task, attempt.trained()), tolerance, sized)
+    return _search(form, task, start, lambda attempt: _excess_of_file(task, attempt.trained()), tolerance, sized)
 
 
 def _train(
@@ -136,9 +138,25 @@ def _train(
             kept.flush()
             return best, source, done
         _aim(form, descent, attempt)
-        before, attempt, done = attempt, form.attempt(best.spec.step_index), done + 1
+        before, attempt, done = attempt, _requantized(form, attempt, first=done == 0), done + 1
         if attempt.cost < best.cost:
             best, source = attempt, before
+
+
+def _requantized(form: Form, before: Attempt, first: bool) -> Attempt:
+    """The next attempt at the same lambda: the first one says whether quantization is dependent from then on."""
+    index = before.scalar_index
+    if not first:
+        return form.attempt(index, start=_start(before))
+    dependent = form.attempt(index, start=before)
+    if dependent.cost <= (1 - CLEAR_GAIN) * before.cost:
+        return dependent
+    return min(dependent, form.attempt(index), key=lambda attempt: attempt.cost)
+
+
+def _start(before: Attempt) -> Optional[Attempt]:
+    """What dependent quantization goes on from, where it is."""
+    return before if before.spec.dependent else None
 
 
 def _aim(form: Form, descent: "Descent", attempt: Optional[Attempt]) -> None:
@@ -155,7 +173,7 @@ def _file(task: Task, attempt: Attempt, done: int) -> bytes:
 
 def _report(task: Task, stage: str, done: int, steps: int, began: float, attempt: Attempt) -> Dict[str, float]:
     """Tells of an attempt; returns what is shown of it."""
-    seen = scalars(attempt.error, len(attempt.payload), attempt.spec.step, task.pixels)
+    seen = scalars(attempt.error, len(attempt.payload), attempt.spec, task.pixels)
     if task.progress is not None:
         seconds = time.monotonic() - began
         task.progress(Progress(stage, done, steps, seconds, seen["psnr"], seen["bits_per_pixel"]))
@@ -231,10 +249,18 @@ def _crossing(excess: Callable[[int], float], wanted: float, index: int, least: 
     return min(coarsest, STEP_INDICES - 1)
 
 
-def _search(form: Form, task: Task, excess: Callable[[Attempt], float], tolerance: float, largest: bool) -> Attempt:
+def _search(
+    form: Form,
+    task: Task,
+    start: Optional[Attempt],
+    excess: Callable[[Attempt], float],
+    tolerance: float,
+    largest: bool,
+) -> Attempt:
     """The field nearest to a target.
 
     Args:
+        start: where dependent quantization starts from, if that is wanted.
         excess: how far above the target a field is, in octaves of its size; falls as the step grows.
         tolerance: what is near enough.
         largest: the target is the most that is allowed, and not the least.
@@ -245,7 +271,7 @@ def _search(form: Form, task: Task, excess: Callable[[Attempt], float], toleranc
     best_miss, began, done = float("inf"), time.monotonic(), 0
     following: Optional[Tuple[int, float]] = next(tries)
     while following is not None:
-        attempt = form.attempt(*following)
+        attempt = form.attempt(*following, start)
         miss = excess(attempt)
         wrong = miss > 0 if largest else miss < 0
         if best is None or abs(miss) + wrong * WRONG_SIDE < best_miss:

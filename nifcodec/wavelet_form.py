@@ -13,11 +13,12 @@ from nifcodec.coding.compand import UNIT
 from nifcodec.coding.influence import Influence, influence
 from nifcodec.coding.lattice import MAX_VALUE, Conditions, Lattice
 from nifcodec.coding.payload import decode_lattice, decode_low
-from nifcodec.coding.rdoq import Quantized, quantize
+from nifcodec.coding.rdoq import Quantized, quantize, settle
+from nifcodec.coding.trellis import Start, requantize
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import analyse_levels, synthesise_plane
 from nifcodec.fields.synthesis import MixtureFit
-from nifcodec.fields.wavelet import FINEST_INDEX, WaveletSpec
+from nifcodec.fields.wavelet import FINEST_INDEX, STEP_INDICES, WaveletSpec
 from nifcodec.metrics import estimated_psnr
 from nifcodec.task import Task, Trained
 
@@ -26,24 +27,35 @@ LAGRANGIAN = 5.0
 # What a bit is worth in squared steps, where it leads to the least J: a little less than the lambda of the step, since
 # a coefficient that is kept also serves the contexts of others.
 BIT = 0.8 * 3 / LAGRANGIAN**2
+# By how much the step of dependent quantization is wider, for the same lambda: in indices, 64 to an octave.
+WIDER = 18
 
 
-def cost(error: float, payload: bytes) -> float:
-    """What training lowers, in squared steps: an error in these, and the bits at their usual price."""
-    return error + BIT * 8 * len(payload)
+def bit_price(spec: WaveletSpec) -> float:
+    """What a bit is worth in squared steps of a field, at the lambda of its step."""
+    return float(BIT * 2.0 ** (-2 * WIDER / 64)) if spec.dependent else BIT
 
 
-def scalars(error: float, size: int, step: float, pixels: int) -> Dict[str, float]:
-    """What is shown of a field while it trains, by name: its squared errors on colours of 0..1, its rate in bits.
+def cost(error: float, size: int, spec: WaveletSpec) -> float:
+    """What training lowers, in squared colours of 0..1: an error, and the bits at their usual price.
 
     Args:
         error: of the corrected planes, summed, in squared steps.
         size: bytes of the payload.
     """
+    return spec.step**2 * (error + bit_price(spec) * 8 * size)
+
+
+def scalars(error: float, size: int, spec: WaveletSpec, pixels: int) -> Dict[str, float]:
+    """What is shown of a field while it trains, by name: its squared errors on colours of 0..1, its rate in bits.
+
+    Args:
+        error, size: as `cost` takes them.
+    """
     # Opponent colours are orthonormal: the mean over planes is that over RGB.
-    unit, bits = step**2 / (3 * pixels), 8.0 * size
+    unit, bits = spec.step**2 / (3 * pixels), 8.0 * size
     return {
-        "loss": unit * (error + BIT * bits),
+        "loss": cost(error, size, spec) / (3 * pixels),
         "distortion": unit * error,
         "rate": bits,
         "psnr": estimated_psnr(unit * error),
@@ -56,7 +68,7 @@ class Attempt:
     """A field at one step.
 
     Attributes:
-        quantized: the integers; without their contexts where they were read from `payload`.
+        quantized: the integers.
         planes: as rebuilt from them, in steps, float32 (C, H, W).
         error: of the corrected planes, summed, in squared steps.
     """
@@ -69,8 +81,13 @@ class Attempt:
 
     @property
     def cost(self) -> float:
-        """The error and the bits at their usual price."""
-        return cost(self.error, self.payload)
+        """The error and the bits at their usual price, in squared colours of 0..1."""
+        return cost(self.error, len(self.payload), self.spec)
+
+    @property
+    def scalar_index(self) -> int:
+        """The step index that scalar quantization has at the same lambda."""
+        return self.spec.step_index - WIDER * self.spec.dependent
 
     def trained(self, steps: int = 0) -> Trained:
         """The parts of the file."""
@@ -113,16 +130,24 @@ class Form:
         self._low, details = analyse_levels(wanted, self.lattice.levels)
         self._details = self.lattice.by_band(details)
 
-    def attempt(self, index: int, price: float = 1.0) -> Attempt:
+    def attempt(self, index: int, price: float = 1.0, start: Optional[Attempt] = None) -> Attempt:
         """Integers at a step, as bytes, and the mixture of corrections that suits the picture.
 
         Args:
+            index: of the step that scalar quantization has; that of dependent quantization is `WIDER`.
             price: of a bit, in units of what is best for the step.
+            start: an earlier attempt, from whose contexts dependent quantization starts; None quantizes each by itself.
         """
-        spec = WaveletSpec(index, self.prior.hash)
-        conditions = Conditions(self.prior.context, spec.step_feature)
+        spec = self._spec(index, start is not None)
+        conditions = self._conditions(spec)
+        low, weight = self._low / spec.step, price * bit_price(spec)
         scaled = [{band: values / spec.step for band, values in bands.items()} for bands in self._details]
-        quantized = quantize(self.lattice, conditions, self._low / spec.step, scaled, price * BIT, self._others)
+        if start is None:
+            quantized = quantize(self.lattice, conditions, low, scaled, weight, self._others)
+        else:
+            found = Start(start.quantized.levels, start.quantized.contexts)
+            found = found.at_step(spec.step_index - start.spec.step_index)
+            quantized = requantize(self.lattice, conditions, low, scaled, weight, found, self._others)
         planes = in_steps(quantized.plane)
         seen = planes[: wavelet.colour_planes(len(planes))]
         fit = MixtureFit.of(self.target / spec.step, planes, self.prior.synthesis(seen, spec.step_feature))
@@ -133,18 +158,26 @@ class Form:
     def read(self, description: bytes, payload: bytes, error: float) -> Attempt:
         """An attempt from what a file holds of it, and its error."""
         spec = wavelet.unpack(description)
+        conditions = self._conditions(spec)
         low, _ = decode_low(payload, self.lattice)
-        plane, levels = decode_lattice(payload, self.lattice, Conditions(self.prior.context, spec.step_feature))
+        _, levels = decode_lattice(payload, self.lattice, conditions)
         for level, bands in enumerate(levels):
             for band in self.lattice.bands:
                 bands.setdefault(band, np.zeros(self.lattice.shape(level, band), np.int32))
-        return Attempt(spec, payload, Quantized(low, levels, [], plane), in_steps(plane), error)
+        quantized = Quantized.of(self.lattice, low, settle(self.lattice, conditions, low * UNIT, (), levels))
+        return Attempt(spec, payload, quantized, in_steps(quantized.plane), error)
 
     def influence(self, attempt: Attempt) -> Influence:
         """What each integer of an attempt does to the bits of those that see it."""
-        conditions = Conditions(self.prior.context, attempt.spec.step_feature)
         found = attempt.quantized
-        return influence(self.lattice, conditions, found.low * UNIT, (), found.levels)
+        return influence(self.lattice, self._conditions(attempt.spec), found.low * UNIT, (), found.levels)
+
+    def _spec(self, index: int, dependent: bool) -> WaveletSpec:
+        step_index = min(index + WIDER, STEP_INDICES - 1) if dependent else index
+        return WaveletSpec(step_index, self.prior.hash, dependent=dependent)
+
+    def _conditions(self, spec: WaveletSpec) -> Conditions:
+        return Conditions(self.prior.context, spec.step_feature, spec.dependent)
 
 
 def in_steps(plane: np.ndarray) -> np.ndarray:

@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from nifcodec import priors
-from nifcodec.coding.compand import UNIT
+from nifcodec.coding.compand import HALF
 from nifcodec.coding.influence import Influence, influence
-from nifcodec.coding.lattice import Conditions, Planes
-from nifcodec.coding.rdoq import Quantized, quantize, quantize_bands
+from nifcodec.coding.lattice import Conditions, Lattice, Planes
+from nifcodec.coding.rdoq import Quantized, QuantizedBands, quantize, quantize_bands
 from nifcodec.coding.tiles import TILE_LEVELS, Span, Tile, Tiling, at_level, pack_tiles, unpack_tiles
+from nifcodec.coding.trellis import Start, requantize, requantize_bands
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import Bands, analyse_levels, synthesise_plane
 from nifcodec.fields.synthesis import MixtureFit, SynthesisNetwork
 from nifcodec.fields.wavelet import WaveletSpec
 from nifcodec.progress import Progress
 from nifcodec.task import Task, Trained
-from nifcodec.wavelet_form import BIT, cost, finest_index, in_steps, scalars
+from nifcodec.wavelet_form import WIDER, bit_price, cost, finest_index, in_steps, scalars
 
 if TYPE_CHECKING:
     from nifcodec.training.checkpoint import Checkpoint, Record
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 # Analysis reaches 4 samples of each level: 124 pixels for five levels.
 MARGIN = 128
 DEAD_ZONE = 0.6  # from which a magnitude in the margin becomes 1
+# Trained tiles are quantized dependently up to this step index: above it, little is to be gained.
+DEPENDENT_UP_TO = 360
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class TiledAttempt:
 
     def scalars(self) -> Dict[str, float]:
         """What is shown of its tiles so far."""
-        return scalars(self.error, sum(map(len, self.tiles)), self.spec.step, self.pixels)
+        return scalars(self.error, sum(map(len, self.tiles)), self.spec, self.pixels)
 
 
 class TiledForm:
@@ -99,12 +102,15 @@ class TiledForm:
         """Integers at a step, as bytes, and the mixture of corrections that suits the picture.
 
         Args:
+            index: of the step that scalar quantization has; that of dependent quantization is wider.
             numbers: of the tiles, where not all of them are wanted.
             descent, rounds: training of each tile.
             checkpoint: where finished tiles of the whole picture are kept, and gone on from.
         """
-        spec = WaveletSpec(index, self.prior.hash, tile_exponent=self.exponent)
-        conditions = Conditions(self.prior.context, spec.step_feature)
+        dependent = rounds > 0 and index <= DEPENDENT_UP_TO
+        step_index = index + WIDER * dependent
+        spec = WaveletSpec(step_index, self.prior.hash, tile_exponent=self.exponent, dependent=dependent)
+        conditions = Conditions(self.prior.context, spec.step_feature, dependent)
         root = self._quantize_root(spec, conditions)
         packed_root = root.pack(self.tiling.root, conditions)
         chosen = range(self.tiling.count) if numbers is None else numbers
@@ -138,7 +144,12 @@ class TiledForm:
     def _quantize_root(self, spec: WaveletSpec, conditions: Conditions) -> Quantized:
         lattice = self.tiling.root
         low, details = analyse_levels(self._root / spec.step, lattice.levels)
-        return quantize(lattice, conditions, low, lattice.by_band(details), BIT)
+        bands = lattice.by_band(details)
+        scalar = quantize(lattice, _scalar(conditions), low, bands, bit_price(spec))
+        if not conditions.dependent:
+            return scalar
+        start = Start(scalar.levels, scalar.contexts)
+        return requantize(lattice, conditions, low, bands, bit_price(spec), start)
 
     def _tile(
         self,
@@ -155,14 +166,16 @@ class TiledForm:
         low, coarser = tile.low(root.plane), tile.coarser(root.levels)
         best: Optional[Tuple[float, bytes, MixtureFit]] = None
         others: Optional[Influence] = None
+        bands: Optional[QuantizedBands] = None
         for done in range(rounds + 1):
             details = part.details(spec.step)
-            bands = quantize_bands(tile.lattice, conditions, low, coarser, part.inside(details), BIT, others)
+            given = tile.lattice, conditions, low, coarser, part.inside(details), bit_price(spec)
+            bands = _quantized(*given, others, bands)
             payload = bands.pack(tile.lattice, conditions)
             planes = part.rebuild(root.plane, details, bands.levels)
             fit = part.fit(planes, spec, self.prior.synthesis)
             spec = replace(spec, mixture=(before + fit).mixture())
-            here = cost(fit.error(spec.mixture), payload)
+            here = cost(fit.error(spec.mixture), len(payload), spec)
             if best is None or here < best[0]:
                 best = here, payload, fit
             if done < rounds and self.task.interrupt is not None:
@@ -173,6 +186,28 @@ class TiledForm:
             others = influence(tile.lattice, conditions, low, coarser, bands.levels)
         assert best is not None
         return best[1], best[2]
+
+
+def _scalar(conditions: Conditions) -> Conditions:
+    return replace(conditions, dependent=False)
+
+
+def _quantized(
+    lattice: Lattice,
+    conditions: Conditions,
+    low: np.ndarray,
+    coarser: Sequence[Planes],
+    details: Sequence[Planes],
+    weight: float,
+    others: Optional[Influence],
+    before: Optional[QuantizedBands],
+) -> QuantizedBands:
+    """A tile's integers, in the kind of quantization that the conditions say, from an earlier attempt if any."""
+    given = low, coarser, details, weight
+    if conditions.dependent and before is not None:
+        return requantize_bands(lattice, conditions, *given, Start(before.levels, before.contexts), others)
+    scalar = quantize_bands(lattice, _scalar(conditions), *given, others)
+    return _quantized(lattice, conditions, *given, others, scalar) if conditions.dependent else scalar
 
 
 def _record(fit: MixtureFit, tiles: Sequence[bytes]) -> "Record":
@@ -230,11 +265,11 @@ class _Part:
         (top, bottom), (left, right) = (at_level(span, TILE_LEVELS) for span in self._spans)
         plane = root[:, top:bottom, left:right]
         for level in range(TILE_LEVELS - 1, -1, -1):
-            around = [np.sign(band) * np.floor(np.abs(band) + 1 - DEAD_ZONE) for band in details[level]]
+            around = [2 * np.sign(band) * np.floor(np.abs(band) + 1 - DEAD_ZONE) for band in details[level]]
             for band in lattice.bands:
                 where = self._at(level + 1, lattice.shape(level, band))[1:]
                 around[band.orientation][lattice.colours.index(band.colour)][where] = levels[level][band]
-            horizontal, vertical, diagonal = (band.astype(np.int64) * UNIT for band in around)
+            horizontal, vertical, diagonal = (band.astype(np.int64) * HALF for band in around)
             plane = synthesise_plane(plane, (horizontal, vertical, diagonal))
         return in_steps(plane)
 

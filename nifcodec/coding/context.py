@@ -12,15 +12,13 @@ from typing import Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
+from nifcodec.coding.cells import Frame, split
 from nifcodec.coding.coder import PRECISION, ModelSet
 from nifcodec.coding.escapes import escape_bits
 from nifcodec.coding.neighbours import Band, feature_columns
 
 HIDDEN_MAX = 1023
 SCALE_MAX = 63  # quarter octaves; 24 is a scale of one step
-FIRST_SHIFTED = 32  # from this scale on, low bits are sent raw and the rest under the scale an octave or more below
-FRACTIONS = 5  # means are rounded to eighths of a step and mirrored: 0 to 4 eighths
-LARGEST = 16  # symbols are -16..16; both ends announce an escape
 MEAN_MAX = 1016
 GROUPS = 3  # levels from the third on share their networks
 
@@ -52,7 +50,7 @@ class ContextModel:
 
     Args:
         networks: one for each colour 0..2, orientation 0..2, group 0..2 and parity.
-        tables: frequencies (160, 33): row 5 * scale + fraction.
+        tables: frequencies (832, 33), in the order of `cells.frame`.
     """
 
     def __init__(self, networks: Mapping[Key, Network], tables: np.ndarray) -> None:
@@ -73,9 +71,9 @@ class ContextModel:
             total += planes * share * (net.w1.size + net.w2.size + net.w3.size + net.skip.size)
         return total
 
-    def code_length(self, values: np.ndarray, scales: np.ndarray, means: np.ndarray) -> np.ndarray:
-        """Bits that integers take under their contexts, float64, all arrays of one shape."""
-        cells = split(values, scales, means)
+    def code_length(self, indices: np.ndarray, where: Frame) -> np.ndarray:
+        """Bits that indices of quantizers take under their contexts, float64, all arrays of one shape."""
+        cells = split(indices, where)
         bits = self._lengths[cells.tables, cells.symbols] + cells.shifts
         escaped = cells.excess >= 0
         bits[escaped] += escape_bits(cells.excess[escaped]) - 1
@@ -165,53 +163,3 @@ def stack(networks: Sequence[Network], columns: Sequence[np.ndarray], features: 
         skip[i, used[: len(network.skip)]] = network.skip
     b1, w2, b2, w3, b3 = (np.stack([getattr(net, name) for net in networks]) for name in ("b1", "w2", "b2", "w3", "b3"))
     return Network(w1, b1, w2, b2, w3, b3, skip)
-
-
-@dataclass(frozen=True)
-class Cells:
-    """Integers as what is coded: a symbol under a table, raw low bits, and an escape's excess (-1: none) and sign."""
-
-    tables: np.ndarray
-    symbols: np.ndarray
-    shifts: np.ndarray
-    low_bits: np.ndarray
-    excess: np.ndarray
-    negative: np.ndarray
-
-
-@dataclass(frozen=True)
-class Frame:
-    """How a residual is mirrored and shifted under its context."""
-
-    base: np.ndarray
-    mirrored: np.ndarray
-    shifts: np.ndarray
-    tables: np.ndarray
-
-
-def frame(scales: np.ndarray, means: np.ndarray) -> Frame:
-    """The table, and the map between an integer and its symbol, from a context."""
-    base = (means + 4) >> 3
-    fraction = means - 8 * base
-    mirrored = fraction < 0
-    shifts = np.where(scales >= FIRST_SHIFTED, (scales - FIRST_SHIFTED) // 4 + 1, 0)
-    fraction = np.where(shifts > 0, 0, np.abs(fraction))
-    return Frame(base, mirrored, shifts, FRACTIONS * (scales - 4 * shifts) + fraction)
-
-
-def split(values: np.ndarray, scales: np.ndarray, means: np.ndarray) -> Cells:
-    """Integers under their contexts -> what is coded of each."""
-    where = frame(scales, means)
-    residual = values.astype(np.int64) - where.base
-    residual = np.where(where.mirrored, -residual, residual)
-    moved = residual + ((1 << where.shifts) >> 1)
-    high = moved >> where.shifts
-    symbols = np.clip(high, -LARGEST, LARGEST) + LARGEST
-    excess = np.where(np.abs(high) >= LARGEST, np.abs(high) - LARGEST, -1)
-    return Cells(where.tables, symbols, where.shifts, moved - (high << where.shifts), excess, high < 0)
-
-
-def join(high: np.ndarray, low_bits: np.ndarray, where: Frame) -> np.ndarray:
-    """The inverse of `split`: high parts (symbols, or escaped values) and raw low bits -> integers."""
-    residual = (high << where.shifts) + low_bits - ((1 << where.shifts) >> 1)
-    return np.where(where.mirrored, -residual, residual) + where.base

@@ -30,7 +30,7 @@ def influence(
     Args:
         low: the coarsest low-pass plane, int64 (colours, rows, columns) in 1/UNIT steps.
         coarser: integers of up to two levels beyond the coarsest, as `walk` takes them.
-        levels: integers of each level, finest first.
+        levels: integers of each level in half steps, finest first.
     """
     found: Influence = [
         {band: np.zeros((2, *lattice.shape(level, band)), np.float32) for band in lattice.bands}
@@ -66,7 +66,7 @@ def _level(features: LevelFeatures, conditions: Conditions, level: int, planes: 
             for index, band in enumerate(features.bands):
                 if 0 <= row - LAG * index < planes[band].shape[0]:
                     here = planes[band][row - LAG * index, (1 if odd else 0) :: 2]
-                    values[index, : len(here)], valid[index, : len(here)] = here, True
+                    values[index, : len(here)], valid[index, : len(here)] = here / 2, True
             if valid.any():
                 back = np.zeros(seen.shape, np.float32)
                 for where, network in networks.parts(odd):
@@ -76,7 +76,7 @@ def _level(features: LevelFeatures, conditions: Conditions, level: int, planes: 
 
 
 def _through(network: Network, x: np.ndarray, values: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Gradients of the bits of values (bands, n) by the features x (bands, n, features) of stacked networks."""
+    """Gradients of the bits of values (bands, n) in steps, by features x (bands, n, features) of stacked networks."""
     first = (np.matmul(x, network.w1) + network.b1[:, None]) * np.float32(2.0**-6)
     second = np.matmul(first.clip(0, HIDDEN_MAX), network.w2) + network.b2[:, None]
     second *= np.float32(2.0**-8)
@@ -96,9 +96,9 @@ def _open(hidden: np.ndarray) -> np.ndarray:
 
 
 def bit_gradients(values: np.ndarray, scales: np.ndarray, means: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Of the bits of integers under Laplacians, by log2 of the scale and by the mean, all arrays of one shape.
+    """Of the bits of values in steps under Laplacians, by log2 of the scale and by the mean, all arrays of one shape.
 
-    The mass of an integer q is that of [q - 1/2, q + 1/2].
+    The mass of a value q is that of [q - 1/2, q + 1/2].
     """
     rate = np.exp2(-scales)
     distance = np.abs(values - means)

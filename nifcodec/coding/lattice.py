@@ -10,16 +10,17 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec.coding.compand import UNIT
+from nifcodec.coding.compand import HALF
 from nifcodec.coding.context import ContextModel
 from nifcodec.coding.neighbours import LAG, Band, LevelFeatures
+from nifcodec.coding.states import States
 
-Planes = Dict[Band, np.ndarray]
-Contexts = Dict[Band, Tuple[np.ndarray, np.ndarray]]  # scale indices and means, int32
+Planes = Dict[Band, np.ndarray]  # integers in half steps
+Contexts = Dict[Band, np.ndarray]  # scale indices, means and kinds of quantizer, int32 (3, rows, columns)
 Synthesis = Callable[[np.ndarray, "Tuple[np.ndarray, np.ndarray, np.ndarray]"], np.ndarray]
 
 LEVEL_FEATURE, COARSEST_FEATURE = 20, 6
-MAX_VALUE = 2**20
+MAX_VALUE = 2**20  # of an index of a quantizer
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,14 @@ class Pass:
     Attributes:
         level: in the whole picture's lattice.
         row: of the skewed array; band b is at its row `row` - LAG * b.
-        scales, means: contexts, int32 (bands, columns).
+        contexts: scale indices, means and kinds of quantizer, int32 (3, bands, columns).
         valid: which of them are coefficients of the picture.
     """
 
     level: int
     row: int
     odd: bool
-    scales: np.ndarray
-    means: np.ndarray
+    contexts: np.ndarray
     valid: np.ndarray
 
 
@@ -47,10 +47,11 @@ Coded = Sequence[Sequence[Band]]  # of each level, the bands that are not all ze
 
 @dataclass(frozen=True)
 class Conditions:
-    """The context model and the step it works under."""
+    """The context model, the step it works under, and whether quantization is dependent."""
 
     model: ContextModel
     step_feature: int
+    dependent: bool = False
 
 
 class Lattice:
@@ -108,7 +109,7 @@ class Lattice:
         for orientation in range(3):
             zero = np.zeros(self.shape(level, Band(0, orientation)), np.int64)
             bands.append(
-                np.stack([planes.get(Band(c, orientation), zero) for c in self.colours]).astype(np.int64) * UNIT
+                np.stack([planes.get(Band(c, orientation), zero) for c in self.colours]).astype(np.int64) * HALF
             )
         return self.synthesise(low, (bands[0], bands[1], bands[2]))
 
@@ -158,6 +159,7 @@ def _walk_level(
 ) -> Planes:
     planes = {band: np.zeros(shape, np.int32) for band, shape in zip(features.bands, shapes)}
     networks = conditions.model.level(features.bands, level, features.near_length, features.length)
+    states = States(len(shapes), features.width, conditions.dependent)
     for row in range(features.rows):
         inside = [0 <= row - LAG * i < shape[0] for i, shape in enumerate(shapes)]
         for odd in (False, True):
@@ -165,9 +167,11 @@ def _walk_level(
             if not any(counts):
                 continue
             seen = features.gather(row, odd, conditions.step_feature, level_feature(level))
-            scales, means = networks(seen, odd)
+            kinds = states.kinds(seen.shape[1])
+            contexts = np.stack([*networks(seen, odd), kinds])
             valid = np.arange(seen.shape[1])[None, :] < np.array(counts)[:, None]
-            values = exchange(Pass(level, row, odd, scales, means, valid))
+            values = exchange(Pass(level, row, odd, contexts, valid))
+            states.advance(values, kinds, valid)
             features.set_row(row, values, odd)
             for i, band in enumerate(features.bands):
                 if counts[i]:

@@ -15,7 +15,7 @@ from typing import List, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec.coding.compand import COMPAND_LIMIT, COMPAND_TABLE, FEATURE_MAX, UNIT
+from nifcodec.coding.compand import COMPAND_LIMIT, COMPAND_TABLE, FEATURE_MAX, HALF
 
 LAG = 2
 MARGIN = 4  # columns of zeros on both sides, at least the reach of every neighbourhood
@@ -84,7 +84,7 @@ class LevelFeatures:
         shape: (H, W) of the level's low-pass plane; every band has at most that size.
         bands: the bands coded together, in coding order.
         low: the low-pass plane of each colour, integers (H, W) in 1/UNIT steps.
-        parents: integers of each band of the next coarser level; empty at the coarsest level.
+        parents: integers, in half steps, of each band of the next coarser level; empty at the coarsest level.
         grandparents: the same, one level further.
     """
 
@@ -116,12 +116,12 @@ class LevelFeatures:
         height, width = self.height, self.width
         if parent is not None:
             coarse = np.zeros(((height + 1) // 2 + 2, (width + 1) // 2 + 2), np.int8)
-            coarse[1 : 1 + parent.shape[0], 1 : 1 + parent.shape[1]] = compand(parent * UNIT)
+            coarse[1 : 1 + parent.shape[0], 1 : 1 + parent.shape[1]] = compand(parent * HALF)
             for k, (dy, dx) in enumerate(SQUARE):
                 moved = coarse[1 + dy : coarse.shape[0] - 1 + dy, 1 + dx : coarse.shape[1] - 1 + dx]
                 target[..., k] = _repeat(moved, 2, (height, width))
         if grandparent is not None:
-            repeated = _repeat(compand(grandparent * UNIT), 4, (height, width))
+            repeated = _repeat(compand(grandparent * HALF), 4, (height, width))
             target[: repeated.shape[0], : repeated.shape[1], len(SQUARE)] = repeated
         padded = np.pad(low.astype(np.int32), 2, mode="edge")
         centre = padded[2 : 2 + height, 2 : 2 + width]
@@ -149,13 +149,13 @@ class LevelFeatures:
         """Enter the integers (bands, columns of the pass) decoded at a row of the skewed array."""
         start = MARGIN + (1 if odd else 0)
         target = self._near[self._top + row, : len(self.bands), start : MARGIN + self.width : 2]
-        target[...] = compand(values * UNIT)
+        target[...] = compand(values * HALF)
 
     def set_all(self, planes: Mapping[Band, np.ndarray]) -> None:
         """Enter whole bands, as an encoder can: that only decoded ones are looked at is in the offsets."""
         for index, band in enumerate(self.bands):
             height, width = planes[band].shape
-            self._near[self.band_rows(index, height), index, MARGIN : MARGIN + width] = compand(planes[band] * UNIT)
+            self._near[self.band_rows(index, height), index, MARGIN : MARGIN + width] = compand(planes[band] * HALF)
 
     def near_index(self, odd: bool) -> np.ndarray:
         """Flat offsets (bands, columns, near_length) of a pass's neighbours, from the start of its row."""

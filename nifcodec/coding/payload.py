@@ -11,12 +11,14 @@ from typing import Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
+from nifcodec.coding.cells import LARGEST, Cells, frame, join, split
 from nifcodec.coding.coder import TOTAL, Decoder, Encoder, Model
 from nifcodec.coding.compand import UNIT
-from nifcodec.coding.context import LARGEST, ContextModel, frame, join, split
+from nifcodec.coding.context import ContextModel
 from nifcodec.coding.escapes import get_escapes, put_escapes
 from nifcodec.coding.lattice import MAX_VALUE, Conditions, Contexts, Lattice, Pass, Planes, walk
 from nifcodec.coding.neighbours import LAG, Band
+from nifcodec.coding.states import to_indices, to_values
 from nifcodec.coding.tensors import decode_tensors, encode_tensors
 from nifcodec.coding.wire import read_varint, write_varint
 from nifcodec.errors import ChecksumError, MalformedError, TruncatedError
@@ -58,19 +60,18 @@ def encode_bands(
         if coded[level]:
             order = Order(lattice, level, coded[level])
             here = order.flat(levels[level])
-            digest = zlib.crc32(here.astype("<i4").tobytes(), digest)
-            scales = order.flat({band: context[0] for band, context in contexts[level].items()})
-            means = order.flat({band: context[1] for band, context in contexts[level].items()})
-            _put_level(encoder, model, order, here, scales, means)
+            scales, means, kinds = (
+                order.flat({band: context[part] for band, context in contexts[level].items()}) for part in range(3)
+            )
+            indices = to_indices(here, kinds)
+            digest = zlib.crc32(indices.astype("<i4").tobytes(), digest)
+            _put_level(encoder, model, order, split(indices, frame(scales, means, kinds)))
         checks = _check(level, digest) + checks
     flags = [band in coded[level] for level in range(lattice.levels) for band in lattice.bands]
     return np.packbits(np.array(flags, bool)).tobytes() + checks + encoder.finish()
 
 
-def _put_level(
-    encoder: Encoder, model: ContextModel, order: "Order", here: np.ndarray, scales: np.ndarray, means: np.ndarray
-) -> None:
-    cells = split(here, scales, means)
+def _put_level(encoder: Encoder, model: ContextModel, order: "Order", cells: Cells) -> None:
     for start, end in zip(order.starts, order.starts[1:]):
         part = slice(start, end)
         encoder.put_each(cells.symbols[part], cells.tables[part], model.models)
@@ -180,7 +181,8 @@ def decode_bands(
 
     def exchange(part: Pass) -> np.ndarray:
         nonlocal digest
-        where = frame(part.scales[part.valid], part.means[part.valid])
+        scales, means, kinds = part.contexts[:, part.valid]
+        where = frame(scales, means, kinds)
         high = decoder.get_each(where.tables, conditions.model.models).astype(np.int64) - LARGEST
         escaped = np.abs(high) == LARGEST
         if escaped.any():
@@ -195,7 +197,7 @@ def decode_bands(
             raise MalformedError("coefficient", f"is above {MAX_VALUE}")
         digest = digests[part.level - lattice.first] = zlib.crc32(here.astype("<i4").tobytes(), digest)
         values = np.zeros(part.valid.shape, np.int64)
-        values[part.valid] = here
+        values[part.valid] = to_values(here, kinds)
         return values
 
     plane, levels = walk(lattice, conditions, low, coarser, coded, exchange, finest)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Mapping, Optional, Sequence
+from typing import Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec.coding.compand import UNIT
+from nifcodec.coding.cells import Frame, frame
+from nifcodec.coding.compand import HALF, UNIT
+from nifcodec.coding.context import ContextModel
 from nifcodec.coding.influence import Influence
-from nifcodec.coding.lattice import MAX_VALUE, Conditions, Contexts, Lattice, Pass, Planes, walk
+from nifcodec.coding.lattice import MAX_VALUE, Coded, Conditions, Contexts, Lattice, Pass, Planes, walk
 from nifcodec.coding.neighbours import LAG, Band, compand
-from nifcodec.coding.payload import encode_bands, encode_lattice
+from nifcodec.coding.payload import encode_bands, encode_lattice, used_bands
+from nifcodec.coding.states import SCALAR, to_values
 
 # Of the linear estimate of what an integer does to the bits of others: the whole of it overshoots, since neighbours
 # change together (docs/wavelet-field.md).
@@ -23,7 +26,7 @@ class QuantizedBands:
     """A lattice's integers but for its coarsest low-pass plane.
 
     Attributes:
-        levels: integers of the bands of each level, finest first.
+        levels: integers of the bands of each level, in half steps, finest first.
         contexts: under which they are coded.
         low: the low-pass plane of the finest level, int64 (colours, rows, columns) in 1/UNIT steps.
     """
@@ -52,6 +55,12 @@ class Quantized:
     contexts: List[Contexts]
     plane: np.ndarray
 
+    @staticmethod
+    def of(lattice: Lattice, low: np.ndarray, bands: QuantizedBands) -> "Quantized":
+        """From integers of the coarsest low-pass plane and those of the bands."""
+        plane = lattice.rebuild(bands.low, bands.levels[0], 0) if lattice.levels else bands.low
+        return Quantized(low, bands.levels, bands.contexts, plane)
+
     def pack(self, lattice: Lattice, conditions: Conditions) -> bytes:
         """The lattice payload."""
         return encode_lattice(lattice, conditions.model, self.low, self.levels, self.contexts)
@@ -71,10 +80,14 @@ def quantize(
         low, details: coefficients in steps; `details` of each level, finest first.
         weight: of a bit, in squared steps.
     """
-    rounded = np.clip(np.rint(low), -MAX_VALUE, MAX_VALUE).astype(np.int64)
+    rounded = rounded_low(low)
     bands = quantize_bands(lattice, conditions, rounded * UNIT, (), details, weight, others)
-    plane = lattice.rebuild(bands.low, bands.levels[0], 0) if lattice.levels else bands.low
-    return Quantized(rounded, bands.levels, bands.contexts, plane)
+    return Quantized.of(lattice, rounded, bands)
+
+
+def rounded_low(low: np.ndarray) -> np.ndarray:
+    """Coefficients of the coarsest low-pass plane in steps -> integers."""
+    return np.clip(np.rint(low), -MAX_VALUE, MAX_VALUE).astype(np.int64)
 
 
 def quantize_bands(
@@ -96,50 +109,105 @@ def quantize_bands(
         weight: of a bit, in squared steps.
         others: what integers do to the bits of those that see them, estimated at an earlier attempt.
     """
-    contexts: List[Contexts] = [
-        {band: (np.zeros(v.shape, np.int32), np.zeros(v.shape, np.int32)) for band, v in bands.items()}
-        for bands in details
-    ]
+    contexts = _blank(details)
     # The bands in which plain rounding leaves nothing stay out of the walk, and their contexts are never asked for.
     coded = [[band for band in lattice.bands if np.abs(bands[band]).max(initial=0) > 0.5] for bands in details]
 
     def exchange(part: Pass) -> np.ndarray:
-        level = part.level - lattice.first
-        columns = slice(1 if part.odd else 0, None, 2)
         wanted = np.zeros(part.valid.shape)
         effects = np.zeros((0 if others is None else 2, *part.valid.shape), np.float32)
-        counts = part.valid.sum(axis=1).tolist()
-        rows = [part.row - LAG * i for i in range(len(counts))]
-        for i, (band, row) in enumerate(zip(coded[level], rows)):
-            if counts[i]:
-                wanted[i, : counts[i]] = details[level][band][row, columns]
-                if others is not None:
-                    effects[:, i, : counts[i]] = others[level][band][:, row, columns]
+        for i, count, level, band, where in _places(lattice, part, coded):
+            wanted[i, :count] = details[level][band][where]
+            contexts[level][band][:, where[0], where[1]] = part.contexts[:, i, :count]
+            if others is not None:
+                effects[:, i, :count] = others[level][band][:, where[0], where[1]]
         rounded = np.clip(np.rint(wanted), -MAX_VALUE, MAX_VALUE).astype(np.int32)
         which = np.nonzero(rounded)
-        here, scales, means = rounded[which], part.scales[which], part.means[which]
-        effects = effects[:, which[0], which[1]]
-
-        def cost(values: np.ndarray) -> np.ndarray:
-            bits = conditions.model.code_length(values, scales, means)
-            if others is not None:
-                seen = compand(values * UNIT).astype(np.float32)
-                bits += TRUSTED * (effects[0] * seen + effects[1] * np.abs(seen))
-            result: np.ndarray = (wanted[which] - values) ** 2 + weight * bits
-            return result
-
-        chosen = rounded.copy()
+        chosen, here = rounded.copy(), rounded[which]
+        choice = Choice(
+            wanted[which], frame(*part.contexts[:, which[0], which[1]]), SCALAR, effects[:, which[0], which[1]]
+        )
         lowered = here - np.sign(here)
-        chosen[which] = np.where(cost(lowered) < cost(here), lowered, here)
-        for i, (band, row) in enumerate(zip(coded[level], rows)):
-            if counts[i]:
-                contexts[level][band][0][row, columns] = part.scales[i, : counts[i]]
-                contexts[level][band][1][row, columns] = part.means[i, : counts[i]]
-        return chosen
+        costs = (choice.cost(indices, conditions.model, weight) for indices in (lowered, here))
+        chosen[which] = np.where(next(costs) < next(costs), lowered, here)
+        return to_values(chosen, np.array(SCALAR))
 
     plane, walked = walk(lattice, conditions, low, coarser, coded, exchange)
-    levels: List[Planes] = [
+    return QuantizedBands(_filled(walked, details), contexts, plane)
+
+
+def settle(
+    lattice: Lattice, conditions: Conditions, low: np.ndarray, coarser: Sequence[Planes], levels: Sequence[Planes]
+) -> QuantizedBands:
+    """Integers that are chosen already, with the contexts that they have.
+
+    Args:
+        low, coarser: as `walk` takes them.
+        levels: integers of each level, finest first.
+    """
+    contexts = _blank(levels)
+    coded = used_bands(lattice, levels)
+
+    def exchange(part: Pass) -> np.ndarray:
+        values = np.zeros(part.valid.shape, np.int32)
+        for i, count, level, band, where in _places(lattice, part, coded):
+            values[i, :count] = levels[level][band][where]
+            contexts[level][band][:, where[0], where[1]] = part.contexts[:, i, :count]
+        return values
+
+    plane, walked = walk(lattice, conditions, low, coarser, coded, exchange)
+    return QuantizedBands(_filled(walked, levels), contexts, plane)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Coefficients of which each is to become an index of one kind of quantizer.
+
+    Attributes:
+        wanted: in steps.
+        where: their contexts.
+        kind: of quantizer.
+        effects: bits of others per unit of an integer's companded value and of its magnitude, (2, ...), or (0, ...).
+    """
+
+    wanted: np.ndarray
+    where: Frame
+    kind: int
+    effects: np.ndarray
+
+    def cost(self, indices: np.ndarray, model: ContextModel, weight: float) -> np.ndarray:
+        """Squared error + weight * bits of each."""
+        values = to_values(indices, np.array(self.kind))
+        bits = model.code_length(indices, self.where)
+        if len(self.effects):
+            seen = compand(values * HALF).astype(np.float32)
+            bits += TRUSTED * (self.effects[0] * seen + self.effects[1] * np.abs(seen))
+        result: np.ndarray = (self.wanted - values / 2) ** 2 + weight * bits
+        return result
+
+    def at(self, chosen: Tuple[np.ndarray, ...]) -> "Choice":
+        """Some of them, by their rows and columns."""
+        return Choice(self.wanted[chosen], self.where.at(chosen), self.kind, self.effects[:, chosen[0], chosen[1]])
+
+
+Place = Tuple[int, int, int, Band, Tuple[int, slice]]
+
+
+def _places(lattice: Lattice, part: Pass, coded: Coded) -> Iterator[Place]:
+    """Of each band in a pass: its number, count of coefficients, level, the band, and where they lie in it."""
+    level, columns = part.level - lattice.first, slice(1 if part.odd else 0, None, 2)
+    for i, (band, count) in enumerate(zip(coded[level], part.valid.sum(axis=1).tolist())):
+        if count:
+            yield i, count, level, band, (part.row - LAG * i, columns)
+
+
+def _blank(planes: Sequence[Mapping[Band, np.ndarray]]) -> List[Contexts]:
+    return [{band: np.zeros((3, *values.shape), np.int32) for band, values in bands.items()} for bands in planes]
+
+
+def _filled(walked: Sequence[Planes], shapes: Sequence[Mapping[Band, np.ndarray]]) -> List[Planes]:
+    """With zeros for the bands that are not coded."""
+    return [
         {band: planes.get(band, np.zeros(values.shape, np.int32)) for band, values in bands.items()}
-        for planes, bands in zip(walked, details)
+        for planes, bands in zip(walked, shapes)
     ]
-    return QuantizedBands(levels, contexts, plane)

@@ -22,6 +22,7 @@ FINEST_INDEX = -256  # the step 2^-12, for pictures of more than 8 bits
 HASH_BYTES = 8
 HEAD_BYTES = 3 + HASH_BYTES
 TILE_EXPONENTS = range(7, 12)  # log2 of a tile's side
+DEPENDENT = 0x80  # flag beside it
 LANCZOS_LOBES = 3
 
 # Orthonormal opponent colours: rows are the sum, red against blue, and both against green.
@@ -39,17 +40,19 @@ class WaveletSpec:
             1/WEIGHT_UNIT. The encoder takes the best ones for the picture.
         tile_exponent: log2 of the side of its tiles in pixels, one of TILE_EXPONENTS; 0 where the picture is one
             lattice.
+        dependent: quantization is (coding.states).
     """
 
     step_index: int
     prior: bytes
     mixture: Mixture = ((), ())
     tile_exponent: int = 0
+    dependent: bool = False
 
     def pack(self) -> bytes:
-        """The description: i16 step index, u8 log2 of a tile's side or 0, the prior's SHA-256 (8 bytes), i8 weights."""
+        """The description: i16 step index, u8 log2 of a tile's side or 0 and flag, prior (8 bytes), i8 weights."""
         luma, chroma = self.mixture
-        head = struct.pack("<hB", self.step_index, self.tile_exponent) + self.prior
+        head = struct.pack("<hB", self.step_index, self.tile_exponent | DEPENDENT * self.dependent) + self.prior
         return head + struct.pack(f"{len(luma) + len(chroma)}b", *luma, *chroma)
 
     @property
@@ -68,12 +71,14 @@ def unpack(description: bytes) -> WaveletSpec:
     weights = len(description) - HEAD_BYTES
     if weights < 0 or weights % 2:
         raise MalformedError("wavelet description", f"has {len(description)} bytes")
-    index, exponent, prior, *mixture = struct.unpack(f"<hB{HASH_BYTES}s{weights}b", description)
+    index, flagged, prior, *mixture = struct.unpack(f"<hB{HASH_BYTES}s{weights}b", description)
     if not FINEST_INDEX <= index < STEP_INDICES:
         raise LimitError(f"step index {index} is outside of {FINEST_INDEX} to {STEP_INDICES - 1}")
+    exponent = flagged & ~DEPENDENT
     if exponent and exponent not in TILE_EXPONENTS:
         raise LimitError(f"tiles of 2^{exponent} pixels a side are outside of the limits")
-    return WaveletSpec(index, prior, (tuple(mixture[: weights // 2]), tuple(mixture[weights // 2 :])), exponent)
+    weighted = tuple(mixture[: weights // 2]), tuple(mixture[weights // 2 :])
+    return WaveletSpec(index, prior, weighted, exponent, bool(flagged & DEPENDENT))
 
 
 def step_size(index: int) -> float:

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import List, Mapping
+from typing import Dict, List
 
 import numpy as np
 
@@ -57,6 +57,16 @@ def find(wanted: bytes) -> Prior:
     )
 
 
+def arrays_of(name: str) -> Dict[str, np.ndarray]:
+    """The arrays of a shipped prior's file (FORMAT.md, "Priors")."""
+    return _arrays(str(_FOLDER / f"{name}.npz"))
+
+
+def _arrays(path: str) -> Dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
 @lru_cache(maxsize=None)
 def _hash(path: str) -> bytes:
     return hashlib.sha256(Path(path).read_bytes()).digest()[:HASH_BYTES]
@@ -64,7 +74,6 @@ def _hash(path: str) -> bytes:
 
 @lru_cache(maxsize=None)
 def _load(path: str) -> Prior:
-    with np.load(path, allow_pickle=False) as archive:
-        arrays: Mapping[str, np.ndarray] = {name: archive[name] for name in archive.files}
+    arrays = _arrays(path)
     context = ContextModel(unpack_context(arrays), arrays["tables"])
     return Prior(_hash(path), context, unpack_synthesis(arrays))

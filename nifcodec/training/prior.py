@@ -76,6 +76,7 @@ class Run:
         self.options, self.holdout = options, every
         self.training, self.held_out = prior_samples.split(options.folders, every, options.limit)
         self.earlier = None if options.quantizer == "none" else priors.named(options.quantizer)
+        self.start = priors.named(options.start) if options.start else None
         self.work = options.work or os.path.splitext(options.output)[0] + "-work"
         os.makedirs(self.work, exist_ok=True)
         names = "\n".join(os.path.basename(path) for path in [*self.training, "", *self.held_out])
@@ -83,6 +84,7 @@ class Run:
             "seed": options.seed,
             "steps": options.steps,
             "quantizer": self.earlier.hash.hex() if self.earlier else "none",
+            "start": self.start.hash.hex() if self.start else "none",
             "pictures": hashlib.sha256(names.encode()).hexdigest(),
         }
         path = self.path("settings.json")
@@ -106,8 +108,8 @@ class Run:
                 keys = sorted(samples)
                 for key in keys:
                     found = samples.pop(key)
-                    features, symbols = (np.concatenate([pair[i] for pair in found]) for i in range(2))
-                    _save(self.path(f"{part}-{_name(key)}.npz"), features=features, symbols=symbols)
+                    features, values, kinds = (np.concatenate([part[i] for part in found]) for i in range(3))
+                    _save(self.path(f"{part}-{_name(key)}.npz"), features=features, values=values, kinds=kinds)
                 order = np.random.default_rng([self.options.seed, 2]).permutation(len(patches.features))
                 arrays = {name: np.stack(parts)[order] for name, parts in vars(patches).items()}
                 _save(self.path(f"{part}-patches.npz"), **arrays)
@@ -124,22 +126,28 @@ class Run:
             return _load(path)
         start = time.monotonic()
         data = _load(self.path(f"train-{_name(key)}.npz"))
-        features, symbols = data["features"], data["symbols"]
+        features, values, kinds = data["features"], data["values"], data["kinds"]
         signed = (features.shape[1] - prior_samples.CONSTANTS) // 2
         hidden, steps = prior_networks.LUMA_HIDDEN, self.options.steps
         if key[0]:
             hidden, steps = prior_networks.CHROMA_HIDDEN, max(1, steps // 2)
-        weights = prior_networks.train_context(features, symbols, signed, hidden, steps, seed)
-        if not all(np.isfinite(array).all() for array in weights):
-            raise TrainingError(f"the training of network {_name(key)} diverged: try another --seed")
-        network = prior_integers.to_integers(weights)
-        counts = prior_integers.count(network, features, symbols)
+        start_from = None
+        if self.start is not None:
+            first = self.start.context.networks[key]
+            network = {name: getattr(first, name).astype(np.int32) for name in prior_integers.NAMES}
+            start_from = weights = prior_integers.to_floats(network)
+        if steps:
+            weights = prior_networks.train_context(features, values, signed, hidden, steps, seed, start_from)
+            if not all(np.isfinite(array).all() for array in weights):
+                raise TrainingError(f"the training of network {_name(key)} diverged: try another --seed")
+            network = prior_integers.to_integers(weights)
+        counts = prior_integers.count(network, features, values, kinds)
         held = self.path(f"held-{_name(key)}.npz")
         validation = (0.0, 0.0)
         if os.path.exists(held):
             data = _load(held)
-            mean = prior_networks.context_bits(weights, data["features"], data["symbols"])
-            validation = (mean, float(len(data["symbols"])))
+            mean = prior_networks.context_bits(weights, data["features"], data["values"])
+            validation = (mean, float(len(data["values"])))
         _say(f"{_name(key)}: {validation[0]:.4f} bits a coefficient, held out, {time.monotonic() - start:.0f} s")
         tf.keras.backend.clear_session()
         _save(path, counts=counts, bits=np.array(validation), seconds=np.array(time.monotonic() - start), **network)
@@ -151,6 +159,11 @@ class Run:
         if os.path.exists(path):
             return _load(path)
         start, seed = time.monotonic(), self.options.seed
+        if self.options.start:
+            arrays = priors.arrays_of(self.options.start)
+            kept = {name: array for name, array in arrays.items() if name.startswith("synthesis.")}
+            _save(path, gain=np.array(np.nan), seconds=np.array(0.0), **kept)
+            return _load(path)
         patches = [_load(self.path(f"{part}-patches.npz")) for part in ("train", "held")]
         train, held = ((p["rebuilt"], p["originals"], p["features"].astype(np.float32)) for p in patches)
         steps = max(1, self.options.steps * 4 // 5)
@@ -172,7 +185,7 @@ class Run:
                 continue
             data, (mean, number) = _load(path), network["bits"]
             weights = {name: network[name] for name in prior_integers.NAMES}
-            coded = prior_integers.coded_bits(weights, tables, data["features"], data["symbols"])
+            coded = prior_integers.coded_bits(weights, tables, data["features"], data["values"], data["kinds"])
             name = f"colour {key[0]}, level group {key[2]}"
             sums[name] = sums.get(name, np.zeros(3)) + np.array([mean * number, coded * number, number])
         return {
@@ -184,8 +197,12 @@ class Run:
         options = self.options
         folders = " ".join(_base(folder) for folder in options.folders)
         text = f"python -m nifcodec.training.prior {folders} -o {_base(options.output)} --seed {options.seed}"
+        text += f" --start {options.start}" if options.start else ""
         text += f" --quantizer {options.quantizer} --steps {options.steps} --holdout {' '.join(map(str, self.holdout))}"
         return text + (f" --limit {options.limit}" if options.limit else "")
+
+    def _kept(self) -> Optional[str]:
+        return f"that of {self.start.hash.hex()}" if self.start is not None else None
 
     def run(self) -> Dict[str, Any]:
         """Trains what is not trained yet, writes the prior and its card; returns the card."""
@@ -206,7 +223,7 @@ class Run:
             "quantizer": self.earlier.hash.hex() if self.earlier else "none",
             "seconds": round(sum(stages)),
             "held-out bits a coefficient": self.group_bits(networks, tables),
-            "synthesis network": {"gain in dB": round(float(synthesis["gain"]), 3)},
+            "synthesis network": self._kept() or {"gain in dB": round(float(synthesis["gain"]), 3)},
             "versions": {"numpy": np.__version__, "tensorflow": tf.__version__},
             "bytes": len(data.getvalue()),
             "sha256": hashlib.sha256(data.getvalue()).hexdigest(),
@@ -243,6 +260,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=[*priors.names(), "none"],
         help="the shipped prior under which pictures are quantized for the samples; none: dead zones (%(default)s)",
     )
+    parser.add_argument(
+        "--start",
+        choices=priors.names(),
+        help="go on from a shipped prior's context networks and keep its synthesis network; --steps 0 only counts tables",
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N pictures of a folder")
     return parser
 
@@ -251,8 +273,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     """The command: prints the card on standard output; the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        if options.seed < 0 or options.steps < 1:
-            raise ConfigError("--seed must not be negative, --steps at least 1")
+        if options.seed < 0 or options.steps < (0 if options.start else 1):
+            raise ConfigError("--seed must not be negative, --steps at least 1, or 0 with --start")
         check_output(options.output, force=True)
         print(json.dumps(Run(options).run(), indent=2))
     except NifError as error:

@@ -6,14 +6,26 @@ that log2 scales and means come out at 32768. All sums stay below 2^23: exact in
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, Sequence, Tuple
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec.coding.context import ContextModel, Network, evaluate, split, stack
+from nifcodec.coding.cells import (
+    EVEN_START,
+    FIRST_SHIFTED,
+    FRACTIONS,
+    LARGEST,
+    NEAR_ZERO,
+    ODD_START,
+    TABLES,
+    Frame,
+    frame,
+    split,
+)
+from nifcodec.coding.context import ContextModel, Network, evaluate, stack
+from nifcodec.coding.states import to_indices
 
-SCALES, FRACTIONS, SYMBOL_MAX = 32, 5, 16
-TABLES, COLUMNS = SCALES * FRACTIONS, 2 * SYMBOL_MAX + 1
+COLUMNS = 2 * LARGEST + 1
 TOTAL = 1 << 24
 BOUND = (1 << 23) - 1
 HIDDEN_TOP, FEATURE_TOP = 1023, 127
@@ -60,52 +72,85 @@ def outputs(network: Integers, features: np.ndarray) -> Tuple[np.ndarray, np.nda
     return scales[0], means[0]
 
 
+def to_floats(network: Integers) -> List[np.ndarray]:
+    """The inverse of `to_integers`, but for what rounding took."""
+    units = {"w1": 256, "b1": 256 * 32, "w2": 256, "b2": 256 * 128, "w3": 256, "b3": 256 * 128, "skip": 1024}
+    weights = [np.asarray(network[name], np.float32) / np.float32(units[name]) for name in NAMES]
+    return [*weights[:-1], weights[-1][:, None]]
+
+
 def _parts(
-    network: Integers, features: np.ndarray, symbols: np.ndarray
-) -> Iterator[Tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Coefficients with their scale indices and means, some at a time."""
-    for start in range(0, len(symbols), 1 << 16):
+    network: Integers, features: np.ndarray, values: np.ndarray, kinds: np.ndarray
+) -> Iterator[Tuple[np.ndarray, Frame]]:
+    """Indices of quantizers with their contexts, some at a time."""
+    for start in range(0, len(values), 1 << 16):
         part = slice(start, start + (1 << 16))
-        yield (symbols[part].astype(np.int64), *outputs(network, features[part]))
+        indices = to_indices(values[part].astype(np.int64), kinds[part])
+        yield indices, frame(*outputs(network, features[part]), kinds[part])
 
 
-def count(network: Integers, features: np.ndarray, symbols: np.ndarray) -> np.ndarray:
-    """Histogram int64 (TABLES, COLUMNS) of the samples under a network."""
+def count(network: Integers, features: np.ndarray, values: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """Histogram int64 (TABLES, COLUMNS) of the samples under a network.
+
+    Args:
+        values: of the coefficients, in half steps.
+        kinds: of their quantizers.
+    """
     counts = np.zeros(TABLES * COLUMNS, np.int64)
-    for part in _parts(network, features, symbols):
+    for part in _parts(network, features, values, kinds):
         cells = split(*part)
         counts += np.bincount(cells.tables * COLUMNS + cells.symbols, minlength=TABLES * COLUMNS)
     return counts.reshape(TABLES, COLUMNS)
 
 
-def laplacian(scale: float, mean: float) -> np.ndarray:
-    """Probabilities of -SYMBOL_MAX..SYMBOL_MAX, the ends with all beyond them, float64 (COLUMNS,)."""
-    borders = np.arange(-SYMBOL_MAX, SYMBOL_MAX) + 0.5 - mean
+def laplacian(scale: float, mean: float, odd: bool = False) -> np.ndarray:
+    """Probabilities of the indices -LARGEST..LARGEST, the ends with all beyond them, float64 (COLUMNS,).
+
+    Args:
+        scale, mean: in steps, the mean from the value of the index 0.
+        odd: indices of the quantizer with the odd half steps, whose values are nearer to each other around zero.
+    """
+    borders = np.arange(-LARGEST, LARGEST) + 0.5
+    if odd:
+        borders = borders - np.sign(borders) * np.where(np.abs(borders) < 1, 0.25, 0.5)
+    borders = borders - mean
     below = np.where(borders < 0, 0.5 * np.exp(-np.abs(borders) / scale), 1 - 0.5 * np.exp(-np.abs(borders) / scale))
     masses = np.diff(np.concatenate([[0.0], below, [1.0]]))
     return masses * (1 - TAIL) + TAIL / COLUMNS
 
 
+def _rows() -> Iterator[Tuple[float, float, bool]]:
+    """Of each table, in the order of `cells.frame`, scale and mean in steps, and whether it knows zero's gap."""
+    scales = [2.0 ** (scale / 4 - 6) for scale in range(FIRST_SHIFTED)]
+    for _ in range(ODD_START // EVEN_START):
+        yield from ((scale, fraction / 8, False) for scale in scales for fraction in range(FRACTIONS))
+    for scale in scales:
+        yield from ((scale, mean / 8, True) for mean in range(NEAR_ZERO))
+        yield from ((scale, fraction / 8, False) for fraction in range(FRACTIONS))
+
+
 def frequency_tables(counts: np.ndarray) -> np.ndarray:
     """Histogram -> uint32 (TABLES, COLUMNS): rows sum to 2^24, every entry is at least 1, mean 0 is symmetric."""
     tables = np.empty((TABLES, COLUMNS), np.int64)
-    for row in range(TABLES):
-        scale, fraction = divmod(row, FRACTIONS)
-        observed = counts[row].astype(np.float64)
-        if fraction == 0:
+    for row, (scale, mean, odd) in enumerate(_rows()):
+        observed, symmetric = counts[row].astype(np.float64), mean == 0
+        if symmetric:
             observed = (observed + observed[::-1]) / 2
-        model = laplacian(2.0 ** (scale / 4 - 6), fraction / 8)
+        model = laplacian(scale, mean, odd)
         shares = (observed + PSEUDO_COUNT * model) / (observed.sum() + PSEUDO_COUNT * model.sum())
-        if fraction == 0:
+        if symmetric:
             shares = (shares + shares[::-1]) / 2  # the model's two halves differ in the last place
         tables[row] = np.floor(shares * (TOTAL - COLUMNS)).astype(np.int64) + 1
         # The middle takes what rounding left over, so that the symmetry stays.
-        middle = SYMBOL_MAX if fraction == 0 else int(tables[row].argmax())
+        middle = LARGEST if symmetric else int(tables[row].argmax())
         tables[row, middle] += TOTAL - tables[row].sum()
     return tables.astype(np.uint32)
 
 
-def coded_bits(network: Integers, tables: np.ndarray, features: np.ndarray, symbols: np.ndarray) -> float:
+def coded_bits(
+    network: Integers, tables: np.ndarray, features: np.ndarray, values: np.ndarray, kinds: np.ndarray
+) -> float:
     """Mean bits of a coefficient as a file codes it: integers, tables, raw bits and escapes."""
     model = ContextModel({}, tables)
-    return sum(float(model.code_length(*part).sum()) for part in _parts(network, features, symbols)) / len(symbols)
+    parts = _parts(network, features, values, kinds)
+    return sum(float(model.code_length(*part).sum()) for part in parts) / len(values)

@@ -7,7 +7,7 @@ rounding interval. The synthesis network sees the rebuilt planes, 2x2 pixels to 
 
 from __future__ import annotations
 
-from typing import Callable, List, Sequence, Tuple
+from typing import Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -74,9 +74,21 @@ def context_outputs(weights: Sequence[tf.Tensor], features: tf.Tensor) -> Tuple[
 
 
 def train_context(
-    features: np.ndarray, symbols: np.ndarray, signed: int, hidden: Tuple[int, int], steps: int, seed: int
+    features: np.ndarray,
+    values: np.ndarray,
+    signed: int,
+    hidden: Tuple[int, int],
+    steps: int,
+    seed: int,
+    start: Optional[Arrays] = None,
 ) -> Arrays:
-    """Weights of a context network. features: int8 (N, F), the first `signed` of them signed; symbols: int16 (N,)."""
+    """Weights of a context network.
+
+    Args:
+        features: int8 (N, F), the first `signed` of them signed.
+        values: of the coefficients, in half steps, int16 (N,).
+        start: weights to go on from, at a quarter of the rate.
+    """
     rng = np.random.default_rng(seed)
 
     def normal(fan_in: int, units: int, gain: float) -> tf.Variable:
@@ -88,32 +100,34 @@ def train_context(
     first, second = hidden
     weights = [normal(features.shape[1], first, 0.9), zeros(first), normal(first, second, 1.4), zeros(second)]
     weights += [normal(second, 2, 0.1), tf.Variable(np.array([-1, 0], np.float32)), zeros(signed, 1)]
-    optimiser = Adam(weights, 4e-3, steps, 0.995, 0.1)
-    all_features, all_symbols = tf.constant(features), tf.constant(symbols.astype(np.int32))
+    if start is not None:
+        weights = [tf.Variable(array.astype(np.float32)) for array in start]
+    optimiser = Adam(weights, 4e-3 if start is None else 1e-3, steps, 0.995, 0.1)
+    all_features, all_values = tf.constant(features), tf.constant(values.astype(np.int32))
 
     @tf.function
     def run(batches: tf.Tensor, done: tf.Tensor) -> None:
         for i in tf.range(tf.shape(batches)[0]):
             x = tf.cast(tf.gather(all_features, batches[i]), tf.float32) / INPUT_UNITS
-            q = tf.cast(tf.gather(all_symbols, batches[i]), tf.float32)
+            q = tf.cast(tf.gather(all_values, batches[i]), tf.float32) / 2
             with tf.GradientTape() as tape:
                 loss = tf.reduce_mean(bits(q, *context_outputs(weights, x)))
             optimiser.apply(tape.gradient(loss, weights), done + tf.cast(i, tf.float32) + 1)
 
     for done in range(0, steps, CHUNK):
-        batches = rng.integers(0, len(symbols), (min(CHUNK, steps - done), CONTEXT_BATCH)).astype(np.int32)
+        batches = rng.integers(0, len(values), (min(CHUNK, steps - done), CONTEXT_BATCH)).astype(np.int32)
         run(tf.constant(batches), tf.constant(float(done)))
     return [weight.numpy() for weight in weights]
 
 
-def context_bits(weights: Arrays, features: np.ndarray, symbols: np.ndarray) -> float:
-    """Mean bits of a coefficient under the float network."""
+def context_bits(weights: Arrays, features: np.ndarray, values: np.ndarray) -> float:
+    """Mean bits of a coefficient under the float network; values in half steps."""
     total = 0.0
-    for start in range(0, len(symbols), 1 << 16):
+    for start in range(0, len(values), 1 << 16):
         x = tf.constant(features[start : start + (1 << 16)].astype(np.float32) / INPUT_UNITS)
-        q = tf.constant(symbols[start : start + (1 << 16)].astype(np.float32))
+        q = tf.constant(values[start : start + (1 << 16)].astype(np.float32) / 2)
         total += float(tf.reduce_sum(bits(q, *context_outputs(weights, x))))
-    return total / len(symbols)
+    return total / len(values)
 
 
 def without_mean(kernel: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,7 @@ rebuilt in the decoder's integers, so that the networks see what they will see w
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -18,7 +18,9 @@ from nifcodec.coding.compand import UNIT
 from nifcodec.coding.context import GROUPS, Key
 from nifcodec.coding.lattice import Conditions, Lattice, Planes, level_feature
 from nifcodec.coding.neighbours import CONSTANTS, LAG, LevelFeatures, feature_columns
+from nifcodec.coding.payload import used_bands
 from nifcodec.coding.rdoq import quantize
+from nifcodec.coding.trellis import Start, requantize
 from nifcodec.colour import to_rgb
 from nifcodec.errors import ConfigError, ImageError
 from nifcodec.fields import wavelet
@@ -29,7 +31,8 @@ from nifcodec.priors import Prior
 
 __all__ = ["CONSTANTS", "Key", "Patches", "Samples", "gather", "split"]
 
-Samples = Dict[Key, List[Tuple[np.ndarray, np.ndarray]]]
+# Of each network: features, values in half steps, kinds of quantizer.
+Samples = Dict[Key, List[Tuple[np.ndarray, np.ndarray, np.ndarray]]]
 
 MIDDLE_STEP = 0.17  # of coefficients of pictures in 0..1: a photograph at about 0.5 bit a pixel
 LARGE = 400_000  # pixels from which a picture counts as large: it is visited more often, in crops
@@ -41,6 +44,8 @@ PER_LEVEL = 1500  # coefficients of a pass that a level of a picture gives on av
 ROW_SHARE = 0.25  # at least this share of a level's rows is looked at: neighbours in one row are nearly the same sample
 DEAD_ZONES = (0.56, 0.68)
 WEIGHTS = (0.06, 0.15)  # of a bit, in squared steps, about what the encoder takes
+DEPENDENT_SHARE = 0.5  # of the visits under a prior, quantized dependently
+DEPENDENT_WEIGHTS = (0.04, 0.1)  # the same there, where steps are wider
 
 
 @dataclass
@@ -118,14 +123,24 @@ def _visit(
     spec = _random_step(rng)
     step = spec.step
     scaled = [{band: values / step for band, values in bands.items()} for bands in lattice.by_band(details)]
+    dependent = prior is not None and rng.random() < DEPENDENT_SHARE
+    kinds: List[Planes] = [{band: np.zeros(values.shape, np.int8) for band, values in b.items()} for b in scaled]
     if prior is None:
         levels = [{band: _dead_zone(values, rng.uniform(*DEAD_ZONES)) for band, values in b.items()} for b in scaled]
     else:
         conditions = Conditions(prior.context, spec.step_feature)
-        levels = quantize(lattice, conditions, low / step, scaled, rng.uniform(*WEIGHTS)).levels
+        quantized = quantize(lattice, conditions, low / step, scaled, rng.uniform(*WEIGHTS))
+        if dependent:
+            conditions, weight = replace(conditions, dependent=True), rng.uniform(*DEPENDENT_WEIGHTS)
+            start = Start(quantized.levels, quantized.contexts)
+            quantized = requantize(lattice, conditions, low / step, scaled, weight, start)
+            # What is not coded has no quantizer, and is no sample.
+            coded = used_bands(lattice, quantized.levels)
+            kinds = [{b: c[2] for b, c in bands.items() if b in coded[i]} for i, bands in enumerate(quantized.contexts)]
+        levels = quantized.levels
     plane = np.rint(low / step).astype(np.int64) * UNIT
     for level in range(lattice.levels - 1, -1, -1):
-        _level_samples(lattice, level, levels, plane, spec.step_feature, rng, samples)
+        _level_samples(lattice, level, levels, kinds[level], plane, spec.step_feature, rng, samples)
         plane = lattice.rebuild(plane, levels[level], level)
     for _ in range(PATCHES):
         y, x = (2 * int(rng.integers(0, (side - PATCH) // 2 + 1)) for side in rgb.shape[:2])
@@ -137,14 +152,15 @@ def _visit(
 
 
 def _dead_zone(values: np.ndarray, threshold: float) -> np.ndarray:
-    """A magnitude is rounded up from `threshold` on: 0.5 is plain rounding."""
-    return (np.sign(values) * np.floor(np.abs(values) + 1 - threshold)).astype(np.int32)
+    """Half steps. A magnitude is rounded up from `threshold` on: 0.5 is plain rounding."""
+    return (2 * np.sign(values) * np.floor(np.abs(values) + 1 - threshold)).astype(np.int32)
 
 
 def _level_samples(
     lattice: Lattice,
     level: int,
     levels: Sequence[Planes],
+    kinds: Planes,
     plane: np.ndarray,
     step_feature: int,
     rng: np.random.Generator,
@@ -162,10 +178,10 @@ def _level_samples(
         for odd in (0, 1):
             vectors = features.gather(row, bool(odd), step_feature, level_feature(level))
             for index, band in enumerate(lattice.bands):
-                y, symbols = row - LAG * index, levels[level][band]
-                if not 0 <= y < symbols.shape[0]:
+                y, plane_of_band = row - LAG * index, levels[level][band]
+                if band not in kinds or not 0 <= y < plane_of_band.shape[0]:
                     continue
-                values = symbols[y, odd::2]
+                values = plane_of_band[y, odd::2]
                 # Nearly all fine chroma coefficients are zero: fewer of them say the same.
                 chosen = rng.random(len(values)) < share / rows * (0.3 if band.is_chroma and level < 2 else 1.0)
                 if not chosen.any():
@@ -173,7 +189,8 @@ def _level_samples(
                 columns = feature_columns(band, bool(odd), features.near_length)
                 sample = vectors[index, : len(values)][chosen][:, columns].astype(np.int8)
                 key = (band.colour, band.orientation, min(level, GROUPS - 1), odd)
-                samples.setdefault(key, []).append((sample, values[chosen].astype(np.int16)))
+                kind = kinds[band][y, odd::2][chosen].astype(np.int8)
+                samples.setdefault(key, []).append((sample, values[chosen].astype(np.int16), kind))
 
 
 def gather(
