@@ -117,7 +117,7 @@ def every_layout() -> Sources:
 
 
 def odd_ones() -> Sources:
-    """Sizes of one pixel, tiles, metadata."""
+    """Sizes of one pixel, tiles, dependent quantization, metadata."""
     fast, pixel = EncodeConfig(quality=70, effort=1), scene(1, 1, 3, 8)
     note = b"<x:xmpmeta>" + 20 * b" golden " + b"</x:xmpmeta>"
     return {
@@ -127,6 +127,9 @@ def odd_ones() -> Sources:
         "row": (scene(40, 1, 4, 8), fast),
         "column": (scene(1, 23, 1, 16), fast),
         "tiles": (scene(264, 136, 1, 8), replace(fast, quality=15)),
+        "tiles-dependent": (scene(140, 131, 4, 8), replace(fast, quality=70, effort=2)),
+        "dependent": (scene(63, 45, 3, 8), replace(fast, quality=60, effort=2)),
+        "dependent-fine": (scene(33, 40, 2, 16), replace(fast, quality=95, effort=2)),
         "tiles-row": (scene(530, 5, 3, 8), replace(fast, quality=80)),
         "metadata": (replace(scene(8, 8, 1, 8), icc=b"profile", exif=b"MM\0*\0\0\0\x08\0\0\0\0\0\0", xmp=note), fast),
     }
@@ -156,7 +159,7 @@ def digests(data: bytes) -> Dict[str, str]:
 def wavelet_integers(file: NifFile) -> Tuple[np.ndarray, List[Planes]]:
     """Native plane, int64 (colours, rows, columns), and all bands of each level, the finest first."""
     spec = wavelet.unpack(file.description)
-    conditions = Conditions(priors.find(spec.prior).context, spec.step_feature)
+    conditions = Conditions(priors.find(spec.prior).context, spec.step_feature, spec.dependent)
     size = (file.width, file.height, wavelet.colours(file.channels), synthesise_plane)
     if not spec.tile_exponent:
         lattice = Lattice(*size)

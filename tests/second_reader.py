@@ -579,7 +579,7 @@ def signed_features(band: Band, y: int, x: int, levels: Sequence[Bands], low_pas
         values = levels[further].get(other)
         row, column = (y >> further) + down, (x >> further) + right
         there = values is not None and 0 <= row < values.shape[0] and 0 <= column < values.shape[1]
-        found.append(compand(64 * int(values[row, column])) if there else 0)
+        found.append(compand(32 * int(values[row, column])) if there else 0)
     values = low_pass[plane]
     centre = int(values[y, x])
     for down, right in around(plane):
@@ -587,6 +587,33 @@ def signed_features(band: Band, y: int, x: int, levels: Sequence[Bands], low_pas
         column = min(max(x + right, 0), values.shape[1] - 1)
         found.append(compand(int(values[row, column]) - centre))
     return found
+
+
+# Field wavelet: quantizers
+
+NEXT = [(0, 2), (5, 7), (1, 3), (6, 4), (2, 0), (4, 6), (3, 1), (7, 5)]
+
+
+def value_of(k: int, quantizer: str) -> int:
+    """h, in half steps."""
+    return 2 * k - (k > 0) + (k < 0) if quantizer == "B" else 2 * k
+
+
+class States:
+    """Those of the chains of a level."""
+
+    def __init__(self, dependent: bool) -> None:
+        self.dependent = dependent
+        self.states: Dict[Tuple[Band, int], int] = {}
+
+    def quantizer(self, band: Band, column: int) -> str:
+        if not self.dependent:
+            return "scalar"
+        return "AB"[self.states.get((band, column // 2), 0) % 2]
+
+    def follow(self, band: Band, column: int, k: int) -> None:
+        chain = band, column // 2
+        self.states[chain] = NEXT[self.states.get(chain, 0)][k % 2]
 
 
 class Expected(NamedTuple):
@@ -599,7 +626,14 @@ class Expected(NamedTuple):
 
 
 def expectation(
-    prior: Prior, step_feature: int, level: int, band: Band, t: int, column: int, signed: Sequence[int]
+    prior: Prior,
+    step_feature: int,
+    level: int,
+    band: Band,
+    t: int,
+    column: int,
+    signed: Sequence[int],
+    quantizer: str,
 ) -> Expected:
     constants = [127 * (t % 2), step_feature, 20 * min(level, 6)]
     s = np.array(signed, np.int64)
@@ -611,10 +645,19 @@ def expectation(
     o, m = (int(value) for value in g @ w3 + b3)
     scale = min(max((o + 200704) >> 13, 0), 63)
     mean = min(max((m + int(s @ skip) + 2048) >> 12, -1016), 1016)
+    shift = (scale - 32) // 4 + 1 if scale >= 32 else 0
+    low = scale - 4 * shift
+    if quantizer == "B":
+        d, sign = abs(mean), -1 if mean < 0 else 1
+        if d <= 10 and shift == 0:
+            return Expected(0, mean < 0, 0, 320 + 16 * low + d)
+        nearest = (d + 8) >> 3
+        f = d - (8 * nearest - 4)
+        return Expected(sign * nearest, (f < 0) != (mean < 0), shift, 331 + 16 * low + (0 if shift > 0 else abs(f)))
     base = (mean + 4) >> 3
     f = mean - 8 * base
-    shift = (scale - 32) // 4 + 1 if scale >= 32 else 0
-    return Expected(base, f < 0, shift, 5 * (scale - 4 * shift) + (0 if shift > 0 else abs(f)))
+    row = 5 * low + (0 if shift > 0 else abs(f))
+    return Expected(base, f < 0, shift, row + 160 if quantizer == "A" else row)
 
 
 # Field wavelet: planes, levels and bands
@@ -680,8 +723,8 @@ def merge(s: np.ndarray, d: np.ndarray) -> np.ndarray:
 def synthesise(low_pass: Dict[int, np.ndarray], bands: Bands) -> Dict[int, np.ndarray]:
     planes = {}
     for plane, values in low_pass.items():
-        left = merge(values, 64 * bands[plane, 1])
-        right = merge(64 * bands[plane, 0], 64 * bands[plane, 2])
+        left = merge(values, 32 * bands[plane, 1])
+        right = merge(32 * bands[plane, 0], 32 * bands[plane, 2])
         planes[plane] = merge(left.T, right.T).T
     return planes
 
@@ -696,10 +739,11 @@ def read_bands(
     low_pass: Dict[int, np.ndarray],
     prior: Prior,
     step_feature: int,
+    dependent: bool,
     first_level: int = 0,
     beyond: Sequence[Bands] = (),
 ) -> Tuple[List[Bands], Dict[int, np.ndarray]]:
-    """The bands of the levels from the finest, and the planes after it.
+    """The bands of the levels from the finest, in half steps, and the planes after it.
 
     `low_pass` is what the coarsest level begins with, `first_level` what the finest is for the context model, `beyond`
     the bands one and two levels further than the coarsest.
@@ -719,6 +763,7 @@ def read_bands(
     for level in reversed(range(levels)):
         found[level] = zero_bands(sizes[level], planes)
         bands = [band for band in found[level] if (level, band) in coded]
+        states = States(dependent)
         visible = [found.get(level + further, {}) for further in range(3)]
         rows = max([found[level][band].shape[0] + 2 * b for b, band in enumerate(bands)], default=0)
         for t in range(rows):
@@ -731,11 +776,15 @@ def read_bands(
                 expected = []
                 for band, y, x in positions:
                     signed = signed_features(band, y, x, visible, low_pass)
-                    expected.append(expectation(prior, step_feature, first_level + level, band, t, x, signed))
-                for (band, y, x), value in zip(positions, read_pass(stream, prior, expected)):
-                    require(abs(value) <= 2**20, "magnitude of a coefficient")
-                    found[level][band][y, x] = value
-                    crc = zlib.crc32(struct.pack("<i", value), crc)
+                    quantizer = states.quantizer(band, x)
+                    expected.append(
+                        expectation(prior, step_feature, first_level + level, band, t, x, signed, quantizer)
+                    )
+                for (band, y, x), k in zip(positions, read_pass(stream, prior, expected)):
+                    require(abs(k) <= 2**20, "magnitude of a coefficient")
+                    found[level][band][y, x] = value_of(k, states.quantizer(band, x))
+                    states.follow(band, x, k)
+                    crc = zlib.crc32(struct.pack("<i", k), crc)
         if level < len(checks):
             width, check = checks[level]
             require(crc % 256**width == check, f"check of level {level}")
@@ -745,7 +794,7 @@ def read_bands(
 
 
 def read_pass(stream: Stream, prior: Prior, expected: Sequence[Expected]) -> List[int]:
-    """The coefficients of a pass."""
+    """The indices of a pass."""
     symbols = [stream.symbol(prior.tables[one.row]) for one in expected]
     values = [symbol - 16 for symbol in symbols]
     escaped = [index for index, symbol in enumerate(symbols) if symbol in (0, 32)]
@@ -765,6 +814,7 @@ def read_lattice(
     planes: Sequence[int],
     prior: Prior,
     step_feature: int,
+    dependent: bool,
     first_level: int = 0,
 ) -> Tuple[List[Bands], Dict[int, np.ndarray]]:
     """The bands of the levels from the finest, and the planes after it."""
@@ -775,7 +825,7 @@ def read_lattice(
     for plane, values in zip(planes, differences):
         values[:, 0] = np.cumsum(values[:, 0])
         low_pass[plane] = 64 * np.cumsum(values, axis=1)
-    return read_bands(payload, size, levels, low_pass, prior, step_feature, first_level)
+    return read_bands(payload, size, levels, low_pass, prior, step_feature, dependent, first_level)
 
 
 def part(values: np.ndarray, level: int, rows: Tuple[int, int], columns: Tuple[int, int]) -> Tuple[slice, slice]:
@@ -785,7 +835,13 @@ def part(values: np.ndarray, level: int, rows: Tuple[int, int], columns: Tuple[i
 
 
 def read_tiles(
-    payload: Bytes, size: Tuple[int, int], side: int, planes: Sequence[int], prior: Prior, step_feature: int
+    payload: Bytes,
+    size: Tuple[int, int],
+    side: int,
+    planes: Sequence[int],
+    prior: Prior,
+    step_feature: int,
+    dependent: bool,
 ) -> Tuple[List[Bands], Dict[int, np.ndarray]]:
     """As `read_lattice`."""
     sizes = sizes_of_planes(*size, 5)
@@ -793,7 +849,7 @@ def read_tiles(
     lengths = [payload.varint() for _ in range(1 + len(corners))]
     require(sum(lengths) == len(payload.data) - payload.position, "lengths of the tiles")
     root = Bytes(payload.take(lengths[0]))
-    root_bands, root_planes = read_lattice(root, sizes[5], planes, prior, step_feature, 5)
+    root_bands, root_planes = read_lattice(root, sizes[5], planes, prior, step_feature, dependent, 5)
     levels = [zero_bands(sizes[level], planes) for level in range(5)] + root_bands
     for (top, left), length in zip(corners, lengths[1:]):
         rows, columns = (top, min(top + side, size[0])), (left, min(left + side, size[1]))
@@ -804,7 +860,7 @@ def read_tiles(
         ]
         tile = Bytes(payload.take(length))
         shape = (rows[1] - rows[0], columns[1] - columns[0])
-        own, _ = read_bands(tile, shape, 5, low_pass, prior, step_feature, 0, beyond)
+        own, _ = read_bands(tile, shape, 5, low_pass, prior, step_feature, dependent, 0, beyond)
         for level, bands in enumerate(own):
             for band, values in bands.items():
                 whole = levels[level][band]
@@ -820,6 +876,7 @@ def read_tiles(
 
 def read_wavelet(family: int, description: Bytes, width: int, height: int, channels: int, payload: bytes) -> Field:
     i, e = description.number(2, signed=True), description.number(1)
+    dependent, e = e >= 128, e % 128
     require(-256 <= i <= 768, "step index")
     require(e == 0 or 7 <= e <= 11, "size of the tiles")
     require(e > 0 or width * height <= 2**21, "a picture of this size has tiles")
@@ -832,9 +889,9 @@ def read_wavelet(family: int, description: Bytes, width: int, height: int, chann
 
     data, size = Bytes(payload), (height, width)
     if e > 0:
-        levels, finest = read_tiles(data, size, 2**e, planes, prior, step_feature)
+        levels, finest = read_tiles(data, size, 2**e, planes, prior, step_feature, dependent)
     else:
-        levels, finest = read_lattice(data, size, planes, prior, step_feature)
+        levels, finest = read_lattice(data, size, planes, prior, step_feature, dependent)
     integers = [values for bands in levels for values in bands.values()]
     return integers, list(finest.values()), render(finest, prior, mixed, step_feature, step)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nifcodec.coding.compand import UNIT
+from nifcodec.coding.compand import HALF
 from nifcodec.coding.neighbours import LAG, SQUARE, Band, LevelFeatures, compand, feature_columns, near_neighbours
 from nifcodec.fields.lifting import analyse_plane, synthesise_plane
 
@@ -45,9 +45,9 @@ def test_features_are_the_neighbours_they_name(index, odd):
     x = 2 * column + odd
     row = features.gather(y + LAG * index, odd, 5, 3)[index, column]
     for k, (other, (dy, dx)) in enumerate(near_neighbours(band, odd)):
-        assert row[k] == compand(planes[other][y + dy, x + dx] * UNIT)
+        assert row[k] == compand(planes[other][y + dy, x + dx] * HALF)
     for k, (dy, dx) in enumerate(SQUARE):
-        expected = compand(parents[band][y // 2 + dy, x // 2 + dx] * UNIT)
+        expected = compand(parents[band][y // 2 + dy, x // 2 + dx] * HALF)
         assert row[features.near_length + k] == expected
     right = low[band.colour][y, x + 1] - low[band.colour][y, x]
     assert row[features.near_length + 10 + 12] == compand(np.array(right))

@@ -11,8 +11,10 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from nifcodec import priors
+from nifcodec.coding.cells import NEAR_ZERO, ODD_ROWS, ODD_START, TABLES
 from nifcodec.coding.context import Network
 from nifcodec.coding.neighbours import Band, feature_columns
+from nifcodec.coding.states import ODD
 from nifcodec.errors import ConfigError
 from nifcodec.image import from_array, write_image
 from nifcodec.training import prior_integers, prior_networks, prior_samples
@@ -51,8 +53,9 @@ def test_samples_are_what_the_codec_sees(folder: Path, prior: Optional[priors.Pr
     assert len(found) == 54
     for key, parts in found.items():
         columns = feature_columns(Band(key[0], key[1]), bool(key[3]), 40)
-        for (features, symbols), (same, _) in zip(parts, again[key]):
-            assert features.shape == (len(symbols), len(columns))
+        for (features, values, kinds), (same, _, _) in zip(parts, again[key]):
+            assert features.shape == (len(values), len(columns)) and kinds.shape == values.shape
+            assert ((values + (kinds == ODD) * np.sign(values)) % 2 == 0).all()
             np.testing.assert_array_equal(features, same)
     # Rebuilt planes are near their originals: most coefficients are off by half a step at most.
     assert np.abs(np.stack(patches.rebuilt) - np.stack(patches.originals)).mean() < 0.6
@@ -62,15 +65,23 @@ def test_training_finds_the_scale_and_stays_exact() -> None:
     random = np.random.default_rng(1)
     features = random.integers(-127, 128, (4000, 21)).astype(np.int8)
     spread = np.where(features[:, 9] > 0, 4.0, 0.4)  # a magnitude column decides the scale
-    symbols = np.rint(random.laplace(0, spread)).astype(np.int16)
-    weights = prior_networks.train_context(features, symbols, 9, (8, 8), 600, 0)
+    values = 2 * np.rint(random.laplace(0, spread)).astype(np.int16)
+    weights = prior_networks.train_context(features, values, 9, (8, 8), 600, 0)
     network = prior_integers.to_integers(weights)
     assert Network(*(network[name].astype(np.float32) for name in prior_integers.NAMES)).is_exact()
     scales, _ = prior_integers.outputs(network, features)
     assert scales[features[:, 9] > 40].mean() > scales[features[:, 9] < -40].mean() + 8
-    tables = prior_integers.frequency_tables(prior_integers.count(network, features, symbols))
-    coded = prior_integers.coded_bits(network, tables, features, symbols)
-    assert coded < prior_networks.context_bits(weights, features, symbols) + 0.05
+    samples = features, values, np.zeros(values.shape, np.int8)
+    tables = prior_integers.frequency_tables(prior_integers.count(network, *samples))
+    coded = prior_integers.coded_bits(network, tables, *samples)
+    assert coded < prior_networks.context_bits(weights, features, values) + 0.05
+
+
+def test_floats_of_integers_are_the_same_integers() -> None:
+    network = {name: getattr(priors.named().context.networks[1, 2, 0, 1], name) for name in prior_integers.NAMES}
+    again = prior_integers.to_integers(prior_integers.to_floats(network))
+    for name in prior_integers.NAMES:
+        np.testing.assert_array_equal(again[name], network[name])
 
 
 def test_a_coefficient_far_from_its_prediction_has_a_finite_price() -> None:
@@ -80,11 +91,23 @@ def test_a_coefficient_far_from_its_prediction_has_a_finite_price() -> None:
 
 
 def test_tables_sum_up_and_keep_the_symmetry() -> None:
-    counts = np.random.default_rng(3).integers(0, 50, (160, 33))
+    counts = np.random.default_rng(3).integers(0, 50, (TABLES, 33))
     tables = prior_integers.frequency_tables(counts).astype(np.int64)
     assert (tables.sum(axis=1) == 1 << 24).all()
     assert tables.min() >= 1
-    np.testing.assert_array_equal(tables[::5], tables[::5, ::-1])
+    np.testing.assert_array_equal(tables[:ODD_START:5], tables[:ODD_START:5, ::-1])
+    for first in (0, NEAR_ZERO):  # of the rows of a scale: the mean at zero, and on a value
+        rows = tables[ODD_START + first :: ODD_ROWS]
+        np.testing.assert_array_equal(rows, rows[:, ::-1])
+
+
+def test_without_samples_a_table_is_the_laplacian_between_the_values_of_its_quantizer() -> None:
+    """Zero has the room from -1/4 to 1/4, the half steps beside it that up to 1 and -1."""
+    tables = prior_integers.frequency_tables(np.zeros((TABLES, 33), np.int64)).astype(np.float64)
+    row = tables[ODD_START + ODD_ROWS * 31]
+    quarter, one, two = (np.exp(-border / 2.0 ** (31 / 4 - 6)) for border in (0.25, 1.0, 2.0))
+    assert row[17] / row[16] == pytest.approx((quarter - one) / (2 * (1 - quarter)), rel=1e-3)
+    assert row[18] / row[17] == pytest.approx((one - two) / (quarter - one), rel=1e-3)
 
 
 def test_the_shipped_prior_has_a_card_of_its_hash() -> None:

@@ -10,7 +10,7 @@ from test_wavelet import SAMPLES, picture
 
 import nifcodec
 from nifcodec import container, priors, wavelet_decoder, wavelet_encoder
-from nifcodec.coding.compand import UNIT
+from nifcodec.coding.compand import HALF
 from nifcodec.coding.lattice import Conditions, Lattice
 from nifcodec.coding.payload import decode_lattice
 from nifcodec.coding.rdoq import quantize
@@ -69,7 +69,7 @@ def test_any_part_of_a_tiled_picture_equals_the_global_synthesis(tiled, size):
     plane = planes._root
     for level in range(TILE_LEVELS - 1, -1, -1):
         rows, columns = tiling.whole.sizes[level + 1]
-        bands = [planes._gather(level, o, (0, rows), (0, columns)) * UNIT for o in range(3)]
+        bands = [planes._gather(level, o, (0, rows), (0, columns)) * HALF for o in range(3)]
         plane = synthesise_plane(plane, tuple(bands))
         for reduction in {level} & {0, 1, 3}:
             _, reduced = _opened(data, reduction)

@@ -12,10 +12,12 @@ from PIL import Image
 
 import nifcodec
 from nifcodec import container, decoder, priors
-from nifcodec.coding.context import ContextModel, frame, join, split
+from nifcodec.coding.cells import EVEN_START, ODD_START, TABLES, frame, join, split
+from nifcodec.coding.context import ContextModel
 from nifcodec.coding.lattice import Conditions, Lattice
 from nifcodec.coding.payload import decode_lattice
 from nifcodec.coding.rdoq import quantize
+from nifcodec.coding.states import EVEN, ODD, SCALAR
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import ChecksumError, ConfigError, CorruptFileError, UnknownPriorError
 from nifcodec.fields import wavelet
@@ -63,13 +65,19 @@ def test_float32_and_integer_arithmetic_agree():
         np.testing.assert_array_equal(means[where], np.clip((mean + 2048) >> 12, -1016, 1016))
 
 
-def test_every_integer_survives_every_context():
-    scales, means = (grid.ravel() for grid in np.meshgrid(np.arange(64), np.arange(-1016, 1017, 7)))
+@pytest.mark.parametrize("kind", [SCALAR, EVEN, ODD])
+def test_every_integer_survives_every_context(kind):
+    scales, means = (grid.ravel() for grid in np.meshgrid(np.arange(64), [*range(-40, 41), *range(-1016, 1017, 7)]))
+    kinds = np.full(scales.shape, kind)
     for value in (-100000, -17, -1, 0, 1, 16, 4711):
-        cells = split(np.full(scales.shape, value), scales, means)
+        where = frame(scales, means, kinds)
+        cells = split(np.full(scales.shape, value), where)
         high = np.where(cells.excess >= 0, np.where(cells.negative, -1, 1) * (cells.excess + 16), cells.symbols - 16)
-        np.testing.assert_array_equal(join(high, cells.low_bits, frame(scales, means)), value)
+        np.testing.assert_array_equal(join(high, cells.low_bits, where), value)
         assert cells.low_bits.min() >= 0 and (cells.low_bits < 1 << cells.shifts).all()
+        starts = {SCALAR: 0, EVEN: EVEN_START, ODD: ODD_START}
+        ends = {SCALAR: EVEN_START, EVEN: ODD_START, ODD: TABLES}
+        assert starts[kind] <= cells.tables.min() and cells.tables.max() < ends[kind]
 
 
 SIZES = [(1, 1), (1, 9), (9, 1), (2, 3), (8, 8), (17, 5), (37, 50), (64, 33)]
@@ -222,7 +230,7 @@ def test_the_checksum_guards_the_coefficients():
     np.testing.assert_array_equal(decoded, quantized.plane)
     for level in range(lattice.levels):
         for band in lattice.bands:
-            np.testing.assert_array_equal(again[level].get(band, 0), levels[level][band])
+            np.testing.assert_array_equal(again[level].get(band, 0), 2 * levels[level][band])
     middle = len(payload) // 2
     damaged = payload[:middle] + bytes([payload[middle] ^ 1]) + payload[middle + 1 :]
     with pytest.raises(ChecksumError):

@@ -263,7 +263,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--start",
         choices=priors.names(),
-        help="go on from a shipped prior's context networks and keep its synthesis network; --steps 0 only counts tables",
+        help="go on from a shipped prior's context networks, keep its synthesis network; --steps 0: only count tables",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N pictures of a folder")
     return parser

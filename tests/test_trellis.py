@@ -1,0 +1,161 @@
+"""Dependent quantization: its states, the search through them, and its files."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import List, Tuple
+
+import numpy as np
+import pytest
+from make_golden import scene
+
+import nifcodec
+from nifcodec import container, decoder, priors
+from nifcodec.coding.cells import frame
+from nifcodec.coding.compand import UNIT
+from nifcodec.coding.lattice import Conditions, Lattice
+from nifcodec.coding.payload import decode_lattice
+from nifcodec.coding.rdoq import Choice, quantize, settle
+from nifcodec.coding.states import EVEN, KIND, NEXT, ODD, SCALAR, States, to_indices, to_values
+from nifcodec.coding.trellis import BRANCH, BRANCHES, FROM, Start, requantize
+from nifcodec.config import EncodeConfig
+from nifcodec.fields import wavelet
+from nifcodec.fields.lifting import synthesise_plane
+from nifcodec.image import Image
+from nifcodec.metrics import psnr
+
+MODEL = priors.named().context
+
+
+def test_every_state_is_reached_by_two_branches_of_one_quantizer() -> None:
+    assert sorted(NEXT.ravel().tolist()) == sorted(2 * list(range(8)))
+    for state in range(8):
+        assert {KIND[before] for before in FROM[state]} in ({EVEN}, {ODD})
+        assert len(set(BRANCH[state].tolist())) == 2
+
+
+def test_the_trellis_gains_a_decibel_over_one_quantizer() -> None:
+    """Granular gain of eight states at a high rate: 1.1 dB (Marcellin and Fischer 1990)."""
+    wanted = np.random.default_rng(0).uniform(-50, 50, (600, 16))
+    totals = np.full((8, 16), np.inf)
+    totals[0] = 0
+    for row in wanted:
+        errors = np.stack([_error(row, kind, parity) for kind, parity in BRANCHES])
+        totals = np.minimum(*(totals[FROM[:, i]] + errors[BRANCH[:, i]] for i in range(2)))
+    gain = 10 * np.log10((1 / 12) / (totals.min(axis=0).mean() / len(wanted)))
+    assert gain == pytest.approx(1.1, abs=0.05)
+
+
+def _error(wanted: np.ndarray, kind: int, parity: int) -> np.ndarray:
+    indices = np.arange(-120 + parity, 121, 2)
+    values = to_values(indices, np.array(kind)) / 2
+    return np.abs(wanted[:, None] - values).min(axis=1) ** 2
+
+
+@pytest.mark.parametrize("kind", [SCALAR, EVEN, ODD])
+def test_indices_come_back_from_their_values(kind: int) -> None:
+    indices, kinds = np.arange(-40, 41), np.full(81, kind)
+    values = to_values(indices, kinds)
+    assert len(set(values.tolist())) == 81 and set((values % 2).tolist()) == ({0, 1} if kind == ODD else {0})
+    np.testing.assert_array_equal(to_indices(values, kinds), indices)
+
+
+def _lattice(width: int, height: int, colours: Tuple[int, ...] = (0, 1, 2)) -> Lattice:
+    return Lattice(width, height, colours, synthesise_plane)
+
+
+def _details(lattice: Lattice, spread: float) -> List[dict]:
+    random = np.random.default_rng(7)
+    return [
+        {band: random.laplace(0, spread, lattice.shape(level, band)) for band in lattice.bands}
+        for level in range(lattice.levels)
+    ]
+
+
+@pytest.mark.parametrize("spread", [0.3, 2.0, 300.0])
+@pytest.mark.parametrize("size", [(64, 48), (33, 19), (1, 40), (40, 1), (9, 9)])
+def test_what_the_search_finds_is_what_a_reader_reads(size: Tuple[int, int], spread: float) -> None:
+    lattice = _lattice(*size, colours=(0, 1, 2, 3))
+    conditions = Conditions(MODEL, 60, dependent=True)
+    details, low = _details(lattice, spread), np.full(lattice.low_shape(), 3.2)
+    first = quantize(lattice, replace(conditions, dependent=False), low, details, 0.06)
+    found = requantize(lattice, conditions, low, details, 0.06, Start(first.levels, first.contexts))
+    plane, levels = decode_lattice(found.pack(lattice, conditions), lattice, conditions)
+    np.testing.assert_array_equal(plane, found.plane)
+    for level, bands in enumerate(levels):
+        for band in lattice.bands:
+            np.testing.assert_array_equal(bands.get(band, 0), found.levels[level][band])
+    # A second search starts from the first one's contexts, and a reader's walk gives these.
+    again = settle(lattice, conditions, found.low * UNIT, (), found.levels)
+    for ours, theirs in zip(found.contexts, again.contexts):
+        for band, context in ours.items():
+            np.testing.assert_array_equal(context, theirs[band])
+
+
+def test_no_path_is_cheaper_than_the_one_that_is_found() -> None:
+    """All paths of a chain through its first six coefficients, among the values around these."""
+    lattice, weight = Lattice(4, 9, (0,), synthesise_plane, levels=1), 0.1
+    conditions, band = Conditions(MODEL, 60, dependent=True), lattice.bands[0]
+    assert lattice.shape(0, band) == (5, 2)
+    random = np.random.default_rng(3)
+    wanted = {each: np.zeros(lattice.shape(0, each)) for each in lattice.bands}
+    wanted[band] = random.uniform(-1.6, 1.6, (5, 2))
+    wanted[band][4, 0] = 1.4
+    low = np.zeros(lattice.low_shape())
+    first = quantize(lattice, replace(conditions, dependent=False), low, [wanted], weight)
+    start = Start(first.levels, first.contexts)
+    found = requantize(lattice, conditions, low, [wanted], weight, start).levels[0][band]
+    context = start.contexts[0][band]
+
+    def cost(values: Tuple[int, ...]) -> float:
+        states, total = States(1, 2, True), 0.0
+        for place, value in enumerate(values):
+            at = np.unravel_index(place, (5, 2))
+            kind = states.kinds(1)
+            index = to_indices(np.array([[value]]), kind)
+            if to_values(index, kind)[0, 0] != value:
+                return np.inf
+            where = frame(context[0][at], context[1][at], kind[0, 0])
+            choice = Choice(wanted[band][at], where, int(kind[0, 0]), np.zeros(0))
+            total += float(choice.cost(index, MODEL, weight).sum())
+            states.advance(np.array([[value]]), kind, np.array([[True]]))
+        return total
+
+    near = [
+        sorted({0, int(np.floor(2 * x)), int(np.ceil(2 * x)), int(np.floor(2 * x)) - 1, int(np.ceil(2 * x)) + 1})
+        for x in wanted[band].ravel()[:6]
+    ]
+    rest = tuple(found.ravel()[6:].tolist())
+    best = min(cost((*path, *rest)) for path in itertools.product(*near))
+    assert cost(tuple(found.ravel().tolist())) <= best + 1e-5
+
+
+def _spec(data: bytes) -> wavelet.WaveletSpec:
+    return wavelet.unpack(container.unpack(data).description)
+
+
+def test_it_is_on_from_effort_2_where_it_gains() -> None:
+    pytest.importorskip("tensorflow")
+    image = scene(96, 64, 3, 8)
+    noisy = np.clip(image.pixels + np.random.default_rng(1).normal(0, 6, image.pixels.shape), 0, 255).astype(np.uint8)
+    scalar = nifcodec.encode(noisy, EncodeConfig(quality=70, effort=1))
+    dependent = nifcodec.encode(noisy, EncodeConfig(quality=70, effort=2))
+    assert (_spec(scalar).dependent, _spec(dependent).dependent) == (False, True)
+    # At one lambda the two lie at different points of the curve: 6 dB are a bit of each pixel's three samples.
+    gained = (psnr(noisy, decoder.decode(dependent)) - psnr(noisy, decoder.decode(scalar))) / 6.02
+    saved = 8 * (len(scalar) - len(dependent)) / (3 * 96 * 64)
+    assert gained + saved > 0
+
+
+@pytest.mark.parametrize("options", [{"bpp": 2.0}, {"psnr": 40.0}])
+def test_a_target_is_met(options: dict) -> None:
+    pytest.importorskip("tensorflow")
+    image = scene(120, 80, 3, 8)
+    noisy = np.clip(image.pixels + np.random.default_rng(1).normal(0, 6, image.pixels.shape), 0, 255).astype(np.uint8)
+    data = nifcodec.encode(Image(noisy), EncodeConfig(effort=3, **options))
+    assert _spec(data).dependent
+    if "bpp" in options:
+        assert 8 * len(data) / (120 * 80) == pytest.approx(2.0, rel=0.015)
+    else:
+        assert psnr(noisy, decoder.decode(data)) == pytest.approx(40.0, abs=0.1)
