@@ -127,9 +127,9 @@ def odd_ones() -> Sources:
         "row": (scene(40, 1, 4, 8), fast),
         "column": (scene(1, 23, 1, 16), fast),
         "tiles": (scene(264, 136, 1, 8), replace(fast, quality=15)),
-        "tiles-dependent": (scene(140, 131, 4, 8), replace(fast, quality=70, effort=2)),
-        "dependent": (scene(63, 45, 3, 8), replace(fast, quality=60, effort=2)),
-        "dependent-fine": (scene(33, 40, 2, 16), replace(fast, quality=95, effort=2)),
+        "tiles-dependent": (scene(140, 20, 3, 8), replace(fast, quality=70, effort=2)),
+        "dependent": (scene(41, 26, 4, 8), replace(fast, quality=60, effort=2)),
+        "dependent-fine": (scene(18, 21, 2, 16), replace(fast, quality=95, effort=2)),
         "tiles-row": (scene(530, 5, 3, 8), replace(fast, quality=80)),
         "metadata": (replace(scene(8, 8, 1, 8), icc=b"profile", exif=b"MM\0*\0\0\0\x08\0\0\0\0\0\0", xmp=note), fast),
     }

@@ -54,7 +54,9 @@ def test_it_reads_the_same_metadata() -> None:
     assert second("metadata").metadata == {"c": image.icc, "e": image.exif, "x": image.xmp}
 
 
-@pytest.mark.parametrize("name", ["fourier-8-rgba", "siren-16-rgb", "wavelet-8-rgb", "wavelet-32-grey-alpha", "tiles"])
+@pytest.mark.parametrize(
+    "name", ["fourier-8-rgba", "siren-16-rgb", "wavelet-8-rgb", "wavelet-32-grey-alpha", "tiles", "dependent"]
+)
 def test_what_it_reads_of_a_damaged_file_is_read_alike(name: str) -> None:
     file = container.unpack(golden(name))
     rng = random.Random(name)

@@ -8,7 +8,7 @@ from typing import List, Tuple
 
 import numpy as np
 import pytest
-from make_golden import scene
+from make_golden import FOLDER, scene
 
 import nifcodec
 from nifcodec import container, decoder, priors
@@ -131,14 +131,23 @@ def test_no_path_is_cheaper_than_the_one_that_is_found() -> None:
     assert cost(tuple(found.ravel().tolist())) <= best + 1e-5
 
 
+def _grainy(width: int, height: int) -> np.ndarray:
+    grain = np.random.default_rng(1).normal(0, 6, (height, width, 1))
+    return np.clip(scene(width, height, 3, 8).pixels + grain, 0, 255).astype(np.uint8)
+
+
 def _spec(data: bytes) -> wavelet.WaveletSpec:
     return wavelet.unpack(container.unpack(data).description)
 
 
+@pytest.mark.parametrize("name", ["dependent", "dependent-fine", "tiles-dependent"])
+def test_golden_files_have_it(name: str) -> None:
+    assert _spec((FOLDER / f"{name}.nif").read_bytes()).dependent
+
+
 def test_it_is_on_from_effort_2_where_it_gains() -> None:
     pytest.importorskip("tensorflow")
-    image = scene(96, 64, 3, 8)
-    noisy = np.clip(image.pixels + np.random.default_rng(1).normal(0, 6, image.pixels.shape), 0, 255).astype(np.uint8)
+    noisy = _grainy(96, 64)
     scalar = nifcodec.encode(noisy, EncodeConfig(quality=70, effort=1))
     dependent = nifcodec.encode(noisy, EncodeConfig(quality=70, effort=2))
     assert (_spec(scalar).dependent, _spec(dependent).dependent) == (False, True)
@@ -151,8 +160,7 @@ def test_it_is_on_from_effort_2_where_it_gains() -> None:
 @pytest.mark.parametrize("options", [{"bpp": 2.0}, {"psnr": 40.0}])
 def test_a_target_is_met(options: dict) -> None:
     pytest.importorskip("tensorflow")
-    image = scene(120, 80, 3, 8)
-    noisy = np.clip(image.pixels + np.random.default_rng(1).normal(0, 6, image.pixels.shape), 0, 255).astype(np.uint8)
+    noisy = _grainy(120, 80)
     data = nifcodec.encode(Image(noisy), EncodeConfig(effort=3, **options))
     assert _spec(data).dependent
     if "bpp" in options:
