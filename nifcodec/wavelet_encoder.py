@@ -198,6 +198,8 @@ def _train_tiles(task: Task, rounds: int) -> Trained:
         whole = attempt(index)
         miss = _excess_of_file(task, whole.trained())
         wrong = miss > 0 if sized else miss < 0
+        if index == STEP_INDICES - 1:
+            task.check_smallest(len(task.pack(whole.trained())))
         tried.append((abs(miss) + wrong * WRONG_SIDE, index, whole))
         if abs(miss) <= tolerance and not wrong:
             break
@@ -239,7 +241,6 @@ def _search(form: Form, task: Task, excess: Callable[[Attempt], float], toleranc
         tolerance: what is near enough.
         largest: the target is the most that is allowed, and not the least.
     """
-    # Half the tolerance is aimed at, so that the next try does not fall on the wrong side of the target.
     tries = _tries((-tolerance if largest else tolerance) / 2, form.finest)
     best: Optional[Attempt] = None
     best_miss, began, done = float("inf"), time.monotonic(), 0
@@ -255,6 +256,7 @@ def _search(form: Form, task: Task, excess: Callable[[Attempt], float], toleranc
         left = 0 if following is None else max(1, ceil(log2(max(abs(miss) / tolerance, 1)) / EASE))
         _report(task, "search", done, done + left, began, attempt)
     assert best is not None
+    task.check_smallest(len(task.pack(best.trained())))
     return best
 
 

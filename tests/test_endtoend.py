@@ -96,6 +96,18 @@ def test_a_target_below_the_metadata_is_refused() -> None:
         nifcodec.encode(image, EncodeConfig(target_size=1500, **QUICK))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("field", [{"effort": 1}, QUICK])
+@pytest.mark.parametrize("target", [{"target_size": 34}, {"bpp": 0.48}])
+def test_a_size_that_no_file_has_is_refused(field: Dict[str, Any], target: Dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"34 bytes are asked .* smallest file found takes \d+: ask for more"):
+        nifcodec.encode(smooth(24, 24, 3), EncodeConfig(**target, **field))
+
+
+def test_an_interrupt_gives_a_file_even_where_it_misses_its_size() -> None:
+    with pytest.warns(UserWarning, match="34 bytes were asked for"):
+        nifcodec.encode(smooth(24, 24, 3), EncodeConfig(target_size=34, effort=1), interrupt=lambda: True)
+
+
 def test_quality_orders_sizes() -> None:
     pixels = smooth(48, 48, 3)
     small, large = (
