@@ -87,6 +87,11 @@ def test_one_failure_does_not_stop_the_rest(folder: Path, capsys: pytest.Capture
     assert "Traceback" not in errors
 
 
+def test_a_missing_input_is_named_before_its_output(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["encode", "missing.png", "-o", "field.nif"]) == 1
+    assert "cannot read missing.png: No such file" in capsys.readouterr().err
+
+
 def test_code_of_several_is_the_common_one(folder: Path) -> None:
     write_image(from_array(PIXELS), "c.png")
     Path("a.nif").write_bytes(b"")
@@ -138,7 +143,9 @@ def test_warnings_are_one_line(folder: Path, capsys: pytest.CaptureFixture[str])
     assert lines == ["nifcodec: warning: two.gif has 2 frames: the first is encoded"]
 
 
-def test_first_interrupt_finishes_second_leaves_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_interrupt_finishes_second_leaves_no_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     trainer = encoder.TRAINERS["wavelet"]
 
     def interrupted(times: int) -> Any:
@@ -155,6 +162,7 @@ def test_first_interrupt_finishes_second_leaves_no_file(folder: Path, monkeypatc
     before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(encoder, "TRAINERS", {"wavelet": interrupted(1)})
     assert main(["encode", "a.png", "c.png"]) == 130
+    assert "interrupted: a.nif holds the best that was found until then" in capsys.readouterr().err
     assert nifcodec.decode(Path("a.nif").read_bytes()).shape == PIXELS.shape
     assert not Path("c.nif").exists()
     monkeypatch.setattr(encoder, "TRAINERS", {"wavelet": interrupted(2)})
