@@ -172,7 +172,7 @@ def _ours(
         width=network.width,
         layers=network.layers,
         dimension=network.dimension or None,
-        sigma=task.settings.sigma,
+        sigma=network.sigma or EncodeConfig.sigma,
         batch_size=batch,
         steps=steps,
         seed=task.seed,

@@ -151,7 +151,7 @@ def _encode(arguments: argparse.Namespace) -> int:
         def one(source: str, target: str) -> None:
             commands.encode_file(source, target, config, arguments, interrupt)
             if interrupt.requested:
-                raise InterruptedEncodeError(f"{target} holds what was trained until the interruption")
+                raise InterruptedEncodeError(f"interrupted: {target} holds the best that was found until then")
 
         return _each(arguments.inputs, outputs, one)
 

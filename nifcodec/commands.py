@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import time
+import warnings
 from dataclasses import asdict, replace
 from typing import Any, Dict, Optional
 
@@ -16,15 +17,16 @@ from PIL import Image as PillowImage
 from nifcodec import container, decoder, encoder, metrics
 from nifcodec.config import EncodeConfig
 from nifcodec.container import FLOAT_DEPTH, read_header
-from nifcodec.errors import ConfigError, NifError, OutputError
+from nifcodec.errors import ConfigError, NifError, OutputError, OutputExistsError
 from nifcodec.fields.spec import FAMILY_IDS
-from nifcodec.files import STREAM, check_output, read_bytes, say, write_bytes
+from nifcodec.files import STREAM, check_input, check_output, read_bytes, say, write_bytes
 from nifcodec.geometry import DEFAULT_MAX_PIXELS
 from nifcodec.hdr import finite
 from nifcodec.image import FORMATS, encode_picture, format_of, read_image
 from nifcodec.progress import Interrupt, ProgressLine
 
 METADATA = "nif_metadata.txt"
+KERAS_ENDINGS = (".h5", ".hdf5")
 COLOUR_MEASURES = ("psnr_luma", "psnr_l", "psnr_ab")  # of BT.601 luma, and of CIE Lab
 
 
@@ -36,6 +38,7 @@ def encode_file(
     ending = os.path.splitext(target)[1].lower()
     if ending != ".nif" and (ending in FORMATS or ending in PillowImage.registered_extensions()):
         raise ConfigError(f"{target} has the ending of a picture, and encode writes .nif files: give -o FILE.nif")
+    check_input(source)
     _make_folder(arguments.out_dir)
     check_output(target, arguments.force, source)
     if config.tensorboard is not None:
@@ -63,9 +66,13 @@ def encode_file(
 
 def decode_file(source: str, target: str, arguments: argparse.Namespace) -> None:
     """Reads a `.nif`, renders what was asked for, writes the picture."""
+    _check_nif(source)
     _make_folder(arguments.out_dir)
-    format = format_of(target, arguments.format)
     check_output(target, arguments.force, source)
+    format = format_of(target, arguments.format)
+    named = FORMATS.get(os.path.splitext(target)[1].lower(), format)
+    if named != format:
+        warnings.warn(f"{target} becomes {format}, as --format says, under the ending of {named}", stacklevel=2)
     started = time.monotonic()
     image = decoder.decode_image(
         read_bytes(source), arguments.scale, arguments.size, arguments.crop, _max_pixels(arguments)
@@ -84,6 +91,13 @@ def ending_of(source: str) -> str:
     except NifError:  # which decoding will meet again, and report
         depth = 0
     return ".exr" if depth == FLOAT_DEPTH else ".png"
+
+
+def _check_nif(source: str) -> None:
+    """Names an input that is missing or no `.nif`, before its output is looked at."""
+    check_input(source)
+    if source != STREAM and os.path.isfile(source):
+        read_header(read_bytes(source))
 
 
 def print_info(source: str, as_json: bool) -> None:
@@ -128,9 +142,15 @@ def verify_file(source: str, arguments: argparse.Namespace) -> None:
 
 def export_keras(source: str, target: str, force: bool) -> None:
     """Writes the network of a `.nif` as a Keras model, and `nif_metadata.txt` beside it."""
+    _check_nif(source)
+    if target != STREAM and os.path.splitext(target)[1].lower() not in KERAS_ENDINGS:
+        raise ConfigError(f"Keras opens the model, an H5 file, by {' or '.join(KERAS_ENDINGS)} alone: rename {target}")
     described = os.path.join(os.path.dirname(target), METADATA)
     check_output(target, force, source)
-    check_output(described, force, source)
+    try:
+        check_output(described, force, source)
+    except OutputExistsError as error:
+        raise OutputExistsError(f"{error}, or export to another folder: readers of the model know that name") from None
     file = container.unpack(read_bytes(source))
     if file.family not in FAMILY_IDS.values():
         raise ConfigError(f"{source} is not a coordinate network: encode it with --field fourier or siren")

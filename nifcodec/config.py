@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from numbers import Integral, Real
+from typing import Any, Dict, Optional, Tuple
 
 from nifcodec.errors import ConfigError
+from nifcodec.fields.spec import FIXED_POINT, MAX_DIMENSION, MAX_FEATURES, MAX_LAYERS, MAX_WIDTH
 
 FIELDS = ("wavelet", "fourier", "siren")
 TRANSFERS = ("auto", "log", "linear", "pq")
@@ -16,12 +18,28 @@ MLP_OPTIONS = (
     "huber_delta", "sampling", "batch_size", "learning_rate", "gradient_accumulation", "half_sine",
     "stochastic_rounding", "partials",
 )
+# Those of one MLP field, and those of one encoding of it.
+FIELD_OPTIONS = {
+    "fourier": ("encoding", "dimension", "sigma", "features", "feature_scale"),
+    "siren": ("omega", "half_sine"),
+}
+ENCODING_OPTIONS = {"powers": ("dimension", "sigma"), "gaussian": ("features", "feature_scale")}
 # What a picture's training may be continued with in other ways than it was begun.
 DEVICE_OPTIONS = (
     "device", "replicas", "gradient_accumulation", "precision", "half_sine", "stochastic_rounding", "partials",
     "executable_cache", "checkpoint", "resume",
 )
 WATCH_OPTIONS = ("tensorboard", "eval_every")
+FIXED = (Real, 1 / FIXED_POINT, (2**16 - 1) / FIXED_POINT)  # as a description stores them
+RANGES: Dict[str, Tuple[Any, float, float]] = {
+    "quality": (Real, 0, 100), "bpp": (Real, 1e-6, 64), "target_size": (Integral, 1, 2**31), "psnr": (Real, 5, 80),
+    "effort": (Integral, 1, 9), "seed": (Integral, 0, 2**31 - 1), "steps": (Integral, 1, 10_000_000),
+    "width": (Integral, 1, MAX_WIDTH), "layers": (Integral, 1, MAX_LAYERS),
+    "dimension": (Integral, 1, MAX_DIMENSION), "sigma": FIXED, "features": (Integral, 1, MAX_FEATURES),
+    "feature_scale": FIXED, "omega": FIXED, "batch_size": (Integral, 1, 2**22), "huber_delta": (Real, 1e-6, 10),
+    "learning_rate": (Real, 1e-7, 1), "replicas": (Integral, 1, 4096), "gradient_accumulation": (Integral, 1, 2**22),
+    "eval_every": (Integral, 1, 10_000_000),
+}
 
 # fmt: on
 
@@ -121,23 +139,13 @@ class EncodeConfig:
         _one_of("device", self.device, ("auto", "cpu", "gpu", "ipu"))
         _one_of("precision", self.precision, ("float32", "float16"))
         _one_of("transfer", self.transfer, TRANSFERS)
-        if self.field == "wavelet":
-            self._check_wavelet()
-        _between("quality", self.quality, 0, 100)
-        _between("bpp", self.bpp, 1e-6, 64)
-        _between("target_size", self.target_size, 1, 2**31)
-        _between("psnr", self.psnr, 5, 80)
-        _between("effort", self.effort, 1, 9)
-        _between("seed", self.seed, 0, 2**31 - 1)
-        _between("steps", self.steps, 1, 10_000_000)
-        _between("batch_size", self.batch_size, 1, 2**22)
-        _between("huber_delta", self.huber_delta, 1e-6, 10)
-        _between("learning_rate", self.learning_rate, 1e-7, 1)
-        _between("replicas", self.replicas, 1, 4096)
-        _between("eval_every", self.eval_every, 1, 10_000_000)
+        for name in ("half_sine", "resume", "strip", "sanitize"):
+            _one_of(name, getattr(self, name), (False, True))
+        for name, (kind, low, high) in RANGES.items():
+            self._check_range(name, kind, low, high)
         if self.eval_every is not None and self.tensorboard is None:
             raise ConfigError("eval_every needs a log for its results: give --tensorboard DIR")
-        _between("gradient_accumulation", self.gradient_accumulation, 1, 2**22)
+        self._check_network()
         self._check_device()
 
     @property
@@ -147,6 +155,31 @@ class EncodeConfig:
 
     def _given(self, names: "tuple[str, ...]") -> "tuple[str, ...]":
         return tuple(name for name in names if getattr(self, name) != getattr(type(self), name))
+
+    def _check_range(self, name: str, kind: Any, low: float, high: float) -> None:
+        value = getattr(self, name)
+        if value is None and getattr(type(self), name) is None:
+            return
+        if not isinstance(value, kind) or isinstance(value, bool):
+            number = "whole number" if kind is Integral else "number"
+            raise ConfigError(f"{name} is {value!r}, which is no {number}: give one from {low} to {high}")
+        if not low <= value <= high:
+            raise ConfigError(f"{name} is {value}, outside of {low} to {high}")
+
+    def _check_network(self) -> None:
+        if self.field == "wavelet":
+            self._check_wavelet()
+            return
+        for field, names in FIELD_OPTIONS.items():
+            foreign = self._given(names)
+            if field != self.field and foreign:
+                raise ConfigError(f"the field {self.field} has no {' or '.join(foreign)}: give --field {field}")
+        for encoding, names in ENCODING_OPTIONS.items():
+            foreign = self._given(names)
+            if encoding != self.encoding and foreign:
+                raise ConfigError(
+                    f"the encoding {self.encoding} has no {' or '.join(foreign)}: give --encoding {encoding}"
+                )
 
     def _check_wavelet(self) -> None:
         foreign = self._given(MLP_OPTIONS)
@@ -170,17 +203,10 @@ class EncodeConfig:
             for name in ("stochastic_rounding", "partials", "executable_cache"):
                 if getattr(self, name) is not None:
                     raise ConfigError(f"{name} is of an IPU: give --device ipu, or leave it out")
-        if self.half_sine and self.field != "siren":
-            raise ConfigError("half_sine is of siren: the field fourier computes no sine but of positions")
         if self.resume and self.checkpoint is None:
             raise ConfigError("resume needs the checkpoint to go on from: give --checkpoint FILE")
 
 
-def _one_of(name: str, value: str, allowed: "tuple[str, ...]") -> None:
+def _one_of(name: str, value: Any, allowed: "tuple[Any, ...]") -> None:
     if value not in allowed:
-        raise ConfigError(f"{name} is {value!r}, which is not one of {', '.join(allowed)}")
-
-
-def _between(name: str, value: "float | None", low: float, high: float) -> None:
-    if value is not None and not low <= value <= high:
-        raise ConfigError(f"{name} is {value}, outside of {low} to {high}")
+        raise ConfigError(f"{name} is {value!r}, which is not one of {', '.join(map(str, allowed))}")

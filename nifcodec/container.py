@@ -207,7 +207,7 @@ def _start(data: bytes) -> int:
     if not data.startswith(SIGNATURE):
         if any(data.startswith(damage) for damage in _TEXT_DAMAGE):
             raise NotANifError("the file was damaged, perhaps by a text-mode transfer: get it again in binary mode")
-        raise NotANifError("this is not a .nif file" if data else "the file is empty")
+        raise NotANifError("this is not a .nif file: encode makes one of a picture" if data else "the file is empty")
     start = len(SIGNATURE) + 2
     if len(data) < start:
         raise TruncatedError(f"the file ends after {len(data)} bytes, before its version: get it again")

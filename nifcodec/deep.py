@@ -132,10 +132,10 @@ def write_tiff(pixels: np.ndarray, icc: bytes, xmp: bytes) -> bytes:
     return output.getvalue()
 
 
-def warn_of_frames(name: str, frames: int) -> None:
-    """Says that a picture has more than one frame, where it has."""
+def warn_of_frames(name: str, frames: int, word: str = "frames") -> None:
+    """Says that a picture has more than one frame or page, where it has."""
     if frames > 1:
-        warnings.warn(f"{name} has {frames} frames: the first is encoded", stacklevel=3)
+        warnings.warn(f"{name} has {frames} {word}: the first is encoded", stacklevel=3)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -30,7 +30,11 @@ def read_bytes(path: PathLike) -> bytes:
         with open(path, "rb") as source:
             return source.read()
     except OSError as error:
-        raise NifError(f"cannot read {os.fspath(path)}: {error.strerror or error}") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: PathLike, error: OSError) -> NifError:
+    return NifError(f"cannot read {os.fspath(path)}: {error.strerror or error}")
 
 
 def say(text: str) -> None:
@@ -39,6 +43,19 @@ def say(text: str) -> None:
         if sys.stderr is not None:
             sys.stderr.write(text)
             sys.stderr.flush()
+
+
+def check_input(path: PathLike) -> None:
+    """Refuses a file that is missing or cannot be opened, before any work; a pipe, to be opened once only, is left be.
+
+    Raises NifError with the system's reason.
+    """
+    if path == STREAM or (os.path.exists(path) and not os.path.isfile(path)):
+        return
+    try:
+        open(path, "rb").close()
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def check_output(path: PathLike, force: bool, source: PathLike = STREAM) -> None:

@@ -114,7 +114,7 @@ def choose_window(
     if columns * rows > max_pixels:
         raise LimitError(
             f"{columns}x{rows} pixels are above the limit of {max_pixels}: "
-            "decode a smaller scale or a crop, or raise --max-pixels"
+            "decode a smaller scale or a crop, or raise the limit, --max-pixels or max_pixels"
         )
     return Window(source, left, top, width, height, columns, rows)
 

@@ -181,7 +181,10 @@ def encode_picture(image: Image, format: str) -> bytes:
     if format in LIGHT_FORMATS and not light:
         raise ConfigError(f"{format} holds linear light, and the picture has {image.depth} bits: write PNG or TIFF")
     if format in OPAQUE_FORMATS and has_alpha(pixels):
-        raise ConfigError(f"{format} has no transparency: write PNG, WebP or TIFF")
+        others = "EXR or TIFF, or PNG or WebP to be looked at" if light else "PNG, WebP or TIFF"
+        raise ConfigError(
+            f"{format} has no transparency and the picture has: write {others}, and flatten that in an editor"
+        )
     if light and format not in (*LIGHT_FORMATS, "TIFF"):
         warnings.warn(
             f"{format} holds no linear light: tone-mapped to be looked at; EXR, HDR and TIFF keep the values",
@@ -257,13 +260,13 @@ def _read_with_pillow(data: bytes, name: str) -> Image:
     if picture.format == "TIFF" and max(picture.tag_v2.get(BITS_TAG, (8,))) > 8 and picture.mode in PLAIN_MODE:
         image = _from_deep_tiff(deep.read_tiff(data, name), name)
         return replace(image, exif=metadata.exif_of_tiff(picture))
-    deep.warn_of_frames(name, frames)
+    deep.warn_of_frames(name, frames, "pages" if picture.format == "TIFF" else "frames")
     image = from_pillow(picture, name)
     return image if lay == 1 else replace(image, orientation=lay)
 
 
 def _from_deep_tiff(tiff: deep.DeepTiff, name: str) -> Image:
-    deep.warn_of_frames(name, tiff.frames)
+    deep.warn_of_frames(name, tiff.frames, "pages")
     orientation = metadata.known_orientation(tiff.orientation)
     image = from_array(metadata.upright(tiff.pixels, orientation))
     icc = metadata.fitting_profile(tiff.icc, image.channels)

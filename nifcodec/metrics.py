@@ -137,6 +137,11 @@ def _mean_square(
 
 def _backgrounds(first: np.ndarray, second: np.ndarray, kind: str = "u") -> List[float]:
     """What two pictures are compared over: black, and white too where either has alpha."""
+    if first.dtype.kind != second.dtype.kind:
+        words = ["linear light" if pixels.dtype.kind == "f" else f"{pixels.dtype}" for pixels in (first, second)]
+        raise ImageError(
+            f"a picture of {words[0]} cannot be compared with one of {words[1]}: take the original that was encoded"
+        )
     for pixels in (first, second):
         if pixels.dtype.kind != kind or pixels.ndim != 3:
             wanted = "float" if kind == "f" else "integer"

@@ -43,7 +43,9 @@ def train_mlp(task: Task) -> Trained:
     overhead = len(task.pack(Trained(1, b"", b"", 0))) + 16  # the description and the length of the payload
     bits = 8.0 * max(target - overhead, 1)
     result = fit(_design(task, bits), bits)
-    return _trained(result, _shift(result, lambda trained: len(task.pack(trained)) <= target))
+    trained = _trained(result, _shift(result, lambda trained: len(task.pack(trained)) <= target))
+    task.check_smallest(len(task.pack(trained)))
+    return trained
 
 
 def quality_bpp(quality: float) -> float:

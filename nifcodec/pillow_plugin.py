@@ -175,7 +175,7 @@ def _save(picture: Any, target: "IO[bytes]", _filename: Union[str, bytes]) -> No
     options = {name: given[name] for name in OPTIONS if name in given}
     try:
         config = EncodeConfig(**options)
-    except (ConfigError, TypeError) as error:
+    except ConfigError as error:
         raise ValueError(f"cannot save a .nif with {options}: {error}") from error
     try:
         image = from_pillow(picture, given=metadata)

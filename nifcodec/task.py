@@ -95,11 +95,21 @@ class Task:
             return None
         metadata = len(self.pack(Trained(1, b"", b"", 0)))
         if target <= metadata:
-            raise ConfigError(
-                f"{target} bytes are asked for and the file takes {metadata} without its weights: ask for more"
-                + (", or use --strip" if self.image.exif or self.image.xmp else "")
-            )
+            raise self._too_small(f"{target} bytes are asked for and the file takes {metadata} without its weights")
         return target
+
+    def check_smallest(self, size: int) -> None:
+        """Raises ConfigError where the smallest file that can be made, of `size` bytes, is above a target in bytes.
+
+        Not once interrupted: what there is then is wanted, and a warning says what it missed.
+        """
+        target = self.target_bytes()
+        if target is not None and size > target and not (self.interrupt is not None and self.interrupt()):
+            raise self._too_small(f"{target} bytes are asked for and the smallest file found takes {size}")
+
+    def _too_small(self, why: str) -> ConfigError:
+        strip = ", or use --strip" if self.image.exif or self.image.xmp else ""
+        return ConfigError(f"{why}: ask for more{strip}")
 
     def quality(self) -> float:
         """0 to 100, for a configuration without any other target."""

@@ -216,6 +216,8 @@ def _train_tiles(task: Task, rounds: int) -> Trained:
         whole = attempt(index)
         miss = _excess_of_file(task, whole.trained())
         wrong = miss > 0 if sized else miss < 0
+        if index == STEP_INDICES - 1:
+            task.check_smallest(len(task.pack(whole.trained())))
         tried.append((abs(miss) + wrong * WRONG_SIDE, index, whole))
         if abs(miss) <= tolerance and not wrong:
             break
@@ -265,7 +267,6 @@ def _search(
         tolerance: what is near enough.
         largest: the target is the most that is allowed, and not the least.
     """
-    # Half the tolerance is aimed at, so that the next try does not fall on the wrong side of the target.
     tries = _tries((-tolerance if largest else tolerance) / 2, form.finest)
     best: Optional[Attempt] = None
     best_miss, began, done = float("inf"), time.monotonic(), 0
@@ -281,6 +282,7 @@ def _search(
         left = 0 if following is None else max(1, ceil(log2(max(abs(miss) / tolerance, 1)) / EASE))
         _report(task, "search", done, done + left, began, attempt)
     assert best is not None
+    task.check_smallest(len(task.pack(best.trained())))
     return best
 
 

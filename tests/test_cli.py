@@ -134,6 +134,13 @@ def test_verify_against_another_size(folder: Path) -> None:
     assert main(["verify", "field.nif", "--against", "small.png"]) == 1
 
 
+def test_verify_against_another_kind_of_samples(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("OpenEXR")
+    write_image(from_array(PIXELS.astype(np.float32)), "light.exr")
+    assert main(["verify", "field.nif", "--against", "light.exr"]) == 1
+    assert "a picture of linear light cannot be compared with one of uint8" in capsys.readouterr().err
+
+
 def test_streams(folder: Path) -> None:
     """A pipe: decode from standard input to standard output."""
     run = [sys.executable, "-m", "nifcodec"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import List
 
@@ -64,8 +65,9 @@ def test_damage_is_exit_3_and_leaves_no_file(folder: Path, capsys: pytest.Captur
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_limit_of_the_output(folder: Path) -> None:
+def test_limit_of_the_output(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["decode", "field.nif", "--scale", "100000"]) == 3
+    assert "raise the limit, --max-pixels or max_pixels" in capsys.readouterr().err
     assert main(["decode", "field.nif", "--max-pixels", "215"]) == 3
     assert main(["decode", "field.nif", "--max-pixels", "216"]) == 0
 
@@ -75,3 +77,37 @@ def test_metadata_comes_out(folder: Path) -> None:
     Path("m.nif").write_bytes(nif_bytes(5, 4, exif=exif, xmp=b"<x/>"))
     assert main(["decode", "m.nif"]) == 0
     assert (read_image("m.png").exif, read_image("m.png").xmp) == (exif, b"<x/>")
+
+
+def test_a_format_under_another_ending_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["decode", "field.nif", "-o", "b.jpg", "--format", "PNG"]) == 0
+    assert "warning: b.jpg becomes PNG, as --format says, under the ending of JPEG" in capsys.readouterr().err
+    for name, format in (("b.jpeg", "JPG"), ("odd.name", "PNG"), ("b.tif", "TIFF")):
+        assert main(["decode", "field.nif", "-o", name, "--format", format]) == 0
+    assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "message"),
+    [
+        (("missing.nif", "-o", "a.png"), 1, "cannot read missing.nif: No such file"),
+        (("missing.nif", "--out-dir", "new"), 1, "cannot read missing.nif: No such file"),
+        (("a.png",), 3, "a.png: this is not a .nif file: encode makes one of a picture"),
+        (("field.nif", "-o", "."), 1, ". is a folder: give a file name, or the folder as --out-dir"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], argv: "tuple[str, ...]", code: int, message: str
+) -> None:
+    assert main(["decode", *argv]) == code
+    assert message in capsys.readouterr().err
+    assert sorted(path.name for path in folder.iterdir()) == ["a.png", "field.nif"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="no files of descriptors")
+def test_a_pipe_is_read_once(folder: Path) -> None:
+    read, write = os.pipe()
+    os.write(write, Path("field.nif").read_bytes())
+    os.close(write)
+    assert main(["decode", f"/dev/fd/{read}", "-o", "b.png"]) == 0
+    os.close(read)

@@ -14,6 +14,8 @@ from conftest import PIXELS, rows
 import nifcodec
 from nifcodec import encoder
 from nifcodec.cli import main
+from nifcodec.config import EncodeConfig
+from nifcodec.errors import ConfigError
 from nifcodec.image import Image, from_array, write_image
 from nifcodec.task import Task, Trained
 
@@ -85,6 +87,11 @@ def test_one_failure_does_not_stop_the_rest(folder: Path, capsys: pytest.Capture
     assert "Traceback" not in errors
 
 
+def test_a_missing_input_is_named_before_its_output(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["encode", "missing.png", "-o", "field.nif"]) == 1
+    assert "cannot read missing.png: No such file" in capsys.readouterr().err
+
+
 def test_code_of_several_is_the_common_one(folder: Path) -> None:
     write_image(from_array(PIXELS), "c.png")
     Path("a.nif").write_bytes(b"")
@@ -136,7 +143,9 @@ def test_warnings_are_one_line(folder: Path, capsys: pytest.CaptureFixture[str])
     assert lines == ["nifcodec: warning: two.gif has 2 frames: the first is encoded"]
 
 
-def test_first_interrupt_finishes_second_leaves_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_interrupt_finishes_second_leaves_no_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     trainer = encoder.TRAINERS["wavelet"]
 
     def interrupted(times: int) -> Any:
@@ -153,6 +162,7 @@ def test_first_interrupt_finishes_second_leaves_no_file(folder: Path, monkeypatc
     before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(encoder, "TRAINERS", {"wavelet": interrupted(1)})
     assert main(["encode", "a.png", "c.png"]) == 130
+    assert "interrupted: a.nif holds the best that was found until then" in capsys.readouterr().err
     assert nifcodec.decode(Path("a.nif").read_bytes()).shape == PIXELS.shape
     assert not Path("c.nif").exists()
     monkeypatch.setattr(encoder, "TRAINERS", {"wavelet": interrupted(2)})
@@ -163,3 +173,38 @@ def test_first_interrupt_finishes_second_leaves_no_file(folder: Path, monkeypatc
 
 def test_json_and_file_do_not_share_stdout(folder: Path) -> None:
     assert main(["encode", "a.png", "-o", "-", "--json"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "options", "message"),
+    [
+        ("siren", ("--width", "0"), "width is 0, outside of 1 to 2048"),
+        ("siren", ("--omega", "nan"), "omega is nan, outside of 0.00390625 to 255"),
+        ("siren", ("--sigma", "3"), "the field siren has no sigma: give --field fourier"),
+        ("fourier", ("--omega", "3"), "the field fourier has no omega: give --field siren"),
+        ("fourier", ("--features", "3"), "the encoding powers has no features: give --encoding gaussian"),
+        ("fourier", ("--encoding", "none", "--sigma", "3"), "the encoding none has no sigma: give --encoding powers"),
+    ],
+)
+def test_options_of_the_network_are_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], field: str, options: "tuple[str, ...]", message: str
+) -> None:
+    assert main(["encode", "a.png", "--field", field, *options]) == 2
+    assert f"nifcodec: {message}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"psnr": "30"}, "psnr is '30', which is no number: give one from 5 to 80"),
+        ({"target_size": 1e4}, "target_size is 10000.0, which is no whole number: give one from 1 to 2147483648"),
+        ({"effort": None}, "effort is None, which is no whole number"),
+        ({"seed": True}, "seed is True, which is no whole number"),
+        ({"strip": "no"}, "strip is 'no', which is not one of False, True"),
+        ({"field": 3}, "field is 3, which is not one of wavelet, fourier, siren"),
+    ],
+)
+def test_a_wrong_type_names_the_option_and_its_range(options: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        EncodeConfig(**options)
+    assert EncodeConfig(psnr=np.float32(30), effort=np.int64(1)).effort == 1  # type: ignore[arg-type]

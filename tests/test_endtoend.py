@@ -34,7 +34,8 @@ def smooth(height: int, width: int, channels: int) -> np.ndarray:
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_every_kind_of_picture_is_learned(field: str, channels: int) -> None:
     pixels = smooth(29, 37, channels)
-    config = EncodeConfig(field=field, width=16, layers=2, dimension=2, steps=300, batch_size=512)
+    dimension = 2 if field == "fourier" else None
+    config = EncodeConfig(field=field, width=16, layers=2, dimension=dimension, steps=300, batch_size=512)
     data = nifcodec.encode(pixels, config)
     decoded = nifcodec.decode(data)
     assert decoded.shape == pixels.shape
@@ -94,6 +95,18 @@ def test_a_target_below_the_metadata_is_refused() -> None:
     image = Image(smooth(8, 8, 3), exif=np.random.default_rng(0).bytes(3000))
     with pytest.raises(ConfigError, match="--strip"):
         nifcodec.encode(image, EncodeConfig(target_size=1500, **QUICK))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("field", [{"effort": 1}, QUICK])
+@pytest.mark.parametrize("target", [{"target_size": 34}, {"bpp": 0.48}])
+def test_a_size_that_no_file_has_is_refused(field: Dict[str, Any], target: Dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"34 bytes are asked .* smallest file found takes \d+: ask for more"):
+        nifcodec.encode(smooth(24, 24, 3), EncodeConfig(**target, **field))
+
+
+def test_an_interrupt_gives_a_file_even_where_it_misses_its_size() -> None:
+    with pytest.warns(UserWarning, match="34 bytes were asked for"):
+        nifcodec.encode(smooth(24, 24, 3), EncodeConfig(target_size=34, effort=1), interrupt=lambda: True)
 
 
 def test_quality_orders_sizes() -> None:

@@ -89,7 +89,14 @@ def test_what_cannot_be_exported_is_said(tmp_path: Path, capsys: pytest.CaptureF
         file.write_bytes(stored(spec))
         assert main(["export", str(file), "--keras", str(model)]) == 2
         assert word in capsys.readouterr().err
+    for name in ("out.xyz", "out.keras", "out"):
+        assert main(["export", str(file), "--keras", str(tmp_path / name)]) == 2
+        assert "by .h5 or .hdf5 alone" in capsys.readouterr().err
+    (tmp_path / "nif_metadata.txt").write_bytes(b"of another")
+    assert main(["export", str(file), "--keras", str(model)]) == 4
+    assert "nif_metadata.txt exists: use -f to replace it, or export to another folder" in capsys.readouterr().err
     file.write_bytes(nif_bytes(8, 8))
     model.write_bytes(b"kept")
     assert main(["export", str(file), "--keras", str(model)]) == 4
     assert model.read_bytes() == b"kept"
+    assert (tmp_path / "nif_metadata.txt").read_bytes() == b"of another"

@@ -213,6 +213,15 @@ def test_wrong_options_are_value_errors_and_leave_no_file(tmp_path: Path, option
     assert not list(tmp_path.iterdir())
 
 
+def test_a_wrong_type_names_the_option_and_its_range() -> None:
+    for options, words in (
+        ({"quality": "high"}, "quality is 'high', which is no number: give one from 0 to 100"),
+        ({"effort": 2.5}, "effort is 2.5, which is no whole number: give one from 1 to 9"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            saved(PillowImage.fromarray(waves()), **options)
+
+
 def test_a_mode_that_cannot_be_encoded_says_so(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"mode LAB.*convert it"):
         PillowImage.new("LAB", (4, 4)).save(tmp_path / "a.nif")

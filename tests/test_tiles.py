@@ -16,7 +16,7 @@ from nifcodec.coding.payload import decode_lattice
 from nifcodec.coding.rdoq import quantize
 from nifcodec.coding.tiles import TILE_LEVELS, Tiling, pack_tiles, unpack_tiles
 from nifcodec.config import EncodeConfig
-from nifcodec.errors import ChecksumError, CorruptFileError, LimitError, MalformedError, TruncatedError
+from nifcodec.errors import ChecksumError, ConfigError, CorruptFileError, LimitError, MalformedError, TruncatedError
 from nifcodec.fields import wavelet
 from nifcodec.fields.lifting import analyse_levels, analyse_plane, span_below, synthesise_plane
 from nifcodec.image import read_image
@@ -298,6 +298,11 @@ def test_targets_are_met(tiled, config):
     else:
         target = config.get("target_size", 200 * 300 // 8)
         assert 0.985 * target <= len(data) <= target
+
+
+def test_a_size_that_no_file_has_is_refused(tiled):
+    with pytest.raises(ConfigError, match="ask for more"):
+        nifcodec.encode(photograph(140, 200), EncodeConfig(effort=1, target_size=60))
 
 
 def test_training_lowers_the_cost_of_tiles_and_stops_when_told(tiled):

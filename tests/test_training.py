@@ -127,6 +127,19 @@ def test_steps_meet_a_budget_and_spare_the_sensitive_tensor():
         assert plan.sizes[1] / plan.sizes[0] == pytest.approx(10, rel=0.2)
 
 
+def test_steps_do_not_spoil_a_network_whose_errors_do_not_add_up():
+    generator = np.random.RandomState(0)
+    tensors = [generator.normal(0, 0.1, 4000).astype(np.float32) for _ in range(2)]
+
+    def error(changed):
+        parts = [float(np.square(new - old).mean()) for new, old in zip(changed, tensors)]
+        return 1e-3 + 1e-4 * sum(parts) + 1e4 * parts[0] * parts[1]
+
+    plan = choose_steps(tensors, error)
+    stored = [np.rint(tensor / size) * size for tensor, size in zip(tensors, plan.sizes)]
+    assert error(stored) < 1.3e-3
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 9.5])
 def test_diverging_training_restarts_from_the_best_state(bad):
     scores = iter([4.0, 3.0, bad, 2.0, 5.0])

@@ -14,6 +14,8 @@ from nifcodec.fields.spec import MlpSpec
 # worth a per cent of error; rounding that fine-tuning can no longer repair makes the smaller weight the better one.
 ERROR_PER_RATE = 0.45
 UNTUNED_ERROR_PER_RATE = 0.1  # where no fine-tuning follows, as after an interrupt
+# The price is lowered where rounding makes the error so many times as large, 1 dB, unless it stays below 60 dB.
+MOST_SPOILED, NEGLIGIBLE = 10**0.1, 1e-6
 PROBE_STEPS = 6.0  # standard deviation of a tensor over the step that its sensitivity is measured with
 BISECTIONS = 40
 
@@ -45,7 +47,9 @@ def choose_steps(
     """Choose a step for each tensor.
 
     The error of a tensor's rounding grows with the square of its step while it is small: one evaluation with that
-    tensor alone rounded gives the factor, and then every price of a bit has its best steps in closed form.
+    tensor alone rounded gives the factor, and then every price of a bit has its best steps in closed form. In a network
+    that has hardly been trained, or at a very high price, errors are not small and do not add up: without a budget the
+    price is lowered until the network with all tensors rounded measures well.
 
     Args:
         tensors: float32 weights of a trained network.
@@ -75,14 +79,26 @@ def choose_steps(
         spoiled = base + sum(float(cost[index]) for cost, index in zip(errors, indices))
         return price * total_bits(indices) >= error_per_rate * spoiled
 
-    low, high = -60.0, 20.0  # powers of two of the price
+    def spoils(price: float) -> bool:
+        measured = error([_rounded(tensor, index) for tensor, index in zip(tensors, best(price))])
+        return measured > MOST_SPOILED * base + NEGLIGIBLE
+
+    least, high = -60.0, 20.0  # powers of two of the price
+    low = least
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
         if acceptable(2.0**middle):
             high = middle
         else:
             low = middle
+    while target_bits is None and high > least and spoils(2.0**high):
+        high -= 1.0
     return StepPlan(tuple(best(2.0**high)), 2.0**high, base)
+
+
+def _rounded(tensor: np.ndarray, index: int) -> np.ndarray:
+    """The float32 multiples of step(index) that a tensor is stored as."""
+    return (quantize(tensor, index) * step(index)).astype(np.float32)
 
 
 def _sensitivity(
@@ -93,7 +109,7 @@ def _sensitivity(
     deviation = float(np.sqrt(np.mean(np.square(tensor, dtype=np.float64)))) or 1.0
     probe = int(np.clip(round(-8 * np.log2(deviation / PROBE_STEPS)), 0, STEP_INDICES - 1))
     changed = list(tensors)
-    changed[index] = (quantize(tensor, probe) * step(probe)).astype(np.float32)
+    changed[index] = _rounded(tensor, probe)
     added = error(changed) - base
     return max(added, base * 1e-6) / float(step(probe)) ** 2
 
