@@ -17,6 +17,7 @@ from nifcodec.progress import Progress
 from nifcodec.task import Task, Trained, start_training
 from nifcodec.wavelet_form import Attempt, Form, scalars
 from nifcodec.wavelet_rounds import Rounds, start
+from nifcodec.wavelet_search import START_INDEX, crossing, tries
 from nifcodec.wavelet_tiles import MARGIN, TiledAttempt, TiledForm
 
 if TYPE_CHECKING:
@@ -29,16 +30,11 @@ COARSEST_INDEX, INDEX_RANGE = 556, 460
 DEEP_QUALITY = 80.0
 ROUNDS = (0, 1, 2, 3, 6, 10, 15, 25, 40)  # of training, efforts 1 to 9
 TILED_FROM, TILE_EXPONENT = LARGEST_WHOLE + 1, 10  # pixels of a picture, log2 of a tile's side
-START_INDEX = 300
 # What dependent quantization gains over the untrained field, in cost, from which scalar quantization is not tried too.
 CLEAR_GAIN = 0.015
-# Where sizes leap between two steps, a price of a bit above the usual one leads from the one to the other.
-HIGHEST_PRICE, PRICES = 2.0, 8
-INDICES_PER_OCTAVE = 80  # by which the step grows while a photograph's size halves
 DECIBELS = 4.5  # that a photograph gains while its size doubles
 BITS_TOLERANCE, DECIBEL_TOLERANCE = 0.02, 0.02  # in octaves: 1.4 % of a size, 0.09 dB
 EASE = 3  # octaves by which one try of the search brings the miss down, to estimate how many are left
-CREEPING = 2  # tries in a row that did not halve the bracket: the next one halves it
 WRONG_SIDE = 1e3  # in octaves: any field on the right side of the target is nearer
 # A tiled picture is searched on one tile in six, within limits, and then corrected on the whole.
 SAMPLE_SHARE, SAMPLE_LIMITS = 6, (2, 8)
@@ -210,7 +206,7 @@ def _train_tiles(task: Task, rounds: int) -> Trained:
     aim, index, offset = (-tolerance if sized else tolerance) / 2, START_INDEX, 0.0
     tried: List[Tuple[float, int, TiledAttempt]] = []
     while len(tried) < WHOLE_PASSES and not form.stopped:
-        index = _crossing(estimate, aim - offset, index, form.finest)
+        index = crossing(estimate, aim - offset, index, form.finest)
         if index in [known[1] for known in tried]:
             break
         whole = attempt(index)
@@ -231,26 +227,6 @@ def _sample(count: int) -> List[int]:
     return sorted({int(count * ((i + 0.5) * 0.6180339887 % 1)) for i in range(size)})
 
 
-def _crossing(excess: Callable[[int], float], wanted: float, index: int, least: int) -> int:
-    """The step index from `least` on at which an excess comes nearest to the one that is wanted, from a guess."""
-    finest, coarsest, crept = least - 1, STEP_INDICES, 0
-    while coarsest - finest > 1:
-        width = coarsest - finest
-        miss = excess(index) - wanted
-        if abs(miss) * INDICES_PER_OCTAVE <= 0.5:
-            return index
-        if miss > 0:
-            finest = index
-        else:
-            coarsest = index
-        crept = crept + 1 if 2 * (coarsest - finest) > width else 0
-        if crept == CREEPING:
-            index, crept = (finest + coarsest) // 2, 0
-        else:
-            index = min(max(index + round(miss * INDICES_PER_OCTAVE), finest + 1), coarsest - 1)
-    return min(coarsest, STEP_INDICES - 1)
-
-
 def _search(
     form: Form,
     task: Task,
@@ -267,10 +243,10 @@ def _search(
         tolerance: what is near enough.
         largest: the target is the most that is allowed, and not the least.
     """
-    tries = _tries((-tolerance if largest else tolerance) / 2, form.finest)
+    steps = tries((-tolerance if largest else tolerance) / 2, form.finest)
     best: Optional[Attempt] = None
     best_miss, began, done = float("inf"), time.monotonic(), 0
-    following: Optional[Tuple[int, float]] = next(tries)
+    following: Optional[Tuple[int, float]] = next(steps)
     while following is not None:
         attempt = form.attempt(*following, start)
         miss = excess(attempt)
@@ -278,7 +254,7 @@ def _search(
         if best is None or abs(miss) + wrong * WRONG_SIDE < best_miss:
             best, best_miss = attempt, abs(miss) + wrong * WRONG_SIDE
         stopped = best_miss <= tolerance or (task.interrupt is not None and task.interrupt())
-        following, done = None if stopped else _sent(tries, miss), done + 1
+        following, done = None if stopped else _sent(steps, miss), done + 1
         left = 0 if following is None else max(1, ceil(log2(max(abs(miss) / tolerance, 1)) / EASE))
         _report(task, "search", done, done + left, began, attempt)
     assert best is not None
@@ -291,36 +267,3 @@ def _sent(tries: "Generator[Tuple[int, float], float, None]", miss: float) -> Op
         return tries.send(miss)
     except StopIteration:
         return None
-
-
-def _tries(aim: float, least: int = 0) -> "Generator[Tuple[int, float], float, None]":
-    """Step indices and prices of a bit to try; each is answered with the excess that it had.
-
-    First interpolation inside a bracket of steps, halved where that creeps, and then of the price.
-
-    Args:
-        aim: the excess that is wanted.
-        least: the index of the finest step.
-    """
-    finest, coarsest, index = least - 1, STEP_INDICES, START_INDEX
-    creeping = 0
-    while coarsest - finest > 1:
-        width = coarsest - finest
-        miss = yield index, 1.0
-        if miss > 0:
-            finest = index
-        else:
-            coarsest = index
-        creeping = 0 if 2 * (coarsest - finest) <= width else creeping + 1
-        if creeping >= CREEPING and least <= finest < coarsest < STEP_INDICES:
-            index, creeping = (finest + coarsest) // 2, 0
-        else:
-            index = min(max(index + round((miss - aim) * INDICES_PER_OCTAVE), finest + 1), coarsest - 1)
-    if least <= finest < coarsest < STEP_INDICES:
-        usual, highest = 1.0, HIGHEST_PRICE
-        for _ in range(PRICES):
-            price = (usual * highest) ** 0.5
-            if (yield finest, price) > 0:
-                usual = price
-            else:
-                highest = price
