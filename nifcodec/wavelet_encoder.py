@@ -243,6 +243,7 @@ def _search(
         tolerance: what is near enough.
         largest: the target is the most that is allowed, and not the least.
     """
+    # Half the tolerance is aimed at, so that the next try does not fall on the wrong side of the target.
     steps = tries((-tolerance if largest else tolerance) / 2, form.finest)
     best: Optional[Attempt] = None
     best_miss, began, done = float("inf"), time.monotonic(), 0
