@@ -1,4 +1,4 @@
-"""Training speed against the pipeline of the original example: `python -m benchmarks.throughput [PICTURE]`.
+"""Training speed beside the original example's pipeline, or of replicas: `python -m benchmarks.throughput [PICTURE]`.
 
 The original (Graphcore's neural image fields example) draws a fixed set of samples, encodes their positions in a Python
 loop, and trains a Keras model on it with `fit`. Here positions are drawn and encoded inside the compiled step. Both
@@ -7,6 +7,9 @@ train the same network: 4 layers of 256, ten powers of two, batches of 1024.
 Two measurements, each of both: samples a second once everything is compiled, in one process by turns; and seconds from
 the start of a process to a million trained samples. Processor time stands beside the clock: on a machine that is busy
 with other work it is the fairer of the two.
+
+`--replicas 1 2 4` instead measures samples a second of ours with so many replicas at the same batch, by turns, each in
+a process of its own, since a process divides its CPU into logical devices once.
 """
 
 from __future__ import annotations
@@ -17,12 +20,14 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from benchmarks.original import Settings, fit_network, keras_network, random_samples
+from nifcodec.config import EncodeConfig
 from nifcodec.image import read_image
 
 PHOTOGRAPH = Path(__file__).resolve().parents[1] / "sample_images" / "coffee.png"
@@ -40,18 +45,29 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     parser.add_argument("picture", nargs="?", type=Path, default=PHOTOGRAPH)
     parser.add_argument("--threads", type=int, default=1, help="of TensorFlow (default: %(default)s)")
     parser.add_argument("--only", choices=sorted(PIPELINES), help="run one pipeline to its million samples, and exit")
+    parser.add_argument("--replicas", type=int, nargs="+", metavar="N", help="compare these instead of the pipelines")
+    parser.add_argument("--rate-of", type=int, metavar="N", help="print the rates of N replicas alone, and exit")
     options = parser.parse_args(arguments)
     os.environ.update(TF_NUM_INTRAOP_THREADS=str(options.threads), TF_NUM_INTEROP_THREADS="1")
     if options.only:
         PIPELINES[options.only](options.picture)
         return 0
+    if options.rate_of:
+        train = partial(_train_ours, replicas=options.rate_of)
+        print(*_rates({"ours": (train, _picture(options.picture))}, turns=1)["ours"])
+        return 0
     print(f"{options.picture.name}, {NETWORK.parameter_count()} parameters, batch {BATCH}, {options.threads} thread(s)")
+    if options.replicas:
+        _compare_replicas(options)
+        return 0
     seconds = {name: _time_process(name, options) for name in ("original", "ours")}
     for name, (clock, processor) in seconds.items():
         print(f"{name:9} start to {SAMPLES} samples: {clock:6.1f} s, processor {processor:6.1f} s")
     shares = [ours / original for ours, original in zip(seconds["ours"], seconds["original"])]
     print(f"ours / original: {shares[0]:.2f} of the clock, {shares[1]:.2f} of the processor")
-    rates = _rates(_picture(options.picture))
+    picture = _picture(options.picture)
+    samples = _original_samples(picture, RATE_STEPS * BATCH)
+    rates = _rates({"original": (_train_original, samples), "ours": (_train_ours, picture)}, TURNS)
     for name, (clock, processor) in rates.items():
         print(f"{name:9} {clock:8.0f} samples/s, {processor:8.0f} samples a second of processor time")
     ratios = [ours / original for ours, original in zip(rates["ours"], rates["original"])]
@@ -76,26 +92,45 @@ def _stamp() -> Stamp:
     return time.perf_counter(), time.process_time()
 
 
-def _rates(picture: np.ndarray) -> "dict[str, Stamp]":
-    """Samples a second of clock and of processor, the median of all chunks but the first of each turn."""
-    stamps: "dict[str, List[np.ndarray]]" = {"original": [], "ours": []}
-    samples = _original_samples(picture, RATE_STEPS * BATCH)
+def _compare_replicas(options: argparse.Namespace) -> None:
+    """Prints the medians over the turns, and each count's share of the first one's."""
+    found: "Dict[int, List[List[float]]]" = {count: [] for count in options.replicas}
     for _ in range(TURNS):
-        for name, train in (("original", _train_original), ("ours", _train_ours)):
+        for count in options.replicas:
+            command = [sys.executable, "-m", "benchmarks.throughput", str(options.picture), "--rate-of", str(count)]
+            command += ["--threads", str(options.threads)]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            found[count].append([float(word) for word in done.stdout.split()])
+    first = np.median(found[options.replicas[0]], axis=0)
+    for count, rates in found.items():
+        clock, processor = np.median(rates, axis=0)
+        print(
+            f"{count} replicas {clock:8.0f} samples/s ({clock / first[0]:.2f}), "
+            f"{processor:8.0f} a second of processor time ({processor / first[1]:.2f})"
+        )
+
+
+def _rates(trainings: "Dict[str, Tuple[Callable[..., None], Any]]", turns: int) -> "Dict[str, Stamp]":
+    """Samples a second of clock and of processor, the median of all chunks but the first of each turn."""
+    stamps: "Dict[str, List[np.ndarray]]" = {name: [] for name in trainings}
+    for _ in range(turns):
+        for name, (train, data) in trainings.items():
             taken: List[Stamp] = []
-            train(samples if name == "original" else picture, RATE_STEPS, RATE_CHUNKS, lambda: taken.append(_stamp()))  # noqa: B023
+            train(data, RATE_STEPS, RATE_CHUNKS, lambda: taken.append(_stamp()))  # noqa: B023
             stamps[name].append(np.diff(np.asarray(taken), axis=0))
     chunk = RATE_STEPS * BATCH
     medians = {name: np.median(np.concatenate(parts), axis=0) for name, parts in stamps.items()}
     return {name: (chunk / median[0], chunk / median[1]) for name, median in medians.items()}
 
 
-def _train_ours(picture: np.ndarray, steps: int, chunks: int, after_chunk: Callable[[], None]) -> None:
+def _train_ours(
+    picture: np.ndarray, steps: int, chunks: int, after_chunk: Callable[[], None], replicas: int = 1
+) -> None:
     """Train for `chunks` calls of `steps` steps, as `training.fit.fit` does before it quantizes."""
     import tensorflow as tf
 
     from nifcodec.training import networks
-    from nifcodec.training.devices import Local, Work
+    from nifcodec.training.devices import Work, open_device
     from nifcodec.training.loop import Loop
     from nifcodec.training.samples import Sampler
 
@@ -105,7 +140,7 @@ def _train_ours(picture: np.ndarray, steps: int, chunks: int, after_chunk: Calla
         return tf.reduce_mean(tf.square(networks.forward(NETWORK, layout.split(flat), coords) - colours))
 
     loop = Loop(
-        device=Local(),
+        device=open_device(EncodeConfig(field="fourier", replicas=replicas)),
         work=Work(objective, Sampler(picture, BATCH, "random", 0).draw, steps * chunks, steps),
         evaluate=lambda flat: (float(flat[0]), 0.0, 0.0),
         report=lambda reached: after_chunk(),

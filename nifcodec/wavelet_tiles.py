@@ -16,7 +16,7 @@ from nifcodec import priors
 from nifcodec.coding.compand import HALF
 from nifcodec.coding.influence import Influence, influence
 from nifcodec.coding.lattice import Conditions, Lattice, Planes
-from nifcodec.coding.rdoq import Quantized, QuantizedBands, quantize, quantize_bands
+from nifcodec.coding.rdoq import Prices, Quantized, QuantizedBands, quantize, quantize_bands
 from nifcodec.coding.tiles import TILE_LEVELS, Span, Tile, Tiling, at_level, pack_tiles, unpack_tiles
 from nifcodec.coding.trellis import Start, requantize, requantize_bands
 from nifcodec.fields import wavelet
@@ -36,6 +36,8 @@ MARGIN = 128
 DEAD_ZONE = 0.6  # from which a magnitude in the margin becomes 1
 # Trained tiles are quantized dependently up to this step index: above it, little is to be gained.
 DEPENDENT_UP_TO = 360
+# Of a bit at a tile's border, where contexts know less: at the price of elsewhere, errors would be higher there.
+BORDER_PRICE = 0.6
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ class TiledForm:
         for done in range(rounds + 1):
             details = part.details(spec.step)
             given = tile.lattice, conditions, low, coarser, part.inside(details), bit_price(spec)
-            bands = _quantized(*given, others, bands)
+            bands = _quantized(*given, others, part.prices, bands)
             payload = bands.pack(tile.lattice, conditions)
             planes = part.rebuild(root.plane, details, bands.levels)
             fit = part.fit(planes, spec, self.prior.synthesis)
@@ -200,14 +202,15 @@ def _quantized(
     details: Sequence[Planes],
     weight: float,
     others: Optional[Influence],
+    prices: Prices,
     before: Optional[QuantizedBands],
 ) -> QuantizedBands:
     """A tile's integers, in the kind of quantization that the conditions say, from an earlier attempt if any."""
     given = low, coarser, details, weight
     if conditions.dependent and before is not None:
-        return requantize_bands(lattice, conditions, *given, Start(before.levels, before.contexts), others)
-    scalar = quantize_bands(lattice, _scalar(conditions), *given, others)
-    return _quantized(lattice, conditions, *given, others, scalar) if conditions.dependent else scalar
+        return requantize_bands(lattice, conditions, *given, Start(before.levels, before.contexts), others, prices)
+    scalar = quantize_bands(lattice, _scalar(conditions), *given, others, prices)
+    return _quantized(lattice, conditions, *given, others, prices, scalar) if conditions.dependent else scalar
 
 
 def _record(fit: MixtureFit, tiles: Sequence[bytes]) -> "Record":
@@ -227,11 +230,18 @@ class _Part:
 
     Attributes:
         target: the picture's planes.
+        prices: of the bits of each coefficient, lower at the borders of the tile inside of the picture.
     """
 
     def __init__(self, tile: Tile, task: Task) -> None:
         self._tile = tile
         sides = (task.image.height, task.image.width)
+        self.prices = [
+            {band: _prices(tile, sides, lattice_shape) for band, lattice_shape in shapes}
+            for shapes in (
+                [(band, tile.lattice.shape(level, band)) for band in tile.lattice.bands] for level in range(TILE_LEVELS)
+            )
+        ]
         self._spans = [
             (max(span[0] - MARGIN, 0), min(span[1] + MARGIN, side))
             for span, side in zip((tile.rows, tile.columns), sides)
@@ -292,6 +302,18 @@ class _Part:
         ends = [-(-_size(span) >> level) for span in (self._tile.rows, self._tile.columns)]
         y, x = (top >> level for top in tops)
         return slice(None), slice(y, y + min(ends[0], shape[0])), slice(x, x + min(ends[1], shape[1]))
+
+
+def _prices(tile: Tile, sides: Sequence[int], shape: Tuple[int, int]) -> np.ndarray:
+    """Of a band of this shape."""
+    prices = np.ones(shape, np.float32)
+    for axis, (span, side) in enumerate(zip((tile.rows, tile.columns), sides)):
+        lines = np.moveaxis(prices, axis, 0)
+        if span[0] > 0:
+            lines[:1] = BORDER_PRICE
+        if span[1] < side:
+            lines[-1:] = BORDER_PRICE
+    return prices
 
 
 def _size(span: Span) -> int:

@@ -117,8 +117,8 @@ def test_no_path_is_cheaper_than_the_one_that_is_found() -> None:
             if to_values(index, kind)[0, 0] != value:
                 return np.inf
             where = frame(context[0][at], context[1][at], kind[0, 0])
-            choice = Choice(wanted[band][at], where, int(kind[0, 0]), np.zeros(0))
-            total += float(choice.cost(index, MODEL, weight).sum())
+            choice = Choice(wanted[band][at], where, int(kind[0, 0]), np.zeros(0), np.array(weight))
+            total += float(choice.cost(index, MODEL).sum())
             states.advance(np.array([[value]]), kind, np.array([[True]]))
         return total
 

@@ -16,6 +16,8 @@ from nifcodec.coding.neighbours import LAG, Band, compand
 from nifcodec.coding.payload import encode_bands, encode_lattice, used_bands
 from nifcodec.coding.states import SCALAR, to_values
 
+Prices = Sequence[Mapping[Band, np.ndarray]]
+
 # Of the linear estimate of what an integer does to the bits of others: the whole of it overshoots, since neighbours
 # change together (docs/wavelet-field.md).
 TRUSTED = 0.5
@@ -98,6 +100,7 @@ def quantize_bands(
     details: Sequence[Mapping[Band, np.ndarray]],
     weight: float,
     others: Optional[Influence] = None,
+    prices: Optional[Prices] = None,
 ) -> QuantizedBands:
     """Integers of least squared error + weight * bits, each by itself under the context of those before it.
 
@@ -108,27 +111,29 @@ def quantize_bands(
         details: coefficients in steps of each level, finest first.
         weight: of a bit, in squared steps.
         others: what integers do to the bits of those that see them, estimated at an earlier attempt.
+        prices: of each coefficient's bits, in units of `weight`; None is 1 for all.
     """
     contexts = _blank(details)
     # The bands in which plain rounding leaves nothing stay out of the walk, and their contexts are never asked for.
     coded = [[band for band in lattice.bands if np.abs(bands[band]).max(initial=0) > 0.5] for bands in details]
 
     def exchange(part: Pass) -> np.ndarray:
-        wanted = np.zeros(part.valid.shape)
+        wanted, weights = np.zeros(part.valid.shape), np.full(part.valid.shape, weight)
         effects = np.zeros((0 if others is None else 2, *part.valid.shape), np.float32)
         for i, count, level, band, where in _places(lattice, part, coded):
             wanted[i, :count] = details[level][band][where]
             contexts[level][band][:, where[0], where[1]] = part.contexts[:, i, :count]
+            if prices is not None:
+                weights[i, :count] *= prices[level][band][where]
             if others is not None:
                 effects[:, i, :count] = others[level][band][:, where[0], where[1]]
         rounded = np.clip(np.rint(wanted), -MAX_VALUE, MAX_VALUE).astype(np.int32)
         which = np.nonzero(rounded)
         chosen, here = rounded.copy(), rounded[which]
-        choice = Choice(
-            wanted[which], frame(*part.contexts[:, which[0], which[1]]), SCALAR, effects[:, which[0], which[1]]
-        )
+        contexts_here, effects_here = (values[:, which[0], which[1]] for values in (part.contexts, effects))
+        choice = Choice(wanted[which], frame(*contexts_here), SCALAR, effects_here, weights[which])
         lowered = here - np.sign(here)
-        costs = (choice.cost(indices, conditions.model, weight) for indices in (lowered, here))
+        costs = (choice.cost(indices, conditions.model) for indices in (lowered, here))
         chosen[which] = np.where(next(costs) < next(costs), lowered, here)
         return to_values(chosen, np.array(SCALAR))
 
@@ -168,26 +173,29 @@ class Choice:
         where: their contexts.
         kind: of quantizer.
         effects: bits of others per unit of an integer's companded value and of its magnitude, (2, ...), or (0, ...).
+        weights: of their bits, in squared steps.
     """
 
     wanted: np.ndarray
     where: Frame
     kind: int
     effects: np.ndarray
+    weights: np.ndarray
 
-    def cost(self, indices: np.ndarray, model: ContextModel, weight: float) -> np.ndarray:
+    def cost(self, indices: np.ndarray, model: ContextModel) -> np.ndarray:
         """Squared error + weight * bits of each."""
         values = to_values(indices, np.array(self.kind))
         bits = model.code_length(indices, self.where)
         if len(self.effects):
             seen = compand(values * HALF).astype(np.float32)
             bits += TRUSTED * (self.effects[0] * seen + self.effects[1] * np.abs(seen))
-        result: np.ndarray = (self.wanted - values / 2) ** 2 + weight * bits
+        result: np.ndarray = (self.wanted - values / 2) ** 2 + self.weights * bits
         return result
 
     def at(self, chosen: Tuple[np.ndarray, ...]) -> "Choice":
         """Some of them, by their rows and columns."""
-        return Choice(self.wanted[chosen], self.where.at(chosen), self.kind, self.effects[:, chosen[0], chosen[1]])
+        effects = self.effects[:, chosen[0], chosen[1]]
+        return Choice(self.wanted[chosen], self.where.at(chosen), self.kind, effects, self.weights[chosen])
 
 
 Place = Tuple[int, int, int, Band, Tuple[int, slice]]

@@ -18,7 +18,7 @@ from nifcodec.coding.influence import Influence
 from nifcodec.coding.lattice import MAX_VALUE, Conditions, Contexts, Lattice, Planes
 from nifcodec.coding.neighbours import Band
 from nifcodec.coding.payload import used_bands
-from nifcodec.coding.rdoq import Choice, Quantized, QuantizedBands, rounded_low, settle
+from nifcodec.coding.rdoq import Choice, Prices, Quantized, QuantizedBands, rounded_low, settle
 from nifcodec.coding.states import EVEN, KIND, NEXT, ODD, to_values
 
 SCALES_PER_OCTAVE, INDICES_PER_OCTAVE = 4, 64
@@ -74,12 +74,13 @@ def requantize_bands(
     weight: float,
     start: Start,
     others: Optional[Influence] = None,
+    prices: Optional[Prices] = None,
 ) -> QuantizedBands:
     """Integers of least squared error + weight * bits along each chain, under the contexts of an earlier attempt.
 
     Args:
         conditions: of dependent quantization.
-        low, coarser, details, weight, others: as `quantize_bands` takes them.
+        low, coarser, details, weight, others, prices: as `quantize_bands` takes them.
         start: the earlier attempt; a band that is all zero there stays so.
     """
     levels: List[Planes] = []
@@ -89,7 +90,8 @@ def requantize_bands(
             paths = _Chains(bands, [lattice.shape(level, band) for band in bands])
             for band in bands:
                 effects = np.zeros((0, *planes[band].shape)) if others is None else others[level][band]
-                paths.add(band, details[level][band], start.contexts[level][band], effects, conditions.model, weight)
+                weights = np.full(planes[band].shape, weight) * (1.0 if prices is None else prices[level][band])
+                paths.add(band, details[level][band], start.contexts[level][band], effects, weights, conditions.model)
             planes.update(paths.best())
         levels.append(planes)
     return settle(lattice, conditions, low, coarser, levels)
@@ -117,15 +119,15 @@ class _Chains:
         wanted: np.ndarray,
         context: np.ndarray,
         effects: np.ndarray,
+        weights: np.ndarray,
         model: ContextModel,
-        weight: float,
     ) -> None:
-        """Cost and value of each branch at each coefficient of a band; `effects` as in `Choice`."""
+        """Cost and value of each branch at each coefficient of a band; `effects` and `weights` as in `Choice`."""
         here = self._columns(band)
         self._valid[:, here] = self._linked(np.ones(wanted.shape, bool))
         for number, (kind, parity) in enumerate(BRANCHES):
-            choice = Choice(wanted, frame(context[0], context[1], np.array(kind)), kind, effects)
-            values, costs = _branch(choice, parity, model, weight)
+            choice = Choice(wanted, frame(context[0], context[1], np.array(kind)), kind, effects, weights)
+            values, costs = _branch(choice, parity, model)
             self._values[:, number, here], self._costs[:, number, here] = self._linked(values), self._linked(costs)
 
     def best(self) -> Planes:
@@ -167,17 +169,17 @@ class _Chains:
         return full[: shape[0], : shape[1]]
 
 
-def _branch(choice: Choice, parity: int, model: ContextModel, weight: float) -> Tuple[np.ndarray, np.ndarray]:
+def _branch(choice: Choice, parity: int, model: ContextModel) -> Tuple[np.ndarray, np.ndarray]:
     """The better of the nearest index of a parity and the one below it: values in half steps, and costs."""
     magnitude = np.abs(choice.wanted) + (0.5 if choice.kind == ODD else 0.0)
     nearest = 2 * np.floor((magnitude - parity + 1) / 2).astype(np.int64) + parity
     nearest = np.minimum(nearest, MAX_VALUE - 1 + parity)
     sign = np.where(choice.wanted < 0, -1, 1)
     indices = sign * nearest
-    costs = choice.cost(indices, model, weight)
+    costs = choice.cost(indices, model)
     lowers = np.nonzero(nearest > parity + 1)
     lower = indices[lowers] - 2 * sign[lowers]
-    part = choice.at(lowers).cost(lower, model, weight)
+    part = choice.at(lowers).cost(lower, model)
     better = part < costs[lowers]
     indices[lowers] = np.where(better, lower, indices[lowers])
     costs[lowers] = np.where(better, part, costs[lowers])
