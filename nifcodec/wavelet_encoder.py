@@ -16,9 +16,10 @@ from nifcodec.fields.wavelet import FAMILY_ID, FINEST_INDEX, STEP_INDICES
 from nifcodec.progress import Progress
 from nifcodec.task import Task, Trained, start_training
 from nifcodec.wavelet_form import Attempt, Form, scalars
+from nifcodec.wavelet_part import MARGIN
 from nifcodec.wavelet_rounds import Rounds, start
 from nifcodec.wavelet_search import START_INDEX, crossing, tries
-from nifcodec.wavelet_tiles import MARGIN, TiledAttempt, TiledForm
+from nifcodec.wavelet_tiles import TiledAttempt, TiledForm
 
 if TYPE_CHECKING:
     from nifcodec.training.checkpoint import Checkpoint

@@ -1,8 +1,4 @@
-"""A large picture as a root and tiles: quantized and trained one tile at a time, so that memory stays bounded.
-
-A tile is worked on with a margin around it, in which the analysis is exact for the tile, and rounded coefficients stand
-for those that its neighbours will have or have had.
-"""
+"""A large picture as a root and tiles: quantized and trained one tile at a time, so that memory stays bounded."""
 
 from __future__ import annotations
 
@@ -13,31 +9,26 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from nifcodec import priors
-from nifcodec.coding.compand import HALF
 from nifcodec.coding.influence import Influence, influence
 from nifcodec.coding.lattice import Conditions, Lattice, Planes
 from nifcodec.coding.rdoq import Prices, Quantized, QuantizedBands, quantize, quantize_bands
-from nifcodec.coding.tiles import TILE_LEVELS, Span, Tile, Tiling, at_level, pack_tiles, unpack_tiles
+from nifcodec.coding.tiles import Tile, Tiling, pack_tiles, unpack_tiles
 from nifcodec.coding.trellis import Start, requantize, requantize_bands
 from nifcodec.fields import wavelet
-from nifcodec.fields.lifting import Bands, analyse_levels, synthesise_plane
-from nifcodec.fields.synthesis import MixtureFit, SynthesisNetwork
+from nifcodec.fields.lifting import analyse_levels, synthesise_plane
+from nifcodec.fields.synthesis import MixtureFit
 from nifcodec.fields.wavelet import WaveletSpec
 from nifcodec.progress import Progress
 from nifcodec.task import Task, Trained
-from nifcodec.wavelet_form import WIDER, bit_price, cost, finest_index, in_steps, scalars
+from nifcodec.wavelet_form import WIDER, bit_price, cost, finest_index, scalars
+from nifcodec.wavelet_part import Part, size_of
 
 if TYPE_CHECKING:
     from nifcodec.training.checkpoint import Checkpoint, Record
     from nifcodec.training.picture import Descent
 
-# Analysis reaches 4 samples of each level: 124 pixels for five levels.
-MARGIN = 128
-DEAD_ZONE = 0.6  # from which a magnitude in the margin becomes 1
 # Trained tiles are quantized dependently up to this step index: above it, little is to be gained.
 DEPENDENT_UP_TO = 360
-# Of a bit at a tile's border, where contexts know less: at the price of elsewhere, errors would be higher there.
-BORDER_PRICE = 0.6
 
 
 @dataclass(frozen=True)
@@ -86,7 +77,7 @@ class TiledForm:
         self._root = np.zeros(self._root_shape())
         for number in range(self.tiling.count):
             tile = self.tiling.tile(number)
-            part = _Part(tile, task)
+            part = Part(tile, task)
             tile.low(self._root)[...] = part.low()
         self.finest = finest_index(task, analyse_levels(self._root, self.tiling.root.levels)[0])
 
@@ -121,7 +112,7 @@ class TiledForm:
         fit, tiles = _read(record) if record is not None else (MixtureFit.none(self.prior.synthesis.corrections), [])
         for done, number in enumerate(chosen):
             tile = self.tiling.tile(number)
-            pixels += _size(tile.rows) * _size(tile.columns)
+            pixels += size_of(tile.rows) * size_of(tile.columns)
             if done == len(tiles):
                 payload, part = self._tile(tile, root, spec, conditions, fit, descent, rounds)
                 tiles.append(payload)
@@ -164,7 +155,8 @@ class TiledForm:
         rounds: int,
     ) -> Tuple[bytes, MixtureFit]:
         """A tile's payload of least cost over the rounds of its training, and its part of the sums."""
-        part = _Part(tile, self.task)
+        part = Part(tile, self.task)
+        prices = part.prices()
         low, coarser = tile.low(root.plane), tile.coarser(root.levels)
         best: Optional[Tuple[float, bytes, MixtureFit]] = None
         others: Optional[Influence] = None
@@ -172,7 +164,7 @@ class TiledForm:
         for done in range(rounds + 1):
             details = part.details(spec.step)
             given = tile.lattice, conditions, low, coarser, part.inside(details), bit_price(spec)
-            bands = _quantized(*given, others, part.prices, bands)
+            bands = _quantized(*given, others, prices, bands)
             payload = bands.pack(tile.lattice, conditions)
             planes = part.rebuild(root.plane, details, bands.levels)
             fit = part.fit(planes, spec, self.prior.synthesis)
@@ -223,98 +215,3 @@ def _read(record: "Record") -> Tuple[MixtureFit, List[bytes]]:
     """The inverse of `_record`."""
     _, *tiles = unpack_tiles(record["tiles"].tobytes(), int(record["count"]))
     return MixtureFit(record["missing"], record["wanted"], record["products"]), [bytes(tile) for tile in tiles]
-
-
-class _Part:
-    """A tile with its margin: planes (C, H, W) on colours of 0..1 to be quantized.
-
-    Attributes:
-        target: the picture's planes.
-        prices: of the bits of each coefficient, lower at the borders of the tile inside of the picture.
-    """
-
-    def __init__(self, tile: Tile, task: Task) -> None:
-        self._tile = tile
-        sides = (task.image.height, task.image.width)
-        self.prices = [
-            {band: _prices(tile, sides, lattice_shape) for band, lattice_shape in shapes}
-            for shapes in (
-                [(band, tile.lattice.shape(level, band)) for band in tile.lattice.bands] for level in range(TILE_LEVELS)
-            )
-        ]
-        self._spans = [
-            (max(span[0] - MARGIN, 0), min(span[1] + MARGIN, side))
-            for span, side in zip((tile.rows, tile.columns), sides)
-        ]
-        self.target = wavelet.to_planes(task.values(slice(*self._spans[0]), slice(*self._spans[1])))
-        self.aim(self.target)
-
-    def aim(self, wanted: np.ndarray) -> None:
-        """Take other planes to quantize from now on."""
-        self._low, self._details = analyse_levels(wanted, TILE_LEVELS)
-
-    def low(self) -> np.ndarray:
-        """The tile's part of the low-pass plane of the coarsest of its levels."""
-        return self._low[self._at(TILE_LEVELS, self._low.shape[1:])]
-
-    def details(self, step: float) -> List[Bands]:
-        """The bands of each level in steps, margin included, finest first."""
-        return [(bands[0] / step, bands[1] / step, bands[2] / step) for bands in self._details]
-
-    def inside(self, details: Sequence[Bands]) -> "List[Planes]":
-        """The tile's part of its bands."""
-        lattice = self._tile.lattice
-        return [
-            {band: values[self._at(level + 1, lattice.shape(level, band))[1:]] for band, values in bands.items()}
-            for level, bands in enumerate(lattice.by_band(details))
-        ]
-
-    def rebuild(self, root: np.ndarray, details: Sequence[Bands], levels: Sequence[Planes]) -> np.ndarray:
-        """Planes in steps, margin included, float32: the tile from its integers, the margin from rounded details."""
-        lattice = self._tile.lattice
-        (top, bottom), (left, right) = (at_level(span, TILE_LEVELS) for span in self._spans)
-        plane = root[:, top:bottom, left:right]
-        for level in range(TILE_LEVELS - 1, -1, -1):
-            around = [2 * np.sign(band) * np.floor(np.abs(band) + 1 - DEAD_ZONE) for band in details[level]]
-            for band in lattice.bands:
-                where = self._at(level + 1, lattice.shape(level, band))[1:]
-                around[band.orientation][lattice.colours.index(band.colour)][where] = levels[level][band]
-            horizontal, vertical, diagonal = (band.astype(np.int64) * HALF for band in around)
-            plane = synthesise_plane(plane, (horizontal, vertical, diagonal))
-        return in_steps(plane)
-
-    def fit(self, planes: np.ndarray, spec: WaveletSpec, network: SynthesisNetwork) -> MixtureFit:
-        """The tile's part of the sums that the weights of the corrections follow from."""
-        reach = network.reach
-        sides = planes.shape[1:]
-        starts = [span[0] - whole[0] for span, whole in zip((self._tile.rows, self._tile.columns), self._spans)]
-        sizes = [_size(self._tile.rows), _size(self._tile.columns)]
-        wide = [slice(max(s - reach, 0), min(s + n + reach, side)) for s, n, side in zip(starts, sizes, sides)]
-        seen = planes[: wavelet.colour_planes(len(planes)), wide[0], wide[1]]
-        y, x = (s - w.start for s, w in zip(starts, wide))
-        change = network(seen, spec.step_feature)[..., y : y + sizes[0], x : x + sizes[1]]
-        here = self._at(0, (sizes[0], sizes[1]))
-        return MixtureFit.of(self.target[here] / spec.step, planes[here], change)
-
-    def _at(self, level: int, shape: Tuple[int, ...]) -> Tuple[slice, slice, slice]:
-        """Where the tile's samples of a level lie within those of the part: `shape` of them, or fewer at the end."""
-        tops = [span[0] - whole[0] for span, whole in zip((self._tile.rows, self._tile.columns), self._spans)]
-        ends = [-(-_size(span) >> level) for span in (self._tile.rows, self._tile.columns)]
-        y, x = (top >> level for top in tops)
-        return slice(None), slice(y, y + min(ends[0], shape[0])), slice(x, x + min(ends[1], shape[1]))
-
-
-def _prices(tile: Tile, sides: Sequence[int], shape: Tuple[int, int]) -> np.ndarray:
-    """Of a band of this shape."""
-    prices = np.ones(shape, np.float32)
-    for axis, (span, side) in enumerate(zip((tile.rows, tile.columns), sides)):
-        lines = np.moveaxis(prices, axis, 0)
-        if span[0] > 0:
-            lines[:1] = BORDER_PRICE
-        if span[1] < side:
-            lines[-1:] = BORDER_PRICE
-    return prices
-
-
-def _size(span: Span) -> int:
-    return span[1] - span[0]

@@ -102,7 +102,8 @@ def test_the_tiles_hold_what_the_encoder_saw(tiled, monkeypatch):
 
 def test_a_tile_with_its_margin_has_the_analysis_of_the_whole(tiled):
     from nifcodec.task import Task
-    from nifcodec.wavelet_tiles import TiledForm, _Part
+    from nifcodec.wavelet_part import Part
+    from nifcodec.wavelet_tiles import TiledForm
 
     pixels = picture(300, 401)
     task = Task(nifcodec.image.from_array(pixels), pixels, FAST, None, None)
@@ -111,7 +112,7 @@ def test_a_tile_with_its_margin_has_the_analysis_of_the_whole(tiled):
     np.testing.assert_allclose(form._root, low, atol=1e-12)
     for number in (0, 5, 11):
         tile = form.tiling.tile(number)
-        part = _Part(tile, task)
+        part = Part(tile, task)
         for level, bands in enumerate(part.inside(part.details(1.0))):
             for band, values in bands.items():
                 y, x = (span[0] >> (level + 1) for span in (tile.rows, tile.columns))
@@ -119,6 +120,20 @@ def test_a_tile_with_its_margin_has_the_analysis_of_the_whole(tiled):
                 assert values.shape == tile.lattice.shape(level, band)
                 expected = whole[y : y + values.shape[0], x : x + values.shape[1]]
                 np.testing.assert_allclose(values, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["coffee", "chelsea"])
+def test_errors_at_the_borders_of_tiles_are_no_higher_than_without_tiles(name, monkeypatch):
+    pixels = read_image(SAMPLES / f"{name}.png").pixels[:296, :440]
+    whole = nifcodec.decode(nifcodec.encode(pixels, FAST))
+    monkeypatch.setattr(wavelet_encoder, "TILED_FROM", 1)
+    monkeypatch.setattr(wavelet_encoder, "TILE_EXPONENT", 7)
+    parts = nifcodec.decode(nifcodec.encode(pixels, FAST))
+    rows, columns = (np.isin((np.arange(side) + 4) % 128, range(8)) for side in pixels.shape[:2])
+    rows[:4] = columns[:4] = False  # the picture's own border
+    near = rows[:, None] | columns[None]
+    tiled, untiled = (((each.astype(np.float64) - pixels) ** 2)[near].mean() for each in (parts, whole))
+    assert tiled <= untiled
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
