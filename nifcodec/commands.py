@@ -120,6 +120,8 @@ def print_info(source: str, as_json: bool) -> None:
 
 def verify_file(source: str, arguments: argparse.Namespace) -> None:
     """Checks and decodes a whole file; measures it against the original where one is given."""
+    if source == STREAM == arguments.against:
+        raise ConfigError("the .nif and --against are both standard input: give a file for one of them")
     data = read_bytes(source)
     original = finite(read_image(arguments.against).pixels, sanitize=True) if arguments.against else None
     started = time.monotonic()

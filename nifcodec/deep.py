@@ -135,7 +135,7 @@ def write_tiff(pixels: np.ndarray, icc: bytes, xmp: bytes) -> bytes:
 def warn_of_frames(name: str, frames: int, word: str = "frames") -> None:
     """Says that a picture has more than one frame or page, where it has."""
     if frames > 1:
-        warnings.warn(f"{name} has {frames} {word}: the first is encoded", stacklevel=3)
+        warnings.warn(f"{name} has {frames} {word}: the first is taken", stacklevel=3)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -22,7 +22,7 @@ def add_encode(
     add_paths(command, "picture, or - for standard input", "FILE.nif, or - for standard output")
     target = command.add_mutually_exclusive_group()
     target.add_argument(
-        "-q", "--quality", type=float, metavar="Q", help=f"0 smallest to 100 best (default {DEFAULT_QUALITY:.0f})"
+        "-q", "--quality", type=float, metavar="Q", help=f"0 coarsest to 100 finest (default {DEFAULT_QUALITY:.0f})"
     )
     target.add_argument("--bpp", type=float, metavar="B", help="bits per pixel of the whole file")
     target.add_argument("--target-size", type=int, metavar="BYTES", help="bytes of the whole file")

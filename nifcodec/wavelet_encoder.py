@@ -37,6 +37,7 @@ DECIBELS = 4.5  # that a photograph gains while its size doubles
 BITS_TOLERANCE, DECIBEL_TOLERANCE = 0.02, 0.02  # in octaves: 1.4 % of a size, 0.09 dB
 EASE = 3  # octaves by which one try of the search brings the miss down, to estimate how many are left
 WRONG_SIDE = 1e3  # in octaves: any field on the right side of the target is nearer
+IDENTICAL = 200.0  # dB, in place of an infinite PSNR: more than one wrong sample of 16 bits in any picture has
 # A tiled picture is searched on one tile in six, within limits, and then corrected on the whole.
 SAMPLE_SHARE, SAMPLE_LIMITS = 6, (2, 8)
 WHOLE_PASSES = 4
@@ -104,7 +105,7 @@ def _excess(task: Task, size: float, psnr: Callable[[], float]) -> float:
     if target is not None:
         return log2(size / target)
     assert wanted is not None
-    return (psnr() - wanted) / DECIBELS
+    return (min(psnr(), IDENTICAL) - wanted) / DECIBELS
 
 
 def _excess_of_file(task: Task, trained: Trained) -> float:
@@ -247,15 +248,17 @@ def _search(
     # Half the tolerance is aimed at, so that the next try does not fall on the wrong side of the target.
     steps = tries((-tolerance if largest else tolerance) / 2, form.finest)
     best: Optional[Attempt] = None
-    best_miss, began, done = float("inf"), time.monotonic(), 0
+    # Of equal misses, as identical pictures have, the shortest is best.
+    best_miss, began, done = (float("inf"), 0), time.monotonic(), 0
     following: Optional[Tuple[int, float]] = next(steps)
     while following is not None:
         attempt = form.attempt(*following, start)
         miss = excess(attempt)
         wrong = miss > 0 if largest else miss < 0
-        if best is None or abs(miss) + wrong * WRONG_SIDE < best_miss:
-            best, best_miss = attempt, abs(miss) + wrong * WRONG_SIDE
-        stopped = best_miss <= tolerance or (task.interrupt is not None and task.interrupt())
+        missed = abs(miss) + wrong * WRONG_SIDE, len(attempt.payload)
+        if best is None or missed < best_miss:
+            best, best_miss = attempt, missed
+        stopped = best_miss[0] <= tolerance or (task.interrupt is not None and task.interrupt())
         following, done = None if stopped else _sent(steps, miss), done + 1
         left = 0 if following is None else max(1, ceil(log2(max(abs(miss) / tolerance, 1)) / EASE))
         _report(task, "search", done, done + left, began, attempt)

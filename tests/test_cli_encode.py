@@ -140,7 +140,7 @@ def test_warnings_are_one_line(folder: Path, capsys: pytest.CaptureFixture[str])
     picture.save("two.gif", save_all=True, append_images=[PillowImage.fromarray(255 - PIXELS)])
     assert main(["encode", "two.gif"]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
-    assert lines == ["nifcodec: warning: two.gif has 2 frames: the first is encoded"]
+    assert lines == ["nifcodec: warning: two.gif has 2 frames: the first is taken"]
 
 
 def test_first_interrupt_finishes_second_leaves_no_file(

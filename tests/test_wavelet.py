@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import nifcodec
-from nifcodec import container, decoder, priors
+from nifcodec import container, decoder, metrics, priors
 from nifcodec.coding.cells import EVEN_START, ODD_START, TABLES, frame, join, split
 from nifcodec.coding.context import ContextModel
 from nifcodec.coding.lattice import Conditions, Lattice
@@ -119,6 +119,16 @@ def test_targets_are_met():
     assert 0.985 <= 8 * len(data) / image[..., 0].size <= 1.0
     data = nifcodec.encode(image, EncodeConfig(psnr=33.0))
     assert 33.0 <= psnr(image, nifcodec.decode(data)) < 33.1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("effort", [1, 2])
+def test_a_search_for_a_psnr_ends_where_there_is_no_error(dtype, effort):
+    for shape in ((1, 1, 3), (8, 9), (40, 60, 4)):
+        flat = np.zeros(shape, dtype)
+        data = nifcodec.encode(flat, EncodeConfig(psnr=40.0, effort=effort))
+        assert metrics.fidelity(np.atleast_3d(flat), nifcodec.decode(data)) >= 40.0
+        assert len(data) < 120
 
 
 def test_a_search_reports_its_tries():
