@@ -36,7 +36,6 @@ CLEAR_GAIN = 0.015
 DECIBELS = 4.5  # that a photograph gains while its size doubles
 BITS_TOLERANCE, DECIBEL_TOLERANCE = 0.02, 0.02  # in octaves: 1.4 % of a size, 0.09 dB
 EASE = 3  # octaves by which one try of the search brings the miss down, to estimate how many are left
-WRONG_SIDE = 1e3  # in octaves: any field on the right side of the target is nearer
 IDENTICAL = 200.0  # dB, in place of an infinite PSNR: more than one wrong sample of 16 bits in any picture has
 # A tiled picture is searched on one tile in six, within limits, and then corrected on the whole.
 SAMPLE_SHARE, SAMPLE_LIMITS = 6, (2, 8)
@@ -59,6 +58,11 @@ def train_wavelet(task: Task) -> Trained:
     if _has_target(task):
         _aim(form, descent, source)
         best = _at_target(form, task, _start(best))
+        if _missed(task, _excess_of_file(task, best.trained()))[0]:
+            # A flat picture's step may be so wide that what training moved is no likeness of it: then untrained.
+            _aim(form, descent, None)
+            found = best, _at_target(form, task)
+            best = min(found, key=lambda attempt: _missed(task, _excess_of_file(task, attempt.trained())))
     return replace(best.trained(done), placement=descent.placement)
 
 
@@ -106,6 +110,11 @@ def _excess(task: Task, size: float, psnr: Callable[[], float]) -> float:
         return log2(size / target)
     assert wanted is not None
     return (min(psnr(), IDENTICAL) - wanted) / DECIBELS
+
+
+def _missed(task: Task, excess: float) -> Tuple[bool, float]:
+    """Whether a field is on the wrong side of its target, and by how much it misses it: the least is best."""
+    return (excess > 0 if task.config.psnr is None else excess < 0), abs(excess)
 
 
 def _excess_of_file(task: Task, trained: Trained) -> float:
@@ -206,18 +215,18 @@ def _train_tiles(task: Task, rounds: int) -> Trained:
     sized = task.config.psnr is None
     tolerance = BITS_TOLERANCE if sized else DECIBEL_TOLERANCE
     aim, index, offset = (-tolerance if sized else tolerance) / 2, START_INDEX, 0.0
-    tried: List[Tuple[float, int, TiledAttempt]] = []
+    tried: List[Tuple[Tuple[bool, float], int, TiledAttempt]] = []
     while len(tried) < WHOLE_PASSES and not form.stopped:
         index = crossing(estimate, aim - offset, index, form.finest)
         if index in [known[1] for known in tried]:
             break
         whole = attempt(index)
         miss = _excess_of_file(task, whole.trained())
-        wrong = miss > 0 if sized else miss < 0
+        wrong, distance = _missed(task, miss)
         if index == STEP_INDICES - 1:
             task.check_smallest(len(task.pack(whole.trained())))
-        tried.append((abs(miss) + wrong * WRONG_SIDE, index, whole))
-        if abs(miss) <= tolerance and not wrong:
+        tried.append(((wrong, distance), index, whole))
+        if distance <= tolerance and not wrong:
             break
         offset = miss - estimate(index)
     return trained(min(tried, key=lambda known: known[0])[2])
@@ -248,17 +257,16 @@ def _search(
     # Half the tolerance is aimed at, so that the next try does not fall on the wrong side of the target.
     steps = tries((-tolerance if largest else tolerance) / 2, form.finest)
     best: Optional[Attempt] = None
-    # Of equal misses, as identical pictures have, the shortest is best.
-    best_miss, began, done = (float("inf"), 0), time.monotonic(), 0
+    # What keeps to the target comes first; of equal misses, as identical pictures have, the shortest.
+    best_miss, began, done = (True, float("inf"), 0), time.monotonic(), 0
     following: Optional[Tuple[int, float]] = next(steps)
     while following is not None:
         attempt = form.attempt(*following, start)
         miss = excess(attempt)
-        wrong = miss > 0 if largest else miss < 0
-        missed = abs(miss) + wrong * WRONG_SIDE, len(attempt.payload)
+        missed = (*_missed(task, miss), len(attempt.payload))
         if best is None or missed < best_miss:
             best, best_miss = attempt, missed
-        stopped = best_miss[0] <= tolerance or (task.interrupt is not None and task.interrupt())
+        stopped = (not best_miss[0] and best_miss[1] <= tolerance) or (task.interrupt is not None and task.interrupt())
         following, done = None if stopped else _sent(steps, miss), done + 1
         left = 0 if following is None else max(1, ceil(log2(max(abs(miss) / tolerance, 1)) / EASE))
         _report(task, "search", done, done + left, began, attempt)
