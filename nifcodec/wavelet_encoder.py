@@ -57,12 +57,11 @@ def train_wavelet(task: Task) -> Trained:
     best, source, done = _train(form, task, descent, Rounds(form, checkpoint), rounds)
     if _has_target(task):
         _aim(form, descent, source)
-        best = _at_target(form, task, _start(best))
-        if _missed(task, _excess_of_file(task, best.trained()))[0]:
+        best, missed = _search(form, task, _start(best))
+        if missed[0]:
             # A flat picture's step may be so wide that what training moved is no likeness of it: then untrained.
             _aim(form, descent, None)
-            found = best, _at_target(form, task)
-            best = min(found, key=lambda attempt: _missed(task, _excess_of_file(task, attempt.trained())))
+            best, _ = min((best, missed), _search(form, task), key=lambda found: found[1])
     return replace(best.trained(done), placement=descent.placement)
 
 
@@ -122,12 +121,20 @@ def _excess_of_file(task: Task, trained: Trained) -> float:
     return _excess(task, len(data), lambda: task.psnr(data))
 
 
-def _at_target(form: Form, task: Task, start: Optional[Attempt] = None) -> Attempt:
+def _tolerance(task: Task) -> Tuple[float, float]:
+    """How near to a target is near enough, and the excess that is aimed at.
+
+    That is half of the former, so that the next try does not fall on the wrong side of the target.
+    """
+    if task.config.psnr is None:
+        return BITS_TOLERANCE, -BITS_TOLERANCE / 2
+    return DECIBEL_TOLERANCE, DECIBEL_TOLERANCE / 2
+
+
+def _at_target(form: Form, task: Task) -> Attempt:
     if not _has_target(task):
-        return form.attempt(_index_of_quality(task, form.finest), start=start)
-    sized = task.config.psnr is None
-    tolerance = BITS_TOLERANCE if sized else DECIBEL_TOLERANCE
-    return _search(form, task, start, lambda attempt: _excess_of_file(task, attempt.trained()), tolerance, sized)
+        return form.attempt(_index_of_quality(task, form.finest))
+    return _search(form, task)[0]
 
 
 def _train(
@@ -211,10 +218,7 @@ def _train_tiles(task: Task, rounds: int) -> Trained:
         size = frame + sum(map(len, found.tiles)) * task.pixels / found.pixels
         return _excess(task, size, lambda: found.scalars()["psnr"])
 
-    # Half the tolerance is aimed at, so that the next try does not fall on the wrong side of the target.
-    sized = task.config.psnr is None
-    tolerance = BITS_TOLERANCE if sized else DECIBEL_TOLERANCE
-    aim, index, offset = (-tolerance if sized else tolerance) / 2, START_INDEX, 0.0
+    (tolerance, aim), index, offset = _tolerance(task), START_INDEX, 0.0
     tried: List[Tuple[Tuple[bool, float], int, TiledAttempt]] = []
     while len(tried) < WHOLE_PASSES and not form.stopped:
         index = crossing(estimate, aim - offset, index, form.finest)
@@ -238,31 +242,22 @@ def _sample(count: int) -> List[int]:
     return sorted({int(count * ((i + 0.5) * 0.6180339887 % 1)) for i in range(size)})
 
 
-def _search(
-    form: Form,
-    task: Task,
-    start: Optional[Attempt],
-    excess: Callable[[Attempt], float],
-    tolerance: float,
-    largest: bool,
-) -> Attempt:
-    """The field nearest to a target.
+def _search(form: Form, task: Task, start: Optional[Attempt] = None) -> Tuple[Attempt, Tuple[bool, float, int]]:
+    """The field nearest to the task's target, and how it misses it: what `_missed` says, then the bytes of its payload.
+
+    Of equal misses, as identical pictures have, the shortest payload is best.
 
     Args:
         start: where dependent quantization starts from, if that is wanted.
-        excess: how far above the target a field is, in octaves of its size; falls as the step grows.
-        tolerance: what is near enough.
-        largest: the target is the most that is allowed, and not the least.
     """
-    # Half the tolerance is aimed at, so that the next try does not fall on the wrong side of the target.
-    steps = tries((-tolerance if largest else tolerance) / 2, form.finest)
+    tolerance, aim = _tolerance(task)
+    steps = tries(aim, form.finest)
     best: Optional[Attempt] = None
-    # What keeps to the target comes first; of equal misses, as identical pictures have, the shortest.
     best_miss, began, done = (True, float("inf"), 0), time.monotonic(), 0
     following: Optional[Tuple[int, float]] = next(steps)
     while following is not None:
         attempt = form.attempt(*following, start)
-        miss = excess(attempt)
+        miss = _excess_of_file(task, attempt.trained())
         missed = (*_missed(task, miss), len(attempt.payload))
         if best is None or missed < best_miss:
             best, best_miss = attempt, missed
@@ -272,7 +267,7 @@ def _search(
         _report(task, "search", done, done + left, began, attempt)
     assert best is not None
     task.check_smallest(len(task.pack(best.trained())))
-    return best
+    return best, best_miss
 
 
 def _sent(tries: "Generator[Tuple[int, float], float, None]", miss: float) -> Optional[Tuple[int, float]]:
