@@ -18,6 +18,7 @@ from PIL import __version__ as pillow_version
 import nifcodec
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError, MissingDependencyError
+from nifcodec.fields.families import configure
 
 NIF_QUALITIES = ("20", "40", "60", "80")
 
@@ -219,7 +220,7 @@ def _parse_nif(name: str, options: Sequence[str], parameter: str, settings: Tupl
     if options:
         values["field"] = options[0]
     named = settings if parameter == "quality" else tuple(f"{parameter}={setting}" for setting in settings)
-    return NifCodec(name, named, EncodeConfig(**values), parameter)
+    return NifCodec(name, named, configure(**values), parameter)
 
 
 def _parse_pillow(name: str, family: str, options: Sequence[str], settings: Tuple[str, ...]) -> Codec:

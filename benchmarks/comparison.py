@@ -19,13 +19,16 @@ from benchmarks.original import NO_DEFECTS, Defects, Field, Settings, own_measur
 from benchmarks.rd import Picture, append_journal, make_folder
 from benchmarks.report import json_text, number, table
 from benchmarks.rows import UNKNOWN
-from nifcodec import metrics
+from nifcodec.cli.console import ProgressLine
 from nifcodec.config import EncodeConfig
-from nifcodec.decoder import to_integers
 from nifcodec.errors import ConfigError
-from nifcodec.fields.spec import MlpSpec, design
+from nifcodec.fields.families import configure
+from nifcodec.fields.hooks import Progress
+from nifcodec.fields.mlp.description import MlpDescription
+from nifcodec.fields.mlp.sizing import design
+from nifcodec.fields.rendering import to_integers
 from nifcodec.files import write_bytes
-from nifcodec.progress import Progress, ProgressLine
+from nifcodec.picture import metrics
 
 JOURNAL = "original.jsonl"
 VARIANTS = {
@@ -120,19 +123,19 @@ Report = Callable[[Progress], None]
 Job = Callable[[Task, Report, Mapping[str, Part]], List[Line]]
 
 
-def fourier_spec(task: Task) -> MlpSpec:
+def fourier_spec(task: Task) -> MlpDescription:
     """Our `fourier` field of the original's network."""
     return _designed(task, "fourier", task.settings.width)
 
 
-def siren_spec(task: Task) -> MlpSpec:
+def siren_spec(task: Task) -> MlpDescription:
     """The `siren` field of as many layers whose number of parameters is nearest to the original's."""
     wanted = task.settings.network.parameter_count()
     specs = [_designed(task, "siren", width) for width in range(1, 2 * task.settings.width)]
     return min(specs, key=lambda spec: abs(spec.parameter_count() - wanted))
 
 
-def _designed(task: Task, family: str, width: int) -> MlpSpec:
+def _designed(task: Task, family: str, width: int) -> MlpDescription:
     of, size = task.settings, (task.picture.pixels.shape[0], task.picture.pixels.shape[1])
     return design(family, 3, size, 0.0, width=width, layers=of.layers, dimension=of.dimension, sigma=of.sigma)
 
@@ -163,11 +166,11 @@ def _original(
 
 
 def _ours(
-    task: Task, report: Report, done: Mapping[str, Part], *, spec: Callable[[Task], MlpSpec], batch: int
+    task: Task, report: Report, done: Mapping[str, Part], *, spec: Callable[[Task], MlpDescription], batch: int
 ) -> List[Line]:
     network, batch = spec(task), min(batch or task.settings.batch, task.pixels)
     steps = max(round(task.samples / batch), 1)
-    config = EncodeConfig(
+    config = configure(
         field=network.family,
         width=network.width,
         layers=network.layers,
@@ -186,7 +189,7 @@ def _wavelet(task: Task, report: Report, done: Mapping[str, Part], *, beside: st
     if beside not in done:
         raise ConfigError(f"the wavelet field is given the bytes of {beside}: ask for {beside} too")
     size = done[beside].lines[0].bytes
-    config = EncodeConfig(effort=task.effort, target_size=size, seed=task.seed)
+    config = configure(effort=task.effort, target_size=size, seed=task.seed)
     data = nifcodec.encode(task.picture.pixels, config, progress=report)
     return [task.line(f"`wavelet`, `-e {task.effort}`", nifcodec.decode(data), bytes=len(data))]
 

@@ -15,8 +15,8 @@ from PIL import Image
 from benchmarks.codecs import NifCodec
 from benchmarks.kodak import Cost
 from benchmarks.report import number, table
-from nifcodec.config import EncodeConfig
 from nifcodec.errors import NifError
+from nifcodec.fields.families import configure
 
 # Near the least J of the three usual lambdas: J is flat there, and an effort of 9 is not tried often.
 QUALITIES = ("33", "47", "56")
@@ -45,7 +45,7 @@ class NifProcess(NifCodec):
 def codecs(efforts: Sequence[int], qualities: Sequence[str], seed: int) -> List[NifProcess]:
     """One a distinct effort. Raises ConfigError for an effort or a quality outside of its range."""
     return [
-        NifProcess(f"`-e {effort}`", tuple(qualities), EncodeConfig(effort=effort, seed=seed))
+        NifProcess(f"`-e {effort}`", tuple(qualities), configure(effort=effort, seed=seed))
         for effort in dict.fromkeys(efforts)
     ]
 

@@ -17,9 +17,9 @@ from PIL import Image
 from benchmarks import machine
 from benchmarks.report import table
 from benchmarks.rows import counted
-from nifcodec.coding.tiles import LARGEST_WHOLE
 from nifcodec.errors import ConfigError, NifError
-from nifcodec.wavelet_encoder import TILE_EXPONENT
+from nifcodec.fields.wavelet.encode import TILE_EXPONENT
+from nifcodec.fields.wavelet.options import LARGEST_WHOLE
 
 NOISE = 1.0  # of the copies, in 8-bit steps, so that no two are the same
 ASPECT = 10 / 7

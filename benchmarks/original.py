@@ -15,7 +15,7 @@ from typing import Any, Callable, Tuple
 import numpy as np
 
 import nifcodec.training  # noqa: F401  sets the log level of TensorFlow, before it is imported
-from nifcodec.fields.spec import MlpSpec
+from nifcodec.fields.mlp.description import MlpDescription
 
 # Colour spaces of the network's output: kernels of a fixed last layer, which multiplies from the right. "ycocg" is as
 # the example has it, a matrix for column vectors that is not transposed, whose rows mix two orders of the chroma axes;
@@ -54,9 +54,11 @@ class Settings:
     colour: str = "rgb"
 
     @property
-    def network(self) -> MlpSpec:
+    def network(self) -> MlpDescription:
         """The same network as a field of ours."""
-        return MlpSpec("fourier", 3, self.width, self.layers, "powers", dimension=self.dimension, sigma=self.sigma)
+        return MlpDescription(
+            "fourier", 3, self.width, self.layers, "powers", dimension=self.dimension, sigma=self.sigma
+        )
 
 
 @dataclass(frozen=True)

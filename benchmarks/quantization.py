@@ -12,13 +12,17 @@ from typing import Optional, Sequence
 
 import numpy as np
 
-from nifcodec import container, decoder, metrics
-from nifcodec.coding.tensors import encode_tensors
+from nifcodec import container, decoder
 from nifcodec.config import EncodeConfig
 from nifcodec.container import NifFile
-from nifcodec.fields import mlp
-from nifcodec.fields.spec import FAMILY_IDS, design, pack
-from nifcodec.image import read_image
+from nifcodec.entropy.tensors import encode_tensors
+from nifcodec.fields import rendering
+from nifcodec.fields.families import configure
+from nifcodec.fields.mlp import render
+from nifcodec.fields.mlp.description import FAMILY_IDS, pack
+from nifcodec.fields.mlp.sizing import design
+from nifcodec.picture import metrics
+from nifcodec.picture.read import read_image
 
 PHOTOGRAPH = Path(__file__).resolve().parents[1] / "sample_images" / "coffee.png"
 HEADINGS = ("field", "weights", "float16 bytes", "file bytes", "share", "bpp", "float dB", "file dB", "loss dB")
@@ -36,21 +40,21 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     print(f"{options.picture.name}, {pixels.shape[1]}x{pixels.shape[0]}, effort {options.effort}, seed {options.seed}")
     print("  ".join(f"{heading:>13}" for heading in HEADINGS))
     for field in options.fields.split(","):
-        config = EncodeConfig(field=field, effort=options.effort, seed=options.seed)
+        config = configure(field=field, effort=options.effort, seed=options.seed)
         print("  ".join(f"{cell:>13}" for cell in _measure(pixels, config, options.bpp)), flush=True)
     return 0
 
 
 def _measure(pixels: np.ndarray, config: EncodeConfig, bpp: float) -> "tuple[str, ...]":
-    from nifcodec.training.fit import fit
+    from nifcodec.fields.mlp.training.fit import fit
 
     height, width, channels = pixels.shape
     spec = design(config.field, channels, (height, width), bpp * height * width)
     result = fit(pixels.astype(np.float32) / np.float32(255), spec, config)
     payload = encode_tensors(result.quantized.to_payload())
     data = container.pack(NifFile(width, height, channels, 8, FAMILY_IDS[config.field], pack(spec), payload))
-    centres = mlp.pixel_centres(width), mlp.pixel_centres(height)
-    unrounded = decoder.to_integers(mlp.render(spec, result.float_tensors, *centres))
+    centres = render.pixel_centres(width), render.pixel_centres(height)
+    unrounded = rendering.to_integers(render.render(spec, result.float_tensors, *centres))
     before, after = metrics.psnr(pixels, unrounded), metrics.psnr(pixels, decoder.decode(data))
     half = 2 * spec.parameter_count()
     return (

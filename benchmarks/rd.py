@@ -17,9 +17,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from benchmarks.codecs import Codec
 from benchmarks.progress import Progress
 from benchmarks.rows import Row, row_from_mapping
-from nifcodec import metrics
 from nifcodec.errors import ConfigError, ImageError, NifError, OutputError
 from nifcodec.files import write_bytes
+from nifcodec.picture import metrics
 
 JOURNAL = "rows.jsonl"
 

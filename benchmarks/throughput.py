@@ -27,8 +27,8 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from benchmarks.original import Settings, fit_network, keras_network, random_samples
-from nifcodec.config import EncodeConfig
-from nifcodec.image import read_image
+from nifcodec.fields.families import configure
+from nifcodec.picture.read import read_image
 
 PHOTOGRAPH = Path(__file__).resolve().parents[1] / "sample_images" / "coffee.png"
 SETTINGS = Settings(layers=4, batch=1024, colour="ycocg")
@@ -129,10 +129,11 @@ def _train_ours(
     """Train for `chunks` calls of `steps` steps, as `training.fit.fit` does before it quantizes."""
     import tensorflow as tf
 
-    from nifcodec.training import networks
-    from nifcodec.training.devices import Work, open_device
+    from nifcodec.fields.mlp.training import networks
+    from nifcodec.fields.mlp.training.samples import Sampler
+    from nifcodec.training.devices.base import Work
+    from nifcodec.training.devices.open import open_device
     from nifcodec.training.loop import Loop
-    from nifcodec.training.samples import Sampler
 
     layout = networks.Layout(NETWORK)
 
@@ -140,7 +141,7 @@ def _train_ours(
         return tf.reduce_mean(tf.square(networks.forward(NETWORK, layout.split(flat), coords) - colours))
 
     loop = Loop(
-        device=open_device(EncodeConfig(field="fourier", replicas=replicas)),
+        device=open_device(configure(field="fourier", replicas=replicas)),
         work=Work(objective, Sampler(picture, BATCH, "random", 0).draw, steps * chunks, steps),
         evaluate=lambda flat: (float(flat[0]), 0.0, 0.0),
         report=lambda reached: after_chunk(),

@@ -18,6 +18,7 @@ from benchmarks.rows import counted
 from nifcodec import encoder
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError
+from nifcodec.fields.families import configure
 
 STAGES = {"wavelet": "train", "siren": "fit", "fourier": "fit"}  # that is measured, and counts steps from its start
 STEPS = {"wavelet": 4, "siren": 600, "fourier": 600}
@@ -100,7 +101,7 @@ def run(picture: Path, fields: Sequence[str], steps: Optional[int], turns: int, 
     """
     read = rd.read_picture(picture)
     speeds = {
-        field: compare(read.pixels, EncodeConfig(field=field, steps=steps or STEPS[field]), turns, every)
+        field: compare(read.pixels, configure(field=field, steps=steps or STEPS[field]), turns, every)
         for field in fields
     }
     height, width = read.pixels.shape[:2]

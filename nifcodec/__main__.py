@@ -1,3 +1,3 @@
-from nifcodec.cli import main
+from nifcodec.cli.main import main
 
 raise SystemExit(main())

@@ -10,7 +10,8 @@ import zlib
 from dataclasses import dataclass, replace
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from nifcodec.coding.wire import compress, decompress, read_varint, write_varint
+from nifcodec.entropy.varint import read_varint, write_varint
+from nifcodec.entropy.zstd import compress, decompress
 from nifcodec.errors import (
     ChecksumError,
     LimitError,
@@ -19,9 +20,9 @@ from nifcodec.errors import (
     TruncatedError,
     UnsupportedVersionError,
 )
-from nifcodec.transfer import BYTES as TRANSFER_BYTES
-from nifcodec.transfer import Transfer
-from nifcodec.transfer import unpack as unpack_transfer
+from nifcodec.picture.transfer import BYTES as TRANSFER_BYTES
+from nifcodec.picture.transfer import Transfer
+from nifcodec.picture.transfer import unpack as unpack_transfer
 
 # As in PNG: a byte above 127 shows 7-bit transfers, CR LF and LF show text-mode ones, 1A ends a listing on old systems.
 SIGNATURE = b"\x89NIF\r\n\x1a\n"
@@ -103,24 +104,45 @@ def pack(file: NifFile) -> bytes:
         LimitError: the picture or a part is above `DEFAULT_LIMITS`, so that no reader would take the file.
         ValueError: a value that the format does not have.
     """
-    known = 1 <= file.channels <= 4 and file.depth in DEPTH_CODES and 1 <= file.family <= 255
-    known = known and (file.depth == FLOAT_DEPTH) == (file.transfer is not None)
-    if not known or file.width < 1 or file.height < 1:
-        raise ValueError(
-            f"the format has no picture of {file.width} x {file.height} pixels, {file.channels} channels of "
-            f"{file.depth} bits, family {file.family}"
+    return Packer(file)(file.family, file.description, file.payload)
+
+
+class Packer:
+    """Makes files of one picture, whose metadata is compressed once.
+
+    Args:
+        picture: its family, description and payload are not looked at.
+
+    Raises:
+        LimitError, ValueError: as `pack`.
+    """
+
+    def __init__(self, picture: NifFile) -> None:
+        known = 1 <= picture.channels <= 4 and picture.depth in DEPTH_CODES and min(picture.width, picture.height) >= 1
+        if not known or (picture.depth == FLOAT_DEPTH) != (picture.transfer is not None):
+            raise ValueError(
+                f"the format has no picture of {picture.width} x {picture.height} pixels, {picture.channels} channels "
+                f"of {picture.depth} bits"
+            )
+        self._picture = picture
+        _check_limits(picture, DEFAULT_LIMITS)
+        self._metadata = b"".join(
+            _chunk(letter, _pack_metadata(getattr(picture, name)))
+            for letter, name in METADATA.items()
+            if getattr(picture, name)
         )
-    _check_limits(file, DEFAULT_LIMITS)
-    kind = file.channels | DEPTH_CODES[file.depth] << 4
-    curve = file.transfer.pack() if file.transfer is not None else b""
-    head = write_varint(file.width) + write_varint(file.height) + bytes([kind, file.family]) + curve + file.description
-    parts = [SIGNATURE, bytes([MAJOR, MINOR]), _chunk(HEADER, head)]
-    for letter, name in METADATA.items():
-        raw: bytes = getattr(file, name)
-        if raw:
-            parts.append(_chunk(letter, _pack_metadata(raw)))
-    parts.append(_chunk(WEIGHTS, file.payload))
-    return b"".join(parts)
+
+    def __call__(self, family: int, description: bytes, payload: bytes) -> bytes:
+        """The bytes of the file with this field. Raises LimitError, ValueError."""
+        picture = self._picture
+        if not 1 <= family <= 255:
+            raise ValueError(f"the format has no family {family}")
+        _check_limits(replace(picture, description=description), DEFAULT_LIMITS)
+        kind = picture.channels | DEPTH_CODES[picture.depth] << 4
+        curve = picture.transfer.pack() if picture.transfer is not None else b""
+        size = write_varint(picture.width) + write_varint(picture.height)
+        head = _chunk(HEADER, size + bytes([kind, family]) + curve + description)
+        return b"".join([SIGNATURE, bytes([MAJOR, MINOR]), head, self._metadata, _chunk(WEIGHTS, payload)])
 
 
 def unpack(data: bytes, limits: Limits = DEFAULT_LIMITS) -> NifFile:

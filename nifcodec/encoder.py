@@ -1,7 +1,4 @@
-"""The forward chain: picture -> field, trained -> integers -> bytes -> `.nif`, measured as the file it became.
-
-`TRAINERS` is the one place where the kinds of field meet; TensorFlow is imported by a trainer that needs it.
-"""
+"""The forward chain: picture -> signal -> coded field -> bytes, measured as the file that they became."""
 
 from __future__ import annotations
 
@@ -9,21 +6,22 @@ import contextlib
 import time
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any, Callable, ContextManager, Dict, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, ContextManager, Dict, Optional, Union
 
 import numpy as np
 
-from nifcodec import container, decoder, metrics, transfer
-from nifcodec.colour import colour_count, fill_transparent
+from nifcodec import decoder
 from nifcodec.config import EncodeConfig
-from nifcodec.errors import ConfigError
-from nifcodec.fields.spec import FAMILY_IDS
-from nifcodec.hdr import finite
-from nifcodec.image import Image, from_array
-from nifcodec.mlp_encoder import train_mlp
-from nifcodec.task import Task, Trained
-from nifcodec.watching import Watcher
-from nifcodec.wavelet_encoder import train_wavelet
+from nifcodec.container import NifFile, Packer
+from nifcodec.fields import families
+from nifcodec.fields.family import CodedField
+from nifcodec.fields.hooks import Hooks
+from nifcodec.fields.job import Goal
+from nifcodec.monitor.watcher import Watcher
+from nifcodec.picture import metrics
+from nifcodec.picture.image import Image, from_array
+from nifcodec.picture.linear_light import finite
+from nifcodec.picture.signal import Signal, to_signal
 
 Progress = Callable[[Any], None]
 Interrupt = Callable[[], bool]
@@ -100,70 +98,64 @@ def encode_image(
 ) -> Encoded:
     """`encode`, with a report of the file. Fully transparent pixels lose their hidden colour."""
     started = time.monotonic()
+    config = families.complete(config)
+    family = families.named(config.field)
     if config.strip:
         image = replace(image, exif=b"", xmp=b"")
     image = replace(image, pixels=finite(image.pixels, config.sanitize))
-    wanted, curve = _wanted(image, config)
-    with _watcher(image, config, curve) as watcher:
-        task = Task(image, wanted, config, progress, interrupt, curve, watcher)
-        trained = TRAINERS[config.field](task)
-        data = task.pack(trained)
+    signal = to_signal(image, config.transfer)
+    pack = _packer(image, signal)
+
+    def measure(data: bytes) -> float:
+        return metrics.fidelity(image.pixels, decoder.decode(data, max_pixels=signal.pixels))
+
+    goal = Goal.of(config, signal.pixels, pack, measure, strippable=bool(image.exif or image.xmp))
+    with _watcher(image, config, signal) as watcher:
+        coded = family.encode(signal, goal, config, Hooks(progress, interrupt, watcher))
+        data = pack(coded)
         if watcher is not None:
             watcher.finish(data)
-        report = _report(image, config, trained, data, started)
-    _warn_of_a_missed_target(config, report)
+        report = _report(image, coded, data, started)
+    _warn_of_a_missed_goal(goal, family.missed, report)
     return Encoded(data, report)
 
 
-def _watcher(
-    image: Image, config: EncodeConfig, curve: Optional[transfer.Transfer]
-) -> "ContextManager[Optional[Watcher]]":
+def _packer(image: Image, signal: Signal) -> Callable[[CodedField], bytes]:
+    """What makes a file of a field of the picture."""
+    size = image.width, image.height, image.channels, image.depth
+    packer = Packer(NifFile(*size, 0, b"", b"", image.icc, image.exif, image.xmp, signal.transfer))
+    return lambda coded: packer(coded.family, coded.description, coded.payload)
+
+
+def _watcher(image: Image, config: EncodeConfig, signal: Signal) -> "ContextManager[Optional[Watcher]]":
     if config.tensorboard is None:
         return contextlib.nullcontext()
-    return Watcher(config.tensorboard, config.eval_every, image, curve)
+    return Watcher(config.tensorboard, config.eval_every, image, signal.transfer)
 
 
-def _report(image: Image, config: EncodeConfig, trained: Trained, data: bytes, started: float) -> Report:
-    decoded = decoder.decode(data, max_pixels=image.width * image.height)
+def _report(image: Image, coded: CodedField, data: bytes, started: float) -> Report:
+    """What the bytes decode to; only the steps, their place and the time are not in them."""
+    info = decoder.inspect(data)
+    decoded = decoder.decode(data, max_pixels=info.width * info.height)
     return Report(
-        bytes=len(data),
-        width=image.width,
-        height=image.height,
-        bpp=metrics.bits_per_pixel(len(data), image.width, image.height),
+        bytes=info.bytes,
+        width=info.width,
+        height=info.height,
+        bpp=info.bpp,
         seconds=time.monotonic() - started,
-        steps=trained.steps,
-        field=config.field,
-        parts=container.part_sizes(data),
-        device=trained.placement,
+        steps=coded.steps,
+        field=info.field,
+        parts=info.parts,
+        device=coded.placement,
         **metrics.measure(image.pixels, decoded),
     )
 
 
-def _wanted(image: Image, config: EncodeConfig) -> Tuple[np.ndarray, Optional[transfer.Transfer]]:
-    """What a field is trained on, integers or float32 (H, W, C) of 0..1, and the transfer that made it from light."""
-    pixels = fill_transparent(image.pixels)
-    if pixels.dtype.kind != "f":
-        if config.transfer != "auto":
-            raise ConfigError(f"the picture has {image.depth} bits a channel: a transfer is for float pictures")
-        return pixels, None
-    colours = colour_count(pixels)
-    curve = transfer.choose(config.transfer, pixels[..., :colours])
-    return np.concatenate([curve.to_codes(pixels[..., :colours]), pixels[..., colours:]], axis=2), curve
-
-
-def _warn_of_a_missed_target(config: EncodeConfig, report: Report) -> None:
+def _warn_of_a_missed_goal(goal: Goal, advice: str, report: Report) -> None:
     """Says how close the file came where that is not what was asked for."""
-    asked = config.target_size if config.bpp is None else int(config.bpp * report.width * report.height / 8)
+    asked = goal.target_bytes
     if asked is not None and report.bytes > asked:
         warnings.warn(f"{asked} bytes were asked for; the smallest file found has {report.bytes}", stacklevel=3)
     reached = report.psnr_log if report.psnr_rgb is None else report.psnr_rgb
-    if config.psnr is not None and reached is not None and reached < config.psnr:
-        # Every effort of the wavelet field ends at its finest step.
-        advice = "this field has no finer step" if config.field == "wavelet" else "try a higher effort"
-        warnings.warn(f"{config.psnr} dB were asked for; the file reaches {reached:.2f}: {advice}", stacklevel=3)
-
-
-TRAINERS: Mapping[str, Callable[[Task], Trained]] = {
-    **{name: train_mlp for name in FAMILY_IDS},
-    "wavelet": train_wavelet,
-}
+    if goal.psnr is not None and reached is not None and reached < goal.psnr:
+        warnings.warn(f"{goal.psnr} dB were asked for; the file reaches {reached:.2f}: {advice}", stacklevel=3)

@@ -14,12 +14,12 @@ from PIL import Image as PillowImage
 from PIL import ImageFile, UnidentifiedImageError
 
 from nifcodec import container, decoder, encoder
-from nifcodec.colour import to_eight_bits, tone_map
 from nifcodec.config import EncodeConfig
 from nifcodec.container import FLOAT_DEPTH, SIGNATURE, NifFile
 from nifcodec.errors import ConfigError, NifError, TruncatedError
-from nifcodec.geometry import choose_window
-from nifcodec.image import from_pillow
+from nifcodec.picture.colour import to_eight_bits, tone_map
+from nifcodec.picture.read import from_pillow
+from nifcodec.picture.window import choose_window
 
 FORMAT, ENDING, MIME = "NIF", ".nif", "image/x-nif"
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}

@@ -9,14 +9,16 @@ import numpy as np
 from nifcodec import encoder
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import NifError
-from nifcodec.training import checkpoint, fit
+from nifcodec.fields import checkpoint
+from nifcodec.fields.families import configure
+from nifcodec.fields.mlp.training import fit
 
 V, U = np.mgrid[0:24, 0:32]
 PICTURE = np.stack([127 + 100 * np.sin(U / 6 + c) * np.cos(V / 5) for c in range(3)], axis=-1).astype(np.uint8)
 
 
 def config(steps: int, **options: object) -> EncodeConfig:
-    return EncodeConfig(
+    return configure(
         field="siren", device="cpu", steps=steps, batch_size=256, width=8, layers=2, quality=80.0, **options
     )
 

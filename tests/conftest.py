@@ -16,12 +16,15 @@ import pytest
 from PIL import Image
 
 from nifcodec import container, encoder
-from nifcodec.coding.tensors import encode_tensors
 from nifcodec.container import NifFile
-from nifcodec.fields.quantize import QuantizedMlp, quantize
-from nifcodec.fields.spec import FAMILY_IDS, MlpSpec, design, pack
-from nifcodec.image import from_array, write_image
-from nifcodec.task import Task, Trained
+from nifcodec.entropy.tensors import encode_tensors
+from nifcodec.fields.family import CodedField
+from nifcodec.fields.job import EncodeJob
+from nifcodec.fields.mlp.description import FAMILY_IDS, MlpDescription, pack
+from nifcodec.fields.mlp.sizing import design
+from nifcodec.fields.mlp.weights import QuantizedMlp, quantize
+from nifcodec.picture.image import from_array
+from nifcodec.picture.write import write_image
 
 # The benchmarks are not run on Python 3.8.
 collect_ignore_glob = ["test_benchmarks_*.py"] if sys.version_info < (3, 9) else []
@@ -47,7 +50,7 @@ def kill_after(process: "subprocess.Popen[bytes]", path: Path, changes: int) -> 
 
 def random_network(channels: int, family: str = "fourier", seed: int = 0) -> QuantizedMlp:
     """An untrained network that shows something: random weights of a sensible spread, quantized."""
-    spec: MlpSpec = design(family, channels, (64, 64), 8000)
+    spec: MlpDescription = design(family, channels, (64, 64), 8000)
     rng = np.random.default_rng(seed)
     tensors = [rng.normal(0, 1.2 / np.sqrt(shape[0]), shape).astype(np.float32) for shape in spec.tensor_shapes()]
     steps = (40,) * len(tensors)
@@ -80,11 +83,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Encoding without training: the network stays random."""
 
-    def train(task: Task) -> Trained:
+    def train(task: EncodeJob) -> CodedField:
         family = "siren" if task.config.field == "siren" else "fourier"
         network = random_network(task.image.channels, family, task.config.seed)
         payload = encode_tensors(network.to_payload())
-        return Trained(FAMILY_IDS[family], pack(network.spec), payload, 7)
+        return CodedField(FAMILY_IDS[family], pack(network.spec), payload, 7)
 
     monkeypatch.setattr(encoder, "TRAINERS", dict.fromkeys(("wavelet", "fourier", "siren"), train))
 

@@ -16,6 +16,10 @@ from unittest import mock
 
 import numpy as np
 
+from nifcodec.fields.families import configure
+from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription
+from nifcodec.fields.wavelet.planes import plane_kinds
+
 HERE = Path(__file__).resolve().parent
 GOLDEN, CORPUS = HERE / "golden", HERE / "corpus"
 
@@ -32,24 +36,26 @@ else:
 
 with instrumented:
     import nifcodec
-    from nifcodec import container, decoder, priors, wavelet_decoder, wavelet_encoder
-    from nifcodec.coding import wire
-    from nifcodec.coding.lattice import Conditions, Lattice
-    from nifcodec.coding.payload import decode_lattice
-    from nifcodec.coding.tensors import decode_tensors, encode_tensors
-    from nifcodec.config import EncodeConfig
+    from nifcodec import container, decoder
     from nifcodec.container import NifFile
+    from nifcodec.entropy import varint
+    from nifcodec.entropy.tensors import decode_tensors, encode_tensors
     from nifcodec.errors import CorruptFileError, NifError
-    from nifcodec.fields import spec as mlp_spec
-    from nifcodec.fields import wavelet
-    from nifcodec.fields.lifting import synthesise_plane
-    from nifcodec.transfer import Transfer
+    from nifcodec.fields.mlp import description as mlp_spec
+    from nifcodec.fields.wavelet import decode, encode, priors
+    from nifcodec.fields.wavelet.coding.bitstream import decode_lattice
+    from nifcodec.fields.wavelet.coding.wavefront import Conditions
+    from nifcodec.fields.wavelet.lattice import Lattice
+
+    pass
+
+    from nifcodec.picture.transfer import Transfer
 
 # Pixels stored and rendered: an input is to be looked at in milliseconds.
 MAX_PIXELS = 2**12
 SHAPES = ([(2, 8), (8,), (8, 3), (3,)], [(4000,)], [(0,)], [], [(1,)] * 9, [(300, 300)])
-FAST = EncodeConfig(quality=50, effort=1)
-STEP_INDEX = wavelet_encoder.quality_index(50)  # of payloads without their file
+FAST = configure(quality=50, effort=1)
+STEP_INDEX = encode.quality_index(50)  # of payloads without their file
 SIZES = ((1, 1), (9, 8), (16, 16), (33, 20), (1, 40), (64, 1), (37, 23), (24, 40))
 TILED_SIZES = ((150, 12), (9, 140), (129, 129), (130, 1))
 
@@ -59,7 +65,7 @@ def repaired(data: bytes) -> bytes:
     out, offset = bytearray(data), 10
     while offset + 2 <= len(out):
         try:
-            length, start = wire.read_varint(bytes(out), offset + 1, "length")
+            length, start = varint.read_varint(bytes(out), offset + 1, "length")
         except CorruptFileError:
             break
         end = start + length
@@ -98,9 +104,9 @@ def read_tensors(layout: int, data: bytes) -> None:
 def read_lattice(layout: int, data: bytes) -> None:
     """The wavelet field's coefficients under its context model."""
     (width, height), channels = SIZES[layout % 8], 1 + layout // 8 % 4
-    lattice = Lattice(width, height, wavelet.colours(channels), synthesise_plane)
+    lattice = Lattice(width, height, plane_kinds(channels))
     finest = layout // 32 % (lattice.levels + 1)
-    step = wavelet.WaveletSpec(STEP_INDEX, b"").step_feature
+    step = WaveletDescription(STEP_INDEX, b"").step_feature
     plane, _ = decode_lattice(data, lattice, Conditions(priors.named().context, step), finest)
     assert plane.shape == (channels, *lattice.sizes[finest])
 
@@ -110,10 +116,10 @@ def read_tiles(layout: int, data: bytes) -> None:
     width, height = TILED_SIZES[layout % 4]
     channels, reduction = 1 + layout // 4 % 4, layout // 16 % 3
     prior = priors.named()
-    mixture = ((1,) * prior.synthesis.corrections,) * 2
-    description = wavelet.WaveletSpec(STEP_INDEX, prior.hash, mixture, 7).pack()
-    file = NifFile(width, height, channels, 8, wavelet.FAMILY_ID, description, data)
-    field = wavelet_decoder.open_wavelet(file, reduction)
+    mixture = ((1,) * prior.restoration.corrections,) * 2
+    description = WaveletDescription(STEP_INDEX, prior.hash, mixture, 7).pack()
+    file = NifFile(width, height, channels, 8, FAMILY_ID, description, data)
+    field = decode.open_wavelet(file, reduction)
     colours = field(np.array([0.01, 0.86, 0.99]), np.array([0.02, 0.9]))
     assert colours.shape == (2, 3, channels)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nifcodec import decoder
 from nifcodec.errors import NifError
-from nifcodec.image import read_image
+from nifcodec.picture.read import read_image
 from tests import fuzz
 
 MEMORY, SECONDS = 50 * 10**6, 1

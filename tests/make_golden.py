@@ -15,15 +15,19 @@ from unittest.mock import patch
 
 import numpy as np
 
-from nifcodec import container, decoder, encoder, priors, wavelet_decoder, wavelet_encoder
-from nifcodec.coding.lattice import Conditions, Lattice, Planes
-from nifcodec.coding.payload import decode_bands, decode_lattice
-from nifcodec.coding.tiles import TILE_LEVELS, Tiling, unpack_tiles
+from nifcodec import container, decoder, encoder
 from nifcodec.config import EncodeConfig
 from nifcodec.container import NifFile
-from nifcodec.fields import wavelet
-from nifcodec.fields.lifting import synthesise_plane
-from nifcodec.image import Image
+from nifcodec.fields.families import configure
+from nifcodec.fields.wavelet import decode, encode, priors
+from nifcodec.fields.wavelet.coding.bitstream import decode_bands, decode_lattice
+from nifcodec.fields.wavelet.coding.wavefront import Conditions
+from nifcodec.fields.wavelet.description import FAMILY_ID, unpack_description
+from nifcodec.fields.wavelet.lattice import Lattice, Planes
+from nifcodec.fields.wavelet.lifting import synthesise_plane
+from nifcodec.fields.wavelet.planes import plane_kinds
+from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Tiling, unpack_tiles
+from nifcodec.picture.image import Image
 
 FOLDER = Path(__file__).resolve().parent / "golden"
 DIGESTS, PICTURES = FOLDER / "digests.json", FOLDER / "pictures.npz"
@@ -31,7 +35,7 @@ DIGESTS, PICTURES = FOLDER / "digests.json", FOLDER / "pictures.npz"
 LAYOUTS = {1: "grey", 2: "grey-alpha", 3: "rgb", 4: "rgba"}
 DEPTHS = {8: np.uint8, 16: np.uint16, 32: np.float32}
 SIZES = ((24, 16), (17, 9), (20, 12), (7, 19))  # width and height, by number of channels
-MLP = EncodeConfig(field="fourier", width=16, layers=2, steps=300, batch_size=512, quality=20)
+MLP = configure(field="fourier", width=16, layers=2, steps=300, batch_size=512, quality=20)
 # By number of channels: each encoding, with a network that has no skip connection, one that joins the encoding to a
 # layer of full width, and one that makes room for it.
 FOURIER = (
@@ -71,7 +75,7 @@ def pictures() -> Sources:
         "rgba": (rgba, 80),
         "escapes": (dots, 100),
     }
-    return {name: (Image(pixels), EncodeConfig(quality=quality, effort=1)) for name, (pixels, quality) in found.items()}
+    return {name: (Image(pixels), configure(quality=quality, effort=1)) for name, (pixels, quality) in found.items()}
 
 
 def shade(y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -105,7 +109,7 @@ def every_layout() -> Sources:
             colour = COLOURS[row] if channels > 2 else "rgb"
             fourier = {**FOURIER[channels - 1], "colour": colour, "transfer": transfer}
             configs = {
-                "wavelet": EncodeConfig(quality=70 if bits == 8 else 92, effort=1, transfer=transfer),
+                "wavelet": configure(quality=70 if bits == 8 else 92, effort=1, transfer=transfer),
                 "fourier": replace(MLP, **fourier),
                 "siren": replace(
                     MLP, field="siren", omega=8.0, learning_rate=5e-4, seed=1, colour=colour, transfer=transfer
@@ -118,7 +122,7 @@ def every_layout() -> Sources:
 
 def odd_ones() -> Sources:
     """Sizes of one pixel, tiles, dependent quantization, metadata."""
-    fast, pixel = EncodeConfig(quality=70, effort=1), scene(1, 1, 3, 8)
+    fast, pixel = configure(quality=70, effort=1), scene(1, 1, 3, 8)
     note = b"<x:xmpmeta>" + 20 * b" golden " + b"</x:xmpmeta>"
     return {
         "wavelet-pixel": (pixel, fast),
@@ -146,7 +150,7 @@ def encode(name: str, image: Image, config: EncodeConfig) -> bytes:
 def digests(data: bytes) -> Dict[str, str]:
     """SHA-256 of the integers of a file as decoded, and of a wavelet field's native plane (tests/golden/README.md)."""
     file = container.unpack(data)
-    if file.family != wavelet.FAMILY_ID:
+    if file.family != FAMILY_ID:
         network = decoder.open_mlp(file)
         return {"integers": digest([np.array(network.steps), *network.symbols], "<i4")}
     plane, levels = wavelet_integers(file)
@@ -158,9 +162,9 @@ def digests(data: bytes) -> Dict[str, str]:
 
 def wavelet_integers(file: NifFile) -> Tuple[np.ndarray, List[Planes]]:
     """Native plane, int64 (colours, rows, columns), and all bands of each level, the finest first."""
-    spec = wavelet.unpack(file.description)
+    spec = unpack_description(file.description)
     conditions = Conditions(priors.find(spec.prior).context, spec.step_feature, spec.dependent)
-    size = (file.width, file.height, wavelet.colours(file.channels), synthesise_plane)
+    size = (file.width, file.height, plane_kinds(file.channels), synthesise_plane)
     if not spec.tile_exponent:
         lattice = Lattice(*size)
         plane, levels = decode_lattice(file.payload, lattice, conditions)
@@ -177,7 +181,7 @@ def wavelet_integers(file: NifFile) -> Tuple[np.ndarray, List[Planes]]:
             for band, values in bands.items():
                 whole[level][band][top : top + values.shape[0], left : left + values.shape[1]] = values
     whole += [filled(tiling.root, level, bands) for level, bands in enumerate(coarse)]
-    plane = wavelet_decoder.TiledPlanes(file.payload, tiling, conditions, 0)((0, file.height), (0, file.width))
+    plane = decode.TiledPlanes(file.payload, tiling, conditions, 0)((0, file.height), (0, file.width))
     return plane, whole
 
 

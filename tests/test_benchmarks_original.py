@@ -18,7 +18,7 @@ from benchmarks.__main__ import main
 from benchmarks.comparison import Part, Task
 from benchmarks.original import NO_DEFECTS, Defects, Field, Settings
 from benchmarks.rd import Picture
-from nifcodec import metrics
+from nifcodec.picture import metrics
 
 TINY = Settings(layers=2, width=16, dimension=2, batch=32, train_samples=512)
 

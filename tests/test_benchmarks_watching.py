@@ -12,8 +12,8 @@ pytest.importorskip("tensorboard")
 
 from benchmarks.__main__ import main
 from benchmarks.watching import Speed, compare, markdown
-from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError
+from nifcodec.fields.families import configure
 
 
 def test_the_table_has_the_fastest_and_compares_the_files() -> None:
@@ -35,4 +35,4 @@ def test_the_watching_command(picture: Path, capsys: pytest.CaptureFixture[str])
 
 def test_an_encode_without_training_has_no_speed() -> None:
     with pytest.raises(ConfigError, match="more --steps"):
-        compare(np.zeros((8, 8, 3), np.uint8), EncodeConfig(effort=1), 1)
+        compare(np.zeros((8, 8, 3), np.uint8), configure(effort=1), 1)

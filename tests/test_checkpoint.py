@@ -17,14 +17,14 @@ import tensorflow as tf
 from conftest import kill_after
 
 from nifcodec import encoder
-from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError
-from nifcodec.training import checkpoint as checkpoints
-from nifcodec.training.checkpoint import Checkpoint, identity, record_of, snapshot_of
+from nifcodec.fields import checkpoint as checkpoints
+from nifcodec.fields.checkpoint import Checkpoint, identity, record_of, snapshot_of
+from nifcodec.fields.families import configure
 from nifcodec.training.loop import Snapshot
 
 PICTURE = np.random.RandomState(0).randint(0, 255, (24, 32, 3)).astype(np.uint8)
-CONFIG = EncodeConfig(field="siren", steps=200, batch_size=256, width=8, layers=2, quality=30)
+CONFIG = configure(field="siren", steps=200, batch_size=256, width=8, layers=2, quality=30)
 # Short chunks, each of them written: the encode of one picture in a process of its own.
 SCRIPT = """
 import sys
@@ -34,7 +34,7 @@ from nifcodec.config import EncodeConfig
 from nifcodec.training import checkpoint, fit
 fit.CHUNK_FLOPS, checkpoint.SAVE_SECONDS = 1e6, 0.0
 picture = np.random.RandomState(0).randint(0, 255, (24, 32, 3)).astype(np.uint8)
-config = EncodeConfig(field="siren", steps=200, batch_size=256, width=8, layers=2, psnr=10.5,
+config = configure(field="siren", steps=200, batch_size=256, width=8, layers=2, psnr=10.5,
                       checkpoint=sys.argv[1], resume=True)
 open(sys.argv[2], "wb").write(encoder.encode(picture, config))
 """
@@ -87,7 +87,7 @@ def test_what_a_checkpoint_refuses(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="damaged"):
         Checkpoint(str(path), "me", resume=True)
     with pytest.raises(ConfigError, match="--checkpoint"):
-        EncodeConfig(field="siren", resume=True)
+        configure(field="siren", resume=True)
 
 
 def test_identity_is_of_the_result_not_of_the_device() -> None:
@@ -103,7 +103,7 @@ def test_identity_is_of_the_result_not_of_the_device() -> None:
 
 
 def test_interrupted_training_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nifcodec.training.fit.CHUNK_FLOPS", 1e6)
+    monkeypatch.setattr("nifcodec.fields.mlp.training.fit.CHUNK_FLOPS", 1e6)
     undisturbed = encoder.encode(PICTURE, CONFIG)
     for stop_after in (3, 30):
         path = str(tmp_path / f"{stop_after}.h5")
@@ -126,7 +126,7 @@ def test_interrupted_training_goes_on_to_the_same_bytes(tmp_path: Path, monkeypa
 def test_a_killed_run_resumes_to_the_bytes_of_the_undisturbed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nifcodec.training.fit.CHUNK_FLOPS", 1e6)
+    monkeypatch.setattr("nifcodec.fields.mlp.training.fit.CHUNK_FLOPS", 1e6)
     undisturbed = encoder.encode(PICTURE, replace(CONFIG, quality=None, psnr=10.5))
     checkpoint, output = tmp_path / "run.h5", tmp_path / "out.nif"
 

@@ -14,8 +14,10 @@ from conftest import PIXELS, nif_bytes, rows
 
 import nifcodec
 from nifcodec import errors
-from nifcodec.cli import main
-from nifcodec.image import from_array, read_image, write_image
+from nifcodec.cli.main import main
+from nifcodec.picture.image import from_array
+from nifcodec.picture.read import read_image
+from nifcodec.picture.write import write_image
 
 
 def usage_error(*argv: str) -> bool:

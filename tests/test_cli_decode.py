@@ -9,8 +9,8 @@ from typing import List
 import pytest
 from conftest import nif_bytes
 
-from nifcodec.cli import main
-from nifcodec.image import read_image
+from nifcodec.cli.main import main
+from nifcodec.picture.read import read_image
 
 
 @pytest.mark.parametrize(

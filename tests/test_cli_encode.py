@@ -13,11 +13,13 @@ from conftest import PIXELS, rows
 
 import nifcodec
 from nifcodec import encoder
-from nifcodec.cli import main
-from nifcodec.config import EncodeConfig
+from nifcodec.cli.main import main
 from nifcodec.errors import ConfigError
-from nifcodec.image import Image, from_array, write_image
-from nifcodec.task import Task, Trained
+from nifcodec.fields.families import configure
+from nifcodec.fields.family import CodedField
+from nifcodec.fields.job import EncodeJob
+from nifcodec.picture.image import Image, from_array
+from nifcodec.picture.write import write_image
 
 pytestmark = pytest.mark.usefixtures("untrained")
 
@@ -149,7 +151,7 @@ def test_first_interrupt_finishes_second_leaves_no_file(
     trainer = encoder.TRAINERS["wavelet"]
 
     def interrupted(times: int) -> Any:
-        def train(task: Task) -> Trained:
+        def train(task: EncodeJob) -> CodedField:
             for _ in range(times):
                 os.kill(os.getpid(), signal.SIGINT)
             assert task.interrupt is not None
@@ -206,5 +208,5 @@ def test_options_of_the_network_are_named(
 )
 def test_a_wrong_type_names_the_option_and_its_range(options: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        EncodeConfig(**options)
-    assert EncodeConfig(psnr=np.float32(30), effort=np.int64(1)).effort == 1  # type: ignore[arg-type]
+        configure(**options)
+    assert configure(psnr=np.float32(30), effort=np.int64(1)).effort == 1  # type: ignore[arg-type]

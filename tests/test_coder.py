@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from second_reader import Stream, cumulated, range_encoded
 
-from nifcodec.coding.coder import TOTAL, Decoder, Encoder, Model, decode, encode
+from nifcodec.entropy.range_coder import TOTAL, Decoder, Encoder, Model, decode, encode
 from nifcodec.errors import MalformedError
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nifcodec import container
-from nifcodec.coding import wire
 from nifcodec.container import SIGNATURE, Limits, NifFile, pack, part_sizes, read_header, unpack
+from nifcodec.entropy import varint, zstd
 from nifcodec.errors import (
     ChecksumError,
     LimitError,
@@ -19,14 +19,14 @@ from nifcodec.errors import (
     TruncatedError,
     UnsupportedVersionError,
 )
-from nifcodec.transfer import Transfer
+from nifcodec.picture.transfer import Transfer
 
 PLAIN = NifFile(768, 512, 3, 8, 1, b"descr", b"payload")
 RICH = replace(PLAIN, icc=b"I" * 3000, exif=bytes(range(256)), xmp=b"<x:xmpmeta/>")
 
 
 def chunk(kind, data):
-    body = kind + wire.write_varint(len(data)) + data
+    body = kind + varint.write_varint(len(data)) + data
     return body + zlib.crc32(body).to_bytes(4, "little")
 
 
@@ -111,8 +111,8 @@ def test_unknown_ancillary_chunks_are_skipped():
     assert part_sizes(data)["metadata"] == 2 * len(extra) + 10
 
 
-HUGE = wire.write_varint(2**17 + 1)
-SIDE = wire.write_varint(2**17)
+HUGE = varint.write_varint(2**17 + 1)
+SIDE = varint.write_varint(2**17)
 
 
 def light(kind, *numbers):
@@ -177,7 +177,7 @@ REFUSED = {
     "metadata long": (build(HEADER, chunk(b"e", b"\0\1ab"), WEIGHTS), MalformedError, "2 bytes in place of 1"),
     "metadata not zstd": (build(HEADER, chunk(b"e", b"\1\3abc"), WEIGHTS), MalformedError, "zstandard"),
     "metadata limit": (
-        build(HEADER, chunk(b"e", b"\1" + wire.write_varint(2**24 + 1)), WEIGHTS),
+        build(HEADER, chunk(b"e", b"\1" + varint.write_varint(2**24 + 1)), WEIGHTS),
         LimitError,
         "exif data has 16777217",
     ),
@@ -194,8 +194,10 @@ def test_refused(name):
 
 
 def metadata_file(raw, size=None, extra=b""):
-    content = wire.compress(raw) + extra
-    return build(HEADER, chunk(b"e", b"\1" + wire.write_varint(len(raw) if size is None else size) + content), WEIGHTS)
+    content = zstd.compress(raw) + extra
+    return build(
+        HEADER, chunk(b"e", b"\1" + varint.write_varint(len(raw) if size is None else size) + content), WEIGHTS
+    )
 
 
 def test_compressed_metadata_must_be_exactly_what_it_says():
@@ -247,12 +249,12 @@ def test_what_no_reader_takes_is_not_written():
 
 @pytest.mark.parametrize("value", [0, 1, 127, 128, 300, 2**14, 2**28 - 1, 2**32 - 1])
 def test_varint(value):
-    data = wire.write_varint(value)
-    assert wire.read_varint(b"x" + data + b"y", 1, "number") == (value, 1 + len(data))
+    data = varint.write_varint(value)
+    assert varint.read_varint(b"x" + data + b"y", 1, "number") == (value, 1 + len(data))
     assert len(data) == max(1, -(-value.bit_length() // 7))
 
 
 def test_varint_range():
     for value in (-1, 2**32):
         with pytest.raises(ValueError, match="outside"):
-            wire.write_varint(value)
+            varint.write_varint(value)

@@ -13,17 +13,17 @@ from conftest import SAMPLES
 
 pytest.importorskip("tensorflow")
 
-from nifcodec.cli import main
-from nifcodec.config import EncodeConfig
+from nifcodec.cli.main import main
 from nifcodec.errors import ConfigError
-from nifcodec.fields.spec import MlpSpec
-from nifcodec.training.fit import fit
-from nifcodec.training.ipu import MEMORY
+from nifcodec.fields.families import configure
+from nifcodec.fields.mlp.description import MlpDescription
+from nifcodec.fields.mlp.training.fit import fit
+from nifcodec.fields.mlp.training.networks import Arithmetic
+from nifcodec.training.devices.ipu import MEMORY
 from nifcodec.training.memory import split, step_bytes
-from nifcodec.training.networks import Arithmetic
 
-LARGE = MlpSpec("siren", 3, 256, 6, "none", omega=30.0)
-SMALL = MlpSpec("siren", 3, 8, 2, "none", omega=30.0)
+LARGE = MlpDescription("siren", 3, 256, 6, "none", omega=30.0)
+SMALL = MlpDescription("siren", 3, 8, 2, "none", omega=30.0)
 FLOAT, HALF = Arithmetic(), Arithmetic(half=True)
 
 
@@ -63,7 +63,7 @@ def test_what_cannot_be_split_is_refused() -> None:
 
 def trained(**options: Any) -> "tuple[np.ndarray, float]":
     image = cluster_worker.PICTURE.astype(np.float32) / 255
-    result = fit(image, SMALL, EncodeConfig(field="siren", steps=150, batch_size=256, **options))
+    result = fit(image, SMALL, configure(field="siren", steps=150, batch_size=256, **options))
     return np.concatenate([tensor.ravel() for tensor in result.float_tensors]), result.psnr_float
 
 
@@ -89,7 +89,7 @@ def test_accumulation_and_float16_learn_the_same() -> None:
 )
 def test_options_that_do_not_go_together(options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        EncodeConfig(**options)
+        configure(**options)
 
 
 def test_the_command_line_says_where_it_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,14 +19,15 @@ import pytest
 from make_golden import DEPTHS, DIGESTS, FOLDER, LAYOUTS, PICTURES, digests, pictures
 
 import nifcodec
-from nifcodec import container, decoder, priors
-from nifcodec.coding import context, neighbours, payload
-from nifcodec.coding.context import ContextModel
-from nifcodec.coding.tensors import RANGE_CODED, ZSTANDARD
-from nifcodec.config import EncodeConfig
+from nifcodec import container, decoder
+from nifcodec.entropy.tensors import RANGE_CODED, ZSTANDARD
 from nifcodec.errors import ChecksumError, MalformedError
-from nifcodec.priors import Prior
-from nifcodec.transfer import KINDS
+from nifcodec.fields.families import configure
+from nifcodec.fields.wavelet import priors
+from nifcodec.fields.wavelet.coding import neighbours
+from nifcodec.fields.wavelet.coding.context_model import ContextModel
+from nifcodec.fields.wavelet.priors import Prior
+from nifcodec.picture.transfer import KINDS
 
 EXPECTED: Dict[str, Dict[str, str]] = json.loads(DIGESTS.read_text(encoding="utf-8"))
 WAVELETS = sorted(name for name, found in EXPECTED.items() if "plane" in found)
@@ -155,7 +156,7 @@ def test_a_stream_of_a_model_one_unit_away_is_refused(
 ) -> None:
     image, _ = pictures()[name]
     true = priors.named()
-    config = EncodeConfig(quality=80, effort=1)
+    config = configure(quality=80, effort=1)
     written = data = nifcodec.encode(image, config)
     # A hidden unit that is silent on this picture changes nothing: the first one that speaks is taken.
     for unit in range(true.context.networks[(0, 0, 1, 1)].w3.shape[0]):

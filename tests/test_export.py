@@ -14,23 +14,23 @@ import tensorflow as tf
 from conftest import nif_bytes
 
 from nifcodec import container, decoder
-from nifcodec.cli import main
-from nifcodec.coding.tensors import encode_tensors
+from nifcodec.cli.main import main
 from nifcodec.container import NifFile
-from nifcodec.fields.quantize import QuantizedMlp, quantize
-from nifcodec.fields.spec import FAMILY_IDS, MlpSpec, pack
-from nifcodec.training import networks
+from nifcodec.entropy.tensors import encode_tensors
+from nifcodec.fields.mlp.description import FAMILY_IDS, MlpDescription, pack
+from nifcodec.fields.mlp.training import networks
+from nifcodec.fields.mlp.weights import QuantizedMlp, quantize
 
 WIDTH, HEIGHT = 23, 17
 SPECS = [
-    MlpSpec("fourier", 3, 64, 4, "powers", dimension=6, sigma=2.0, colour="ycocg"),
-    MlpSpec("fourier", 3, 20, 5, "powers", dimension=6, sigma=1.5, colour="yuv"),
-    MlpSpec("fourier", 1, 9, 1, "none"),
-    MlpSpec("siren", 3, 16, 3, "none", omega=30.0, colour="yuv"),
+    MlpDescription("fourier", 3, 64, 4, "powers", dimension=6, sigma=2.0, colour="ycocg"),
+    MlpDescription("fourier", 3, 20, 5, "powers", dimension=6, sigma=1.5, colour="yuv"),
+    MlpDescription("fourier", 1, 9, 1, "none"),
+    MlpDescription("siren", 3, 16, 3, "none", omega=30.0, colour="yuv"),
 ]
 
 
-def stored(spec: MlpSpec) -> bytes:
+def stored(spec: MlpDescription) -> bytes:
     tensors = networks.initial_tensors(spec, 1, np.full(spec.channels, 0.4))
     steps = (80,) * len(tensors)
     network = QuantizedMlp(spec, tuple(quantize(tensor, 80) for tensor in tensors), steps)
@@ -58,7 +58,7 @@ def as_the_example_renders(model_path: Path, metadata_path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("spec", SPECS)
-def test_both_render_the_same_picture(spec: MlpSpec, tmp_path: Path) -> None:
+def test_both_render_the_same_picture(spec: MlpDescription, tmp_path: Path) -> None:
     file, model = tmp_path / "in.nif", tmp_path / "converted.hdf5"
     file.write_bytes(stored(spec))
     assert main(["export", str(file), "--keras", str(model)]) == 0
@@ -83,8 +83,8 @@ def test_metadata_has_the_examples_names(tmp_path: Path) -> None:
 def test_what_cannot_be_exported_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file, model = tmp_path / "in.nif", tmp_path / "out.h5"
     for spec, word in (
-        (MlpSpec("fourier", 3, 8, 2, "gaussian", features=4, scale=2.0), "Gaussian"),
-        (MlpSpec("siren", 4, 8, 2, "none", omega=30.0), "alpha"),
+        (MlpDescription("fourier", 3, 8, 2, "gaussian", features=4, scale=2.0), "Gaussian"),
+        (MlpDescription("siren", 4, 8, 2, "none", omega=30.0), "alpha"),
     ):
         file.write_bytes(stored(spec))
         assert main(["export", str(file), "--keras", str(model)]) == 2

@@ -10,17 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nifcodec.errors import ConfigError, CorruptFileError, LimitError, MalformedError
-from nifcodec.fields import basis, mlp
-from nifcodec.fields.quantize import MAX_SYMBOL, QuantizedMlp, quantize, step
-from nifcodec.fields.spec import MlpSpec, design, pack, unpack
+from nifcodec.fields.mlp import render
+from nifcodec.fields.mlp.description import MlpDescription, pack, unpack
+from nifcodec.fields.mlp.render import position_encoding
+from nifcodec.fields.mlp.sizing import design
+from nifcodec.fields.mlp.weights import MAX_SYMBOL, QuantizedMlp, quantize, step
 
-EXAMPLE = MlpSpec("fourier", 3, 256, 6, "powers", dimension=10, sigma=2.0, colour="ycocg")
+EXAMPLE = MlpDescription("fourier", 3, 256, 6, "powers", dimension=10, sigma=2.0, colour="ycocg")
 SPECS = [
     EXAMPLE,
-    MlpSpec("fourier", 4, 24, 5, "gaussian", features=7, scale=3.5, seed=2**32 - 1, colour="yuv"),
-    MlpSpec("fourier", 1, 9, 1, "none"),
-    MlpSpec("siren", 2, 16, 3, "none", omega=30.0),
-    MlpSpec("siren", 3, 12, 2, "none", omega=12.5, colour="ycocg"),
+    MlpDescription("fourier", 4, 24, 5, "gaussian", features=7, scale=3.5, seed=2**32 - 1, colour="yuv"),
+    MlpDescription("fourier", 1, 9, 1, "none"),
+    MlpDescription("siren", 2, 16, 3, "none", omega=30.0),
+    MlpDescription("siren", 3, 12, 2, "none", omega=12.5, colour="ycocg"),
 ]
 
 
@@ -113,17 +115,17 @@ def test_colour_matrices_invert_the_forward_transforms():
         "yuv": (luma, 0.492 * (blue - luma), 0.877 * (red - luma)),
     }
     for colour, values in components.items():
-        matrix = basis.colour_matrix(replace(EXAMPLE, channels=4, colour=colour))
+        matrix = position_encoding.colour_matrix(replace(EXAMPLE, channels=4, colour=colour))
         np.testing.assert_allclose(matrix @ (*values, 0.25), (red, green, blue, 0.25), atol=1e-6)
 
 
 def test_gaussian_frequencies_are_the_documented_integers():
-    spec = MlpSpec("fourier", 3, 8, 1, "gaussian", features=2, scale=1.0, seed=0)
+    spec = MlpDescription("fourier", 3, 8, 1, "gaussian", features=2, scale=1.0, seed=0)
     outputs = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]  # SplitMix64's published first outputs
     total = sum(output >> shift & 0xFFFF for output in outputs for shift in (0, 16, 32, 48))
-    frequencies = basis.gaussian_frequencies(spec)
+    frequencies = position_encoding.gaussian_frequencies(spec)
     assert frequencies[0, 0] == pytest.approx(2 * math.pi * (total - 393210) / 65536, rel=1e-15)
-    many = basis.gaussian_frequencies(replace(spec, features=1000)) / (2 * math.pi)
+    many = position_encoding.gaussian_frequencies(replace(spec, features=1000)) / (2 * math.pi)
     assert abs(many.mean()) < 0.05
     assert many.std() == pytest.approx(1.0, abs=0.05)
 
@@ -131,11 +133,13 @@ def test_gaussian_frequencies_are_the_documented_integers():
 def test_encodings_are_their_formulas():
     us, vs = np.array([0.1, -0.3, 1.7]), np.array([0.25, 0.8])
     gaussian = SPECS[1]
-    angles = (np.stack(np.meshgrid(us, vs), axis=-1) @ basis.gaussian_frequencies(gaussian).T).astype(np.float64)
+    angles = (np.stack(np.meshgrid(us, vs), axis=-1) @ position_encoding.gaussian_frequencies(gaussian).T).astype(
+        np.float64
+    )
     expected = np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)
-    np.testing.assert_allclose(basis.encode_grid(gaussian, us, vs), expected, atol=1e-5)
+    np.testing.assert_allclose(position_encoding.encode_grid(gaussian, us, vs), expected, atol=1e-5)
     powers = replace(EXAMPLE, dimension=3)
-    row = basis.encode_grid(powers, us, vs)[1, 2]
+    row = position_encoding.encode_grid(powers, us, vs)[1, 2]
     frequencies = np.array([1.0, 2.0, 4.0])
     angle_u, angle_v = frequencies * (2 * 1.7 - 1), frequencies * (2 * 0.8 - 1)
     np.testing.assert_allclose(
@@ -145,14 +149,14 @@ def test_encodings_are_their_formulas():
 
 def ramp():
     """A network whose value is u: relu(p_u) and relu(-p_u) give p_u = 2u - 1 exactly."""
-    spec = MlpSpec("fourier", 1, 2, 1, "none")
+    spec = MlpDescription("fourier", 1, 2, 1, "none")
     kernel = np.array([[1, -1], [0, 0]], np.float32)
     return spec, (kernel, np.zeros(2, np.float32), np.array([[0.5], [-0.5]], np.float32), np.array([0.5], np.float32))
 
 
 def disc():
     """A network whose value is a soft-edged centred disc: a clipped ramp of cos(p_u) + cos(p_v)."""
-    spec = MlpSpec("fourier", 1, 2, 1, "powers", dimension=1, sigma=1.0)
+    spec = MlpDescription("fourier", 1, 2, 1, "powers", dimension=1, sigma=1.0)
     kernel = np.array([[0, 0], [0, 0], [8, 8], [8, 8]], np.float32)
     bias = np.array([-13.6, -14.6], np.float32)
     return spec, (kernel, bias, np.array([[1], [-1]], np.float32), np.zeros(1, np.float32))
@@ -161,7 +165,7 @@ def disc():
 @pytest.mark.parametrize("count", [1, 7, 64, 200])
 def test_perfect_field_gives_back_the_picture(count):
     picture = np.floor(255 * (np.arange(count) + 0.5) / count + 0.5).astype(np.uint8)
-    values = mlp.render(*ramp(), mlp.pixel_centres(count), mlp.pixel_centres(3))
+    values = render.render(*ramp(), render.pixel_centres(count), render.pixel_centres(3))
     for row in values:
         np.testing.assert_array_equal(np.floor(255 * row[:, 0] + 0.5).astype(np.uint8), picture)
 
@@ -170,8 +174,8 @@ def test_perfect_field_gives_back_the_picture(count):
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (15, 40)])
 def test_rendering_at_twice_the_size_does_not_shift(field, height, width):
     def grid(factor):
-        centres = mlp.pixel_centres(factor * width), mlp.pixel_centres(factor * height)
-        return mlp.render(*field(), *centres)[..., 0].astype(np.float64)
+        centres = render.pixel_centres(factor * width), render.pixel_centres(factor * height)
+        return render.render(*field(), *centres)[..., 0].astype(np.float64)
 
     def centroid(values, axis):
         weights = values.sum(axis=1 - axis)
@@ -193,21 +197,21 @@ def test_rendering_at_twice_the_size_does_not_shift(field, height, width):
 def test_bands_do_not_change_the_picture(spec, monkeypatch):
     tensors = random_tensors(spec)
     us, vs = np.linspace(-0.2, 1.3, 13), np.linspace(0, 1, 5)
-    whole = mlp.render(spec, tensors, us, vs)
+    whole = render.render(spec, tensors, us, vs)
     assert whole.shape == (5, 13, spec.channels)
     assert whole.dtype == np.float32
     for band in (1, 4 * 256, 30 * 256):
         monkeypatch.setattr(mlp, "BAND_VALUES", band)
-        np.testing.assert_allclose(mlp.render(spec, tensors, us, vs), whole, atol=1e-5)
+        np.testing.assert_allclose(render.render(spec, tensors, us, vs), whole, atol=1e-5)
 
 
 def test_memory_does_not_depend_on_the_height():
-    spec = MlpSpec("fourier", 1, 64, 2, "powers", dimension=4, sigma=2.0)
+    spec = MlpDescription("fourier", 1, 64, 2, "powers", dimension=4, sigma=2.0)
     tensors = random_tensors(spec)
 
     def peak(rows):
         tracemalloc.start()
-        output = mlp.render(spec, tensors, mlp.pixel_centres(400), mlp.pixel_centres(rows))
+        output = render.render(spec, tensors, render.pixel_centres(400), render.pixel_centres(rows))
         used = tracemalloc.get_traced_memory()[1] - output.nbytes
         tracemalloc.stop()
         return used
@@ -219,12 +223,12 @@ def test_memory_does_not_depend_on_the_height():
 def test_hostile_weights_give_finite_values():
     spec = replace(EXAMPLE, layers=30)
     tensors = tuple(np.full(shape, 2.0**20, np.float32) for shape in spec.tensor_shapes())
-    assert np.isfinite(mlp.render(spec, tensors, mlp.pixel_centres(3), mlp.pixel_centres(2))).all()
+    assert np.isfinite(render.render(spec, tensors, render.pixel_centres(3), render.pixel_centres(2))).all()
 
 
 def test_tensors_of_another_network_are_refused():
     with pytest.raises(MalformedError, match="shapes"):
-        mlp.render(EXAMPLE, random_tensors(SPECS[2]), mlp.pixel_centres(2), mlp.pixel_centres(2))
+        render.render(EXAMPLE, random_tensors(SPECS[2]), render.pixel_centres(2), render.pixel_centres(2))
 
 
 def test_steps_are_eighths_of_octaves():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nifcodec.decoder import Render, render
 from nifcodec.errors import ConfigError, LimitError
-from nifcodec.geometry import MAX_SUBSAMPLES, choose_window
+from nifcodec.fields.family import Samples
+from nifcodec.fields.rendering import render
+from nifcodec.picture.window import MAX_SUBSAMPLES, choose_window
 
 
-def perfect_field(pixels: np.ndarray) -> Render:
+def perfect_field(pixels: np.ndarray) -> Samples:
     """Gives the picture's value wherever it is asked, pixels being squares: the field that training aims at."""
     height, width = pixels.shape[:2]
 
@@ -54,7 +55,7 @@ def test_a_crop_takes_the_same_samples_as_the_whole() -> None:
 
 
 @pytest.mark.parametrize("field", [ramp, disc])
-def test_twice_the_size_averaged_is_the_native_render(field: Render) -> None:
+def test_twice_the_size_averaged_is_the_native_render(field: Samples) -> None:
     channels = field(np.zeros(1), np.zeros(1)).shape[2]
     source = (40, 30)
     native = render(field, choose_window(source), channels).astype(float)

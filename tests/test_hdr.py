@@ -17,12 +17,16 @@ from PIL import Image as PillowImage
 from PIL import ImageCms
 
 import nifcodec
-from nifcodec import EncodeConfig, colour, encoder, metrics, transfer
-from nifcodec.cli import main
+from nifcodec import encoder
+from nifcodec.cli.main import main
 from nifcodec.errors import ConfigError, ImageError, MalformedError, MissingDependencyError
-from nifcodec.hdr import finite
-from nifcodec.image import Image, encode_picture, from_array, read_image, write_image
-from nifcodec.wavelet_encoder import quality_index
+from nifcodec.fields.families import configure
+from nifcodec.fields.wavelet.encode import quality_index
+from nifcodec.picture import colour, metrics, transfer
+from nifcodec.picture.image import Image, from_array
+from nifcodec.picture.linear_light import finite
+from nifcodec.picture.read import read_image
+from nifcodec.picture.write import encode_picture, write_image
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 FAST = {"effort": 1, "quality": 90.0}
@@ -100,7 +104,7 @@ def test_light_without_alpha_is_kept_and_counts() -> None:
     """As OpenEXR has it: premultiplied, and a flame may glow where it hides nothing."""
     pixels = wide(4)
     pixels[:, :20, 3] = 0
-    decoded = nifcodec.decode(nifcodec.encode(pixels, EncodeConfig(**FAST)))  # type: ignore[arg-type]
+    decoded = nifcodec.decode(nifcodec.encode(pixels, configure(**FAST)))  # type: ignore[arg-type]
     assert np.median(np.abs(decoded[:, :20, :3] / pixels[:, :20, :3] - 1)) < 0.02
     half = pixels.copy()
     half[:, :20, :3] /= 2
@@ -303,7 +307,7 @@ def test_the_log_transfer_is_the_examples_logarithm() -> None:
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_fourteen_stops_survive(kind: str, channels: int) -> None:
     pixels = wide(channels)
-    encoded = encoder.encode_image(from_array(pixels), EncodeConfig(transfer=kind, **FAST))  # type: ignore[arg-type]
+    encoded = encoder.encode_image(from_array(pixels), configure(transfer=kind, **FAST))  # type: ignore[arg-type]
     decoded = nifcodec.decode(encoded.data)
     assert (decoded.dtype, decoded.shape) == (np.float32, pixels.shape)
     colours = pixels[..., : channels - (channels in (2, 4))]
@@ -323,7 +327,7 @@ def test_fourteen_stops_survive(kind: str, channels: int) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (3, 20)])
 def test_single_values_come_back_exactly(kind: str, value: float, size: "tuple[int, int]") -> None:
     pixels = np.full((*size, 3), value, np.float32)
-    assert np.array_equal(nifcodec.decode(nifcodec.encode(pixels, EncodeConfig(transfer=kind, effort=1))), pixels)
+    assert np.array_equal(nifcodec.decode(nifcodec.encode(pixels, configure(transfer=kind, effort=1))), pixels)
 
 
 @pytest.mark.parametrize("kind", ["log", "linear", "pq"])
@@ -331,7 +335,7 @@ def test_a_peak_of_one_and_negative_values(kind: str) -> None:
     pixels = wide() / wide().max()
     assert pixels.max() == 1
     pixels[:8, :8] *= -1
-    decoded = nifcodec.decode(nifcodec.encode(pixels, EncodeConfig(transfer=kind, **FAST)))  # type: ignore[arg-type]
+    decoded = nifcodec.decode(nifcodec.encode(pixels, configure(transfer=kind, **FAST)))  # type: ignore[arg-type]
     assert np.isfinite(decoded).all()
     assert pixels.min() <= decoded.min() < 0
     assert 0.9 < decoded.max() <= 1
@@ -343,7 +347,7 @@ def test_a_peak_of_one_and_negative_values(kind: str) -> None:
 def test_networks_learn_deep_pictures(field: str, make: Any) -> None:
     pytest.importorskip("tensorflow")
     pixels = make(3, 24, 24)
-    config = EncodeConfig(field=field, width=16, layers=2, steps=300, batch_size=512)
+    config = configure(field=field, width=16, layers=2, steps=300, batch_size=512)
     encoded = encoder.encode_image(from_array(pixels), config)
     decoded = nifcodec.decode(encoded.data)
     assert decoded.dtype == pixels.dtype
@@ -354,25 +358,25 @@ def test_sixteen_bits_reach_more_than_eight() -> None:
     pixels = deep()
     found = []
     for quality in (60.0, 80.0, 90.0, 100.0):
-        data = nifcodec.encode(pixels, EncodeConfig(quality=quality, effort=1))
+        data = nifcodec.encode(pixels, configure(quality=quality, effort=1))
         decoded = nifcodec.decode(data)
         assert decoded.dtype == np.uint16
         found.append((len(data), metrics.psnr(pixels, decoded)))
     assert found == sorted(found)
     assert found[-1][1] > 80
-    data = nifcodec.encode(pixels, EncodeConfig(psnr=70, effort=1))
+    data = nifcodec.encode(pixels, configure(psnr=70, effort=1))
     assert 70 <= metrics.psnr(pixels, nifcodec.decode(data)) < 71
     assert [quality_index(q) for q in (0, 60, 100)] == [556, 280, 96]
 
 
 def test_noise_of_sixteen_bits_is_not_clipped() -> None:
     noise = np.random.default_rng(5).integers(0, 65536, (24, 24, 3)).astype(np.uint16)
-    assert metrics.psnr(noise, nifcodec.decode(nifcodec.encode(noise, EncodeConfig(quality=100, effort=1)))) > 75
+    assert metrics.psnr(noise, nifcodec.decode(nifcodec.encode(noise, configure(quality=100, effort=1)))) > 75
 
 
 def test_a_psnr_is_met_on_the_log_values() -> None:
     pixels = wide()
-    encoded = encoder.encode_image(from_array(pixels), EncodeConfig(psnr=50, effort=1))
+    encoded = encoder.encode_image(from_array(pixels), configure(psnr=50, effort=1))
     assert encoded.report.psnr_log is not None
     assert 50 <= encoded.report.psnr_log < 52
 
@@ -380,15 +384,15 @@ def test_a_psnr_is_met_on_the_log_values() -> None:
 def test_a_reduction_averages_light() -> None:
     pixels = np.full((16, 16, 3), 0.01, np.float32)
     pixels[:, ::2] = 100.0
-    data = nifcodec.encode(pixels, EncodeConfig(quality=100, effort=1))
+    data = nifcodec.encode(pixels, configure(quality=100, effort=1))
     np.testing.assert_allclose(nifcodec.decode(data, scale=0.5), 50, rtol=0.03)
 
 
 def test_a_transfer_is_for_float_pictures() -> None:
     with pytest.raises(ConfigError, match="16 bits"):
-        nifcodec.encode(deep(), EncodeConfig(transfer="pq", effort=1))
+        nifcodec.encode(deep(), configure(transfer="pq", effort=1))
     with pytest.raises(ConfigError, match="transfer"):
-        EncodeConfig(transfer="gamma")
+        configure(transfer="gamma")
 
 
 @pytest.mark.parametrize("data", [b"\3" + bytes(12), b"\1" + bytes(12)])
@@ -413,7 +417,7 @@ def test_what_is_not_finite_is_counted_and_placed() -> None:
     untouched = np.isfinite(pixels)
     assert np.array_equal(clean[untouched], pixels[untouched])
     with pytest.warns(UserWarning, match="replaced"):
-        assert np.isfinite(nifcodec.decode(nifcodec.encode(pixels, EncodeConfig(sanitize=True, effort=1)))).all()
+        assert np.isfinite(nifcodec.decode(nifcodec.encode(pixels, configure(sanitize=True, effort=1)))).all()
     with pytest.warns(UserWarning, match="replaced"):
         assert not finite(np.full((2, 2, 3), np.nan, np.float32), sanitize=True).any()
 

@@ -12,9 +12,11 @@ import pytest
 from PIL import Image as PillowImage
 from PIL import ImageCms
 
-from nifcodec.colour import fill_transparent
 from nifcodec.errors import ConfigError, ImageError, OutputExistsError
-from nifcodec.image import Image, encode_picture, from_array, read_image, write_image
+from nifcodec.picture.colour import fill_transparent
+from nifcodec.picture.image import Image, from_array
+from nifcodec.picture.read import read_image
+from nifcodec.picture.write import encode_picture, write_image
 
 RNG = np.random.default_rng(5)
 RGB = RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8)

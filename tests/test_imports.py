@@ -37,7 +37,7 @@ def test_help_loads_nothing_heavy(code: str) -> None:
     "code",
     [
         "import nifcodec; nifcodec.decode, nifcodec.inspect, nifcodec.encode",
-        "import nifcodec.commands",
+        "import nifcodec.cli.commands",
         "import nifcodec.pillow_plugin; nifcodec.pillow_plugin.register()",
         "import nifcodec.cli; nifcodec.cli.main(['info', 'does-not-exist.nif'])",
         "import nifcodec.cli; nifcodec.cli.main(['decode', 'does-not-exist.nif'])",
@@ -51,7 +51,7 @@ def test_reading_loads_no_tensorflow(code: str) -> None:
 
 def test_an_evaluation_loads_no_tensorflow() -> None:
     pytest.importorskip("tensorboard")
-    loaded = loaded_after("import nifcodec.evaluator")
+    loaded = loaded_after("import nifcodec.monitor.evaluator")
     assert "tensorboard" in loaded
     assert not loaded & {"tensorflow", "keras", "h5py"}
 

@@ -15,13 +15,17 @@ import graph_lint
 import ipu_standin
 import tensorflow as tf
 
-from nifcodec import decoder, encoder, metrics
-from nifcodec.config import EncodeConfig
+from nifcodec import decoder, encoder
 from nifcodec.errors import ConfigError, DeviceError, MissingDependencyError
-from nifcodec.fields.spec import MlpSpec
-from nifcodec.training import ipu_check, networks, relax
-from nifcodec.training.devices import Local, Work, open_device
-from nifcodec.training.step import fresh_state, learning_rate, train_step
+from nifcodec.fields.families import configure
+from nifcodec.fields.mlp.description import MlpDescription
+from nifcodec.fields.mlp.training import networks, rounding
+from nifcodec.picture import metrics
+from nifcodec.training.adam import fresh_state, learning_rate, train_step
+from nifcodec.training.devices.base import Work
+from nifcodec.training.devices.local import Local
+from nifcodec.training.devices.open import open_device
+from tests import ipu_check
 
 # Signatures of SDK 3.4, as its sources have them.
 SIGNATURES = {
@@ -39,9 +43,9 @@ SIGNATURES = {
 V, U = np.mgrid[0:24, 0:32]
 PICTURE = np.stack([127 + 100 * np.sin(U / 6 + c) * np.cos(V / 5) for c in range(3)], axis=-1).astype(np.uint8)
 SPECS = [
-    MlpSpec("fourier", 3, 16, 4, "powers", dimension=4, sigma=2.0, colour="ycocg"),
-    MlpSpec("fourier", 4, 12, 2, "gaussian", features=5, scale=3.5, seed=9, colour="yuv"),
-    MlpSpec("siren", 3, 16, 2, "none", omega=30.0),
+    MlpDescription("fourier", 3, 16, 4, "powers", dimension=4, sigma=2.0, colour="ycocg"),
+    MlpDescription("fourier", 4, 12, 2, "gaussian", features=5, scale=3.5, seed=9, colour="yuv"),
+    MlpDescription("siren", 3, 16, 2, "none", omega=30.0),
 ]
 
 
@@ -99,8 +103,8 @@ def test_the_stand_in_is_as_strict() -> None:
     ],
 )
 def test_the_whole_encoder_through_the_stand_in(options: dict, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nifcodec.training.fit.CHUNK_FLOPS", 1e7)
-    config = EncodeConfig(device="ipu", steps=220, batch_size=256, width=12, layers=2, seed=5, **options)
+    monkeypatch.setattr("nifcodec.fields.mlp.training.fit.CHUNK_FLOPS", 1e7)
+    config = configure(device="ipu", steps=220, batch_size=256, width=12, layers=2, seed=5, **options)
     reports: list = []
     with ipu_standin.installed(1) as machine:
         encoded = encoder.encode_image(encoder.from_array(PICTURE), config, reports.append)
@@ -119,28 +123,28 @@ def test_the_whole_encoder_through_the_stand_in(options: dict, monkeypatch: pyte
 
 
 def test_an_ipu_gives_the_network_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nifcodec.training.fit import fit
+    from nifcodec.fields.mlp.training.fit import fit
 
-    monkeypatch.setattr("nifcodec.training.fit.CHUNK_FLOPS", 1e7)
+    monkeypatch.setattr("nifcodec.fields.mlp.training.fit.CHUNK_FLOPS", 1e7)
     image = PICTURE.astype(np.float32) / 255
     config = {"field": "siren", "steps": 40, "batch_size": 256}
     with ipu_standin.installed(1):
-        ipu = fit(image, SPECS[2], EncodeConfig(device="ipu", **config))
-    cpu = fit(image, SPECS[2], EncodeConfig(device="cpu", **config))
+        ipu = fit(image, SPECS[2], configure(device="ipu", **config))
+    cpu = fit(image, SPECS[2], configure(device="cpu", **config))
     for one, other in zip(ipu.float_tensors, cpu.float_tensors):
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
 def test_what_is_missing_is_named() -> None:
-    config = EncodeConfig(field="siren", device="ipu")
+    config = configure(field="siren", device="ipu")
     with pytest.raises(MissingDependencyError, match="Poplar SDK"):
         open_device(config)
     with ipu_standin.installed(0), pytest.raises(DeviceError, match="Could not find an available device"):
         open_device(config)
     with ipu_standin.installed(2), pytest.raises(DeviceError, match="Could not find an available device"):
-        open_device(EncodeConfig(field="siren", device="ipu", replicas=4))
+        open_device(configure(field="siren", device="ipu", replicas=4))
     with pytest.raises(ConfigError, match="--device ipu"):
-        EncodeConfig(field="siren", partials="float16")
+        configure(field="siren", partials="float16")
 
 
 def test_the_check_for_owners_of_the_sdk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,20 +162,20 @@ def test_the_check_for_owners_of_the_sdk(tmp_path: Path, capsys: pytest.CaptureF
     assert "Poplar SDK" in capsys.readouterr().out
 
 
-def objective(spec: MlpSpec, arithmetic: networks.Arithmetic) -> Callable[..., Any]:
+def objective(spec: MlpDescription, arithmetic: networks.Arithmetic) -> Callable[..., Any]:
     """As a training has it, rounded weights and rate included."""
     layout = networks.Layout(spec)
     sizes = [0.125] * len(spec.tensor_shapes())
 
     def loss(flat: Any, coords: Any, colours: Any) -> Any:
-        tensors = [relax.straight_through(tensor, size) for tensor, size in zip(layout.split(flat), sizes)]
+        tensors = [rounding.straight_through(tensor, size) for tensor, size in zip(layout.split(flat), sizes)]
         error = networks.forward(spec, tensors, coords, arithmetic) - colours
-        return tf.reduce_mean(tf.square(error)) + 1e-6 * tf.maximum(relax.rate(tensors, sizes) - 100.0, 0.0)
+        return tf.reduce_mean(tf.square(error)) + 1e-6 * tf.maximum(rounding.rate(tensors, sizes) - 100.0, 0.0)
 
     return loss
 
 
-def steps(spec: MlpSpec, arithmetic: networks.Arithmetic, parts: int) -> Callable[..., Any]:
+def steps(spec: MlpDescription, arithmetic: networks.Arithmetic, parts: int) -> Callable[..., Any]:
     """Three steps in a loop of constant length, as a device takes them."""
     loss = objective(spec, arithmetic)
 
@@ -193,7 +197,7 @@ CASES = [(spec, half, parts) for spec in SPECS for half, parts in ((False, 1), (
 
 
 @pytest.mark.parametrize(("spec", "half", "parts"), CASES)
-def test_the_step_is_clean_and_compiles_to_the_same_numbers(spec: MlpSpec, half: bool, parts: int) -> None:
+def test_the_step_is_clean_and_compiles_to_the_same_numbers(spec: MlpDescription, half: bool, parts: int) -> None:
     three = steps(spec, networks.Arithmetic(half, half and spec.family == "siren"), parts)
     assert graph_lint.defects(tf.function(three, autograph=False).get_concrete_function(*three.signature)) == []
     tensors = networks.initial_tensors(spec, 1, np.full(spec.channels, 0.4))

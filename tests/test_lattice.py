@@ -5,11 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nifcodec.coding.compand import HALF
-from nifcodec.coding.neighbours import LAG, SQUARE, Band, LevelFeatures, compand, feature_columns, near_neighbours
-from nifcodec.fields.lifting import analyse_plane, synthesise_plane
+from nifcodec.fields.wavelet.coding.neighbours import (
+    SQUARE,
+    WAVEFRONT_LAG,
+    LevelFeatures,
+    compand,
+    feature_columns,
+    near_neighbours,
+)
+from nifcodec.fields.wavelet.lattice import HALF, Subband
+from nifcodec.fields.wavelet.lifting import analyse_plane, synthesise_plane
 
-BANDS = [Band(colour, orientation) for colour in range(3) for orientation in range(3)]
+BANDS = [Subband(colour, orientation) for colour in range(3) for orientation in range(3)]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 1), (3, 5), (8, 8), (7, 6), (33, 64)])
@@ -43,13 +50,13 @@ def test_features_are_the_neighbours_they_name(index, odd):
     features.set_all(planes)
     band, y, column = BANDS[index], 10, 4
     x = 2 * column + odd
-    row = features.gather(y + LAG * index, odd, 5, 3)[index, column]
+    row = features.gather(y + WAVEFRONT_LAG * index, odd, 5, 3)[index, column]
     for k, (other, (dy, dx)) in enumerate(near_neighbours(band, odd)):
         assert row[k] == compand(planes[other][y + dy, x + dx] * HALF)
     for k, (dy, dx) in enumerate(SQUARE):
         expected = compand(parents[band][y // 2 + dy, x // 2 + dx] * HALF)
         assert row[features.near_length + k] == expected
-    right = low[band.colour][y, x + 1] - low[band.colour][y, x]
+    right = low[band.plane][y, x + 1] - low[band.plane][y, x]
     assert row[features.near_length + 10 + 12] == compand(np.array(right))
     columns = feature_columns(band, odd, features.near_length)
     assert columns[-2:].tolist() == [len(row) - 2, len(row) - 1]
@@ -67,7 +74,7 @@ def test_no_feature_depends_on_what_is_decoded_later():
             expected = whole.gather(row, odd, 0, 0)
             values = np.zeros(seen.shape[:2], np.int64)
             for index, band in enumerate(BANDS):
-                y = row - LAG * index
+                y = row - WAVEFRONT_LAG * index
                 if 0 <= y < 21:
                     np.testing.assert_array_equal(seen[index], expected[index])
                     values[index] = planes[band][y, odd::2]

@@ -15,19 +15,22 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from nifcodec import container, decoder, priors
-from nifcodec.coding import wire
-from nifcodec.coding.coder import Encoder
-from nifcodec.coding.lattice import Lattice
-from nifcodec.coding.tables import largest, model
-from nifcodec.coding.tensors import encode_tensors
+from nifcodec import container, decoder
 from nifcodec.container import NifFile
+from nifcodec.entropy import varint, zstd
+from nifcodec.entropy.range_coder import Encoder
+from nifcodec.entropy.tables import largest, model
+from nifcodec.entropy.tensors import encode_tensors
 from nifcodec.errors import ImageError
-from nifcodec.fields import spec as mlp_spec
-from nifcodec.fields import wavelet
-from nifcodec.fields.lifting import synthesise_plane
-from nifcodec.image import encode_picture, from_array, read_image
-from nifcodec.transfer import Transfer
+from nifcodec.fields.mlp import description as mlp_spec
+from nifcodec.fields.wavelet import priors
+from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription
+from nifcodec.fields.wavelet.lattice import Lattice
+from nifcodec.fields.wavelet.planes import plane_kinds
+from nifcodec.picture.image import from_array
+from nifcodec.picture.read import read_image
+from nifcodec.picture.transfer import Transfer
+from nifcodec.picture.write import encode_picture
 
 ROOT = Path(__file__).resolve().parents[1]
 CORPUS = ROOT / "tests" / "corpus"
@@ -78,7 +81,7 @@ def network(width: int, layers: int, payload: bytes, family: int = 2) -> bytes:
 
 def idle_network(side: int, width: int, layers: int, light: bool = False) -> bytes:
     """A whole file: all weights are zero."""
-    spec = mlp_spec.MlpSpec("siren", 4, width, layers, "none", omega=30.0)
+    spec = mlp_spec.MlpDescription("siren", 4, width, layers, "none", omega=30.0)
     shapes = spec.tensor_shapes()
     payload = zeros(spec.parameter_count() + len(shapes), len(shapes) + 1)
     curve = Transfer("pq", -1e4, 1e4) if light else None
@@ -86,21 +89,21 @@ def idle_network(side: int, width: int, layers: int, light: bool = False) -> byt
 
 
 def lattice(width: int, height: int, flags: int, stream: bytes, exponent: int = 0) -> bytes:
-    planes = Lattice(width, height, wavelet.colours(4), synthesise_plane)
+    planes = Lattice(width, height, plane_kinds(4))
     low = encode_tensors([np.zeros(planes.low_shape()[1:], np.int32)] * 4)
     bands = bytes([flags]) * ((planes.levels * len(planes.bands) + 7) // 8) + bytes(6) + stream
-    payload = wire.write_varint(len(low)) + low + bands
+    payload = varint.write_varint(len(low)) + low + bands
     prior = priors.named()
-    mixture = ((1,) * prior.synthesis.corrections,) * 2
+    mixture = ((1,) * prior.restoration.corrections,) * 2
     if exponent:
-        payload = wire.write_varint(len(payload)) + b"\x0d" * 2 + payload
-    description = wavelet.WaveletSpec(200, prior.hash, mixture, exponent).pack()
-    return container.pack(NifFile(width, height, 4, 8, wavelet.FAMILY_ID, description, payload))
+        payload = varint.write_varint(len(payload)) + b"\x0d" * 2 + payload
+    description = WaveletDescription(200, prior.hash, mixture, exponent).pack()
+    return container.pack(NifFile(width, height, 4, 8, FAMILY_ID, description, payload))
 
 
 def metadata(size: int, content: bytes) -> bytes:
-    body = b"c" + wire.write_varint(len(content) + 1 + len(wire.write_varint(size)))
-    body += b"\1" + wire.write_varint(size) + content
+    body = b"c" + varint.write_varint(len(content) + 1 + len(varint.write_varint(size)))
+    body += b"\1" + varint.write_varint(size) + content
     start = network(8, 1, b"")
     end = start.index(b"W", 10)
     return start[:end] + body + zlib.crc32(body).to_bytes(4, "little") + start[end:]
@@ -120,9 +123,9 @@ def test_fields_of_a_hundred_bytes(tmp_path: Path) -> None:
         "most": network(2048, 32, b"\0" * 60),
         "encoded": network(100, 2, b"\0" * 60, family=1),
         "random": network(100, 2, bytes(range(60)), family=1),
-        "zstandard": network(100, 2, b"\1" + wire.write_varint(15000) + wire.compress(bytes(15000)), family=1),
-        "profile-cut": metadata(2**24, wire.compress(bytes(2**24))[:40]),
-        "profile": metadata(2**20, wire.compress(bytes(2**20))),
+        "zstandard": network(100, 2, b"\1" + varint.write_varint(15000) + zstd.compress(bytes(15000)), family=1),
+        "profile-cut": metadata(2**24, zstd.compress(bytes(2**24))[:40]),
+        "profile": metadata(2**20, zstd.compress(bytes(2**20))),
         "chunks": chunks(8),
         "light": idle_network(64, 8, 4, light=True),
     }

@@ -13,9 +13,12 @@ from PIL import Image as PillowImage
 from test_image import SRGB, UPRIGHT, exif_with_orientation, saved
 
 import nifcodec
-from nifcodec import EncodeConfig, metrics
-from nifcodec.cli import main
-from nifcodec.image import Image, encode_picture, from_array, read_image
+from nifcodec.cli.main import main
+from nifcodec.fields.families import configure
+from nifcodec.picture import metrics
+from nifcodec.picture.image import Image, from_array
+from nifcodec.picture.read import read_image
+from nifcodec.picture.write import encode_picture
 
 GREY = SRGB[:16] + b"GRAY" + SRGB[20:]
 XMP = '<?xpacket begin="\ufeff"?><x:xmpmeta xmlns:x="adobe:ns:meta/" a="é"/><?xpacket end="w"?>  '.encode()
@@ -231,7 +234,7 @@ def test_colours_under_no_alpha_are_not_paid_for(channels: int, shown: str) -> N
     flat[..., -1], noisy[..., -1] = 255, 255
     flat[:, hidden], noisy[:, hidden] = 0, noise[:, hidden]
     noisy[:, hidden, -1] = 0
-    config = EncodeConfig(effort=1, quality=80)
+    config = configure(effort=1, quality=80)
     data = nifcodec.encode(noisy, config)
     assert data == nifcodec.encode(flat, config)
     decoded = nifcodec.decode(data)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nifcodec import colour, metrics
 from nifcodec.errors import ImageError
-from nifcodec.image import read_image
+from nifcodec.picture import colour, metrics
+from nifcodec.picture.read import read_image
 
 SAMPLES = Path(__file__).resolve().parents[1] / "sample_images"
 

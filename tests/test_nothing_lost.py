@@ -14,9 +14,11 @@ import pytest
 
 import nifcodec
 from nifcodec import files
-from nifcodec.cli import main
+from nifcodec.cli.main import main
 from nifcodec.errors import OutputError, OutputExistsError
-from nifcodec.image import from_array, write_image
+from nifcodec.fields.families import configure
+from nifcodec.picture.image import from_array
+from nifcodec.picture.write import write_image
 
 resource = pytest.importorskip("resource")
 
@@ -39,7 +41,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a picture, a.png, and what it becomes, a.bin."""
     monkeypatch.chdir(tmp_path)
     write_image(from_array(PIXELS), "a.png")
-    Path("a.bin").write_bytes(nifcodec.encode(PIXELS, nifcodec.EncodeConfig(effort=1)))
+    Path("a.bin").write_bytes(nifcodec.encode(PIXELS, configure(effort=1)))
     return tmp_path
 
 
@@ -243,5 +245,5 @@ def test_no_place_for_the_file_that_openexr_needs(work: Path, monkeypatch: pytes
     with pytest.raises(OutputError, match="TMPDIR"):
         write_image(light, "b.exr")
     with pytest.raises(OutputError, match="TMPDIR"):
-        nifcodec.image.read_image("a.exr")
+        nifcodec.picture.image.read_image("a.exr")
     assert not Path("b.exr").exists()

@@ -18,8 +18,10 @@ from PIL import Image as PillowImage
 from PIL import ImageCms, UnidentifiedImageError
 
 import nifcodec
-from nifcodec import EncodeConfig, decoder, metrics, pillow_plugin
-from nifcodec.image import Image, from_array
+from nifcodec import decoder, pillow_plugin
+from nifcodec.fields.families import configure
+from nifcodec.picture import metrics
+from nifcodec.picture.image import Image, from_array
 
 pillow_plugin.register()
 
@@ -102,7 +104,7 @@ def test_a_long_header_is_read_whole_and_the_payload_is_not() -> None:
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (2, "LA"), (3, "RGB"), (4, "RGBA")])
 def test_every_mode_is_what_decode_gives(channels: int, mode: str) -> None:
-    data = nifcodec.encode(waves(channels=channels), EncodeConfig(effort=1, quality=90))
+    data = nifcodec.encode(waves(channels=channels), configure(effort=1, quality=90))
     picture = opened(data)
     assert picture.mode == mode
     assert np.array_equal(np.asarray(picture).reshape(48, 64, channels), nifcodec.decode(data))
@@ -111,23 +113,23 @@ def test_every_mode_is_what_decode_gives(channels: int, mode: str) -> None:
 
 
 def test_sixteen_bits_of_grey_are_kept_and_of_colour_reduced() -> None:
-    grey = nifcodec.encode(waves(channels=1).astype(np.uint16) * 256 + 77, EncodeConfig(effort=1, quality=90))
+    grey = nifcodec.encode(waves(channels=1).astype(np.uint16) * 256 + 77, configure(effort=1, quality=90))
     picture = opened(grey)
     assert picture.mode == "I;16"
     assert np.array_equal(np.asarray(picture), nifcodec.decode(grey)[..., 0])
     assert np.array_equal(nifcodec.decode(saved(picture, quality=100)).shape, (48, 64, 1))
     assert nifcodec.inspect(saved(picture)).depth == 16
-    colour = nifcodec.encode(waves().astype(np.uint16) * 257, EncodeConfig(effort=1, quality=95))
+    colour = nifcodec.encode(waves().astype(np.uint16) * 257, configure(effort=1, quality=95))
     assert opened(colour).mode == "RGB"
     assert metrics.psnr(waves(), np.asarray(opened(colour))) > 45
 
 
 def test_linear_light() -> None:
     light = (waves() / np.float32(16)).astype(np.float32)
-    grey = nifcodec.encode(light[..., :1], EncodeConfig(effort=1))
+    grey = nifcodec.encode(light[..., :1], configure(effort=1))
     assert opened(grey).mode == "F"
     assert np.array_equal(np.asarray(opened(grey)), nifcodec.decode(grey)[..., 0])
-    picture = opened(nifcodec.encode(light, EncodeConfig(effort=1)))
+    picture = opened(nifcodec.encode(light, configure(effort=1)))
     assert picture.mode == "RGB"
     with pytest.warns(UserWarning, match="tone-mapped"):
         picture.load()
@@ -161,7 +163,7 @@ def test_a_second_draft_counts() -> None:
 
 def test_a_thumbnail_decodes_only_the_levels_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.asarray(PillowImage.open(SAMPLES / "coffee.png"))[:240, :320]
-    data = nifcodec.encode(pixels, EncodeConfig(effort=1))
+    data = nifcodec.encode(pixels, configure(effort=1))
     opened_at = []
     family = decoder.FAMILIES[3]
 
@@ -169,7 +171,7 @@ def test_a_thumbnail_decodes_only_the_levels_that_it_needs(monkeypatch: pytest.M
         opened_at.append(reduction)
         return family.open(file, reduction)
 
-    counted = decoder.Family(family.name, family.describe, family.reductions, open_counted)
+    counted = family.Family(family.name, family.describe, family.reductions, open_counted)
     monkeypatch.setattr(decoder, "FAMILIES", {**decoder.FAMILIES, 3: counted})
     small, whole = opened(data), opened(data)
     small.thumbnail((60, 60))
@@ -185,7 +187,7 @@ def test_a_thumbnail_decodes_only_the_levels_that_it_needs(monkeypatch: pytest.M
 def test_saving_takes_the_options_of_an_encode(tmp_path: Path) -> None:
     picture = PillowImage.fromarray(waves())
     small, large = saved(picture, quality=20), saved(picture, quality=90)
-    assert small == nifcodec.encode(waves(), EncodeConfig(quality=20, effort=1))
+    assert small == nifcodec.encode(waves(), configure(quality=20, effort=1))
     assert len(small) < len(large)
     assert len(saved(picture, bpp=1.0)) <= 64 * 48 / 8
     assert len(saved(picture, target_size=300)) <= 300
@@ -374,12 +376,12 @@ def test_the_command_line_still_writes_nif_files(tmp_path: Path, monkeypatch: py
 
 
 def nifcodec_main(*argv: str) -> int:
-    from nifcodec.cli import main
+    from nifcodec.cli.main import main
 
     return main(argv)
 
 
 def test_metadata_of_a_file_of_another_encoder_is_shown_as_it_is() -> None:
-    data = nifcodec.encode(Image(from_array(waves()).pixels, exif=EXIF[6:]), EncodeConfig(effort=1))
+    data = nifcodec.encode(Image(from_array(waves()).pixels, exif=EXIF[6:]), configure(effort=1))
     assert opened(data).info == {"exif": EXIF[6:]}
     assert opened(data).getexif()[0x0112] == 1

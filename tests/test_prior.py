@@ -10,14 +10,16 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from nifcodec import priors
-from nifcodec.coding.cells import NEAR_ZERO, ODD_ROWS, ODD_START, TABLES
-from nifcodec.coding.context import Network
-from nifcodec.coding.neighbours import Band, feature_columns
-from nifcodec.coding.states import ODD
 from nifcodec.errors import ConfigError
-from nifcodec.image import from_array, write_image
-from nifcodec.training import prior_integers, prior_networks, prior_samples
+from nifcodec.fields.wavelet import priors
+from nifcodec.fields.wavelet.coding.binarization import NEAR_ZERO, Q1_ROWS, Q1_START, TABLES
+from nifcodec.fields.wavelet.coding.context_model import Network
+from nifcodec.fields.wavelet.coding.dependent_quantization import Q1
+from nifcodec.fields.wavelet.coding.neighbours import feature_columns
+from nifcodec.fields.wavelet.lattice import Subband
+from nifcodec.fields.wavelet.training import prior_integers, prior_networks, prior_samples
+from nifcodec.picture.image import from_array
+from nifcodec.picture.write import write_image
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +54,10 @@ def test_samples_are_what_the_codec_sees(folder: Path, prior: Optional[priors.Pr
     again, _ = prior_samples.gather([str(folder / "0.png")], 3, prior, lambda done, total: None)
     assert len(found) == 54
     for key, parts in found.items():
-        columns = feature_columns(Band(key[0], key[1]), bool(key[3]), 40)
+        columns = feature_columns(Subband(key[0], key[1]), bool(key[3]), 40)
         for (features, values, kinds), (same, _, _) in zip(parts, again[key]):
             assert features.shape == (len(values), len(columns)) and kinds.shape == values.shape
-            assert ((values + (kinds == ODD) * np.sign(values)) % 2 == 0).all()
+            assert ((values + (kinds == Q1) * np.sign(values)) % 2 == 0).all()
             np.testing.assert_array_equal(features, same)
     # Rebuilt planes are near their originals: most coefficients are off by half a step at most.
     assert np.abs(np.stack(patches.rebuilt) - np.stack(patches.originals)).mean() < 0.6
@@ -95,16 +97,16 @@ def test_tables_sum_up_and_keep_the_symmetry() -> None:
     tables = prior_integers.frequency_tables(counts).astype(np.int64)
     assert (tables.sum(axis=1) == 1 << 24).all()
     assert tables.min() >= 1
-    np.testing.assert_array_equal(tables[:ODD_START:5], tables[:ODD_START:5, ::-1])
+    np.testing.assert_array_equal(tables[:Q1_START:5], tables[:Q1_START:5, ::-1])
     for first in (0, NEAR_ZERO):  # of the rows of a scale: the mean at zero, and on a value
-        rows = tables[ODD_START + first :: ODD_ROWS]
+        rows = tables[Q1_START + first :: Q1_ROWS]
         np.testing.assert_array_equal(rows, rows[:, ::-1])
 
 
 def test_without_samples_a_table_is_the_laplacian_between_the_values_of_its_quantizer() -> None:
     """Zero has the room from -1/4 to 1/4, the half steps beside it that up to 1 and -1."""
     tables = prior_integers.frequency_tables(np.zeros((TABLES, 33), np.int64)).astype(np.float64)
-    row = tables[ODD_START + ODD_ROWS * 31]
+    row = tables[Q1_START + Q1_ROWS * 31]
     quarter, one, two = (np.exp(-border / 2.0 ** (31 / 4 - 6)) for border in (0.25, 1.0, 2.0))
     assert row[17] / row[16] == pytest.approx((quarter - one) / (2 * (1 - quarter)), rel=1e-3)
     assert row[18] / row[17] == pytest.approx((one - two) / (quarter - one), rel=1e-3)

@@ -17,9 +17,9 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError, DeviceError
-from nifcodec.training.devices import open_device
+from nifcodec.fields.families import configure
+from nifcodec.training.devices.open import open_device
 
 HERE = Path(__file__).parent
 # The CPU can be divided once a process, before TensorFlow does anything.
@@ -27,12 +27,12 @@ REPLICAS = """
 import sys
 import numpy as np
 from nifcodec.config import EncodeConfig
-from nifcodec.fields.spec import MlpSpec
-from nifcodec.training.fit import fit
+from nifcodec.fields.mlp.description import MlpDescription
+from nifcodec.fields.mlp.training.fit import fit
 from cluster_worker import PICTURE, config
 from dataclasses import replace
 image = PICTURE.astype(np.float32) / 255
-spec = MlpSpec("siren", 3, 8, 2, "none", omega=30.0)
+spec = MlpDescription("siren", 3, 8, 2, "none", omega=30.0)
 results = {}
 for replicas, parts in ((4, 1), (2, 2), (1, 1)):
     result = fit(image, spec, replace(config(40), replicas=replicas, gradient_accumulation=parts))
@@ -56,16 +56,16 @@ def test_what_a_device_cannot_do_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
 
     tf.constant(0.0)  # from now on the CPU is undivided
     with pytest.raises(DeviceError, match="before TensorFlow has done anything"):
-        open_device(EncodeConfig(field="siren", device="cpu", replicas=3))
+        open_device(configure(field="siren", device="cpu", replicas=3))
     if not tf.config.list_physical_devices("GPU"):
         with pytest.raises(DeviceError, match="no GPU"):
-            open_device(EncodeConfig(field="siren", device="gpu"))
+            open_device(configure(field="siren", device="gpu"))
     for broken in ("{", "[]", '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 2}}'):
         monkeypatch.setenv("TF_CONFIG", broken)
         with pytest.raises(ConfigError, match="TF_CONFIG"):
-            open_device(EncodeConfig(field="siren", device="cpu"))
+            open_device(configure(field="siren", device="cpu"))
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}')
-    assert open_device(EncodeConfig(field="siren", device="cpu")).replicas == 1
+    assert open_device(configure(field="siren", device="cpu")).replicas == 1
 
 
 def free_addresses(count: int) -> List[str]:
@@ -127,6 +127,7 @@ def test_a_worker_that_dies_is_named_and_the_checkpoint_goes_on_to_one_file(tmp_
     assert wait(start(tmp_path, steps), tmp_path) == [0, 0]
     files = [(tmp_path / f"{index}.nif").read_bytes() for index in range(2)]
     assert files[0] == files[1]
-    from nifcodec import decoder, metrics
+    from nifcodec import decoder
+    from nifcodec.picture import metrics
 
     assert metrics.psnr(cluster_worker.PICTURE, decoder.decode(files[0])) > 12

@@ -18,8 +18,8 @@ from test_exactness import EXPECTED, assert_same_picture, golden
 
 import nifcodec
 from nifcodec import container, decoder
-from nifcodec.coding.compand import FIRST_MAGNITUDE
 from nifcodec.errors import CorruptFileError
+from nifcodec.fields.wavelet.coding.companding import FIRST_MAGNITUDE
 
 
 @lru_cache(maxsize=None)

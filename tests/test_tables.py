@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from second_reader import frequencies_of_table
 
-from nifcodec.coding.coder import TOTAL
-from nifcodec.coding.tables import (
+from nifcodec.entropy.range_coder import TOTAL
+from nifcodec.entropy.tables import (
     GAUSSIAN,
     LAPLACIAN,
     SCALE_BITS,

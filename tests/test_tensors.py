@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from second_reader import read_tensors
 
-from nifcodec.coding.coder import Encoder
-from nifcodec.coding.escapes import escape_bits
-from nifcodec.coding.tables import largest, model
-from nifcodec.coding.tensors import (
+from nifcodec.entropy.exp_golomb import escape_bits
+from nifcodec.entropy.range_coder import Encoder
+from nifcodec.entropy.tables import largest, model
+from nifcodec.entropy.tensors import (
     COUNT_PER_BYTE,
     FREE_COUNT,
     MAX_COUNT,

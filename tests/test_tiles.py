@@ -9,20 +9,22 @@ import pytest
 from test_wavelet import SAMPLES, picture
 
 import nifcodec
-from nifcodec import container, priors, wavelet_decoder, wavelet_encoder
-from nifcodec.coding.compand import HALF
-from nifcodec.coding.lattice import Conditions, Lattice
-from nifcodec.coding.payload import decode_lattice
-from nifcodec.coding.rdoq import quantize
-from nifcodec.coding.tiles import TILE_LEVELS, Tiling, pack_tiles, unpack_tiles
-from nifcodec.config import EncodeConfig
+from nifcodec import container
 from nifcodec.errors import ChecksumError, ConfigError, CorruptFileError, LimitError, MalformedError, TruncatedError
-from nifcodec.fields import wavelet
-from nifcodec.fields.lifting import analyse_levels, analyse_plane, span_below, synthesise_plane
-from nifcodec.image import read_image
-from nifcodec.metrics import psnr
+from nifcodec.fields.families import configure
+from nifcodec.fields.wavelet import decode, encode, priors
+from nifcodec.fields.wavelet.coding.bitstream import decode_lattice
+from nifcodec.fields.wavelet.coding.wavefront import Conditions
+from nifcodec.fields.wavelet.description import unpack_description
+from nifcodec.fields.wavelet.lattice import HALF, Lattice
+from nifcodec.fields.wavelet.lifting import analyse_levels, analyse_plane, span_below, synthesise_plane
+from nifcodec.fields.wavelet.planes import plane_kinds, to_planes
+from nifcodec.fields.wavelet.search.rdoq import quantize
+from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Tiling, pack_tiles, unpack_tiles
+from nifcodec.picture.metrics import psnr
+from nifcodec.picture.read import read_image
 
-FAST = EncodeConfig(quality=60, effort=1)
+FAST = configure(quality=60, effort=1)
 
 
 @pytest.fixture
@@ -56,10 +58,10 @@ def test_synthesis_of_a_part_equals_that_of_the_whole(shape):
 
 def _opened(data, reduction=0):
     file = container.unpack(data)
-    spec = wavelet.unpack(file.description)
-    tiling = Tiling(file.width, file.height, wavelet.colours(file.channels), synthesise_plane, 1 << spec.tile_exponent)
+    spec = unpack_description(file.description)
+    tiling = Tiling(file.width, file.height, plane_kinds(file.channels), 1 << spec.tile_exponent)
     conditions = Conditions(priors.named().context, spec.step_feature)
-    return tiling, wavelet_decoder.TiledPlanes(file.payload, tiling, conditions, reduction)
+    return tiling, decode.TiledPlanes(file.payload, tiling, conditions, reduction)
 
 
 @pytest.mark.parametrize("size", [(300, 257), (131, 400), (129, 128)])
@@ -85,13 +87,13 @@ def test_any_part_of_a_tiled_picture_equals_the_global_synthesis(tiled, size):
 def test_the_tiles_hold_what_the_encoder_saw(tiled, monkeypatch):
     """The integers of each tile's bands come back, and its rebuilt planes but for those next to its border."""
     seen = []
-    original = wavelet_encoder.TiledForm._tile
+    original = encode.TiledForm._tile
 
     def record(self, tile, root, *rest):
         seen.append((tile, root))
         return original(self, tile, root, *rest)
 
-    monkeypatch.setattr(wavelet_encoder.TiledForm, "_tile", record)
+    monkeypatch.setattr(encode.TiledForm, "_tile", record)
     _, planes = _opened(nifcodec.encode(picture(200, 300), FAST))
     assert len(seen) == 6
     np.testing.assert_array_equal(planes._root, seen[0][1].plane)
@@ -101,14 +103,14 @@ def test_the_tiles_hold_what_the_encoder_saw(tiled, monkeypatch):
 
 
 def test_a_tile_with_its_margin_has_the_analysis_of_the_whole(tiled):
-    from nifcodec.task import Task
-    from nifcodec.wavelet_part import Part
-    from nifcodec.wavelet_tiles import TiledForm
+    from nifcodec.fields.job import EncodeJob
+    from nifcodec.fields.wavelet.tile_source import Part
+    from nifcodec.fields.wavelet.tiled_encoder import TiledForm
 
     pixels = picture(300, 401)
-    task = Task(nifcodec.image.from_array(pixels), pixels, FAST, None, None)
+    task = EncodeJob(nifcodec.picture.image.from_array(pixels), pixels, FAST, None, None)
     form = TiledForm(task, 7)
-    low, details = analyse_levels(wavelet.to_planes(task.values()), TILE_LEVELS)
+    low, details = analyse_levels(to_planes(task.values()), TILE_LEVELS)
     np.testing.assert_allclose(form._root, low, atol=1e-12)
     for number in (0, 5, 11):
         tile = form.tiling.tile(number)
@@ -116,7 +118,7 @@ def test_a_tile_with_its_margin_has_the_analysis_of_the_whole(tiled):
         for level, bands in enumerate(part.inside(part.details(1.0))):
             for band, values in bands.items():
                 y, x = (span[0] >> (level + 1) for span in (tile.rows, tile.columns))
-                whole = details[level][band.orientation][band.colour]
+                whole = details[level][band.orientation][band.plane]
                 assert values.shape == tile.lattice.shape(level, band)
                 expected = whole[y : y + values.shape[0], x : x + values.shape[1]]
                 np.testing.assert_allclose(values, expected, atol=1e-12)
@@ -140,7 +142,7 @@ def test_errors_at_the_borders_of_tiles_are_no_higher_than_without_tiles(name, m
 @pytest.mark.parametrize("size", [(150, 131), (128, 257), (1, 300), (300, 2)])
 def test_any_size_and_channels_come_back(tiled, size, channels):
     image = picture(*size, channels)
-    data = nifcodec.encode(image, EncodeConfig(quality=85, effort=1))
+    data = nifcodec.encode(image, configure(quality=85, effort=1))
     again = nifcodec.decode(data)
     assert again.shape == image.shape
     if channels in (1, 3):
@@ -174,9 +176,9 @@ def test_a_crop_is_the_same_part_of_the_whole(tiled):
 def decoded(monkeypatch):
     """Numbers of the tiles that are decoded, as they are."""
     numbers = []
-    original = wavelet_decoder.TiledPlanes._decode
+    original = decode.TiledPlanes._decode
     monkeypatch.setattr(
-        wavelet_decoder.TiledPlanes, "_decode", lambda self, number: numbers.append(number) or original(self, number)
+        decode.TiledPlanes, "_decode", lambda self, number: numbers.append(number) or original(self, number)
     )
     return numbers
 
@@ -195,7 +197,7 @@ def test_a_picture_of_many_rows_decodes_each_tile_once(tiled, decoded, monkeypat
     monkeypatch.setattr(wavelet_encoder, "TILE_EXPONENT", 8)  # larger than a cell's margin, as tiles are
     monkeypatch.setattr(wavelet_decoder, "CELL", 64)
     monkeypatch.setattr("nifcodec.decoder.BAND_SAMPLES", 256 * 256)
-    data = nifcodec.encode(picture(2000, 600), EncodeConfig(quality=5, effort=1))
+    data = nifcodec.encode(picture(2000, 600), configure(quality=5, effort=1))
     decoded.clear()
     nifcodec.decode(data)
     assert sorted(decoded) == list(range(24))
@@ -230,7 +232,7 @@ def test_a_reduced_picture_is_not_shifted(scale):
     """A soft disc, off the grid: its centre of gravity stays, and it is near the picture's own means."""
     y, x = np.mgrid[0:240, 0:320]
     disc = 1 / (1 + np.exp((np.hypot(x - 150.3, y - 121.6) - 60) / 6))
-    data = nifcodec.encode(np.rint(20 + 200 * disc).astype(np.uint8), EncodeConfig(quality=90, effort=1))
+    data = nifcodec.encode(np.rint(20 + 200 * disc).astype(np.uint8), configure(quality=90, effort=1))
     reduced = nifcodec.decode(data, scale=scale)[..., 0].astype(float) - 20
     rows, columns = (np.indices(reduced.shape) + 0.5) / scale - 0.5
     assert abs((reduced * columns).sum() / reduced.sum() - 150.3) < 0.15
@@ -245,14 +247,14 @@ def test_a_reduction_is_near_the_reduced_original(scale, least):
     from PIL import Image
 
     image = photograph(200, 304)
-    reduced = nifcodec.decode(nifcodec.encode(image, EncodeConfig(quality=80, effort=1)), scale=scale)
+    reduced = nifcodec.decode(nifcodec.encode(image, configure(quality=80, effort=1)), scale=scale)
     size = (reduced.shape[1], reduced.shape[0])
     assert psnr(reduced, np.asarray(Image.fromarray(image).resize(size, Image.LANCZOS))) > least
 
 
 def test_levels_that_are_left_out_are_not_read():
     """What lies behind them in the stream may be damaged; what is read is checked."""
-    lattice = Lattice(64, 48, (0, 1, 2), synthesise_plane)
+    lattice = Lattice(64, 48, (0, 1, 2))
     conditions = Conditions(priors.named().context, 60)
     random = np.random.default_rng(2)
     details = [
@@ -307,7 +309,7 @@ def test_sizes_are_checked_before_anything_is_made(tiled):
 @pytest.mark.parametrize("config", [{"bpp": 1.0}, {"target_size": 5000}, {"psnr": 33.0}])
 def test_targets_are_met(tiled, config):
     image = photograph()
-    data = nifcodec.encode(image, EncodeConfig(effort=1, **config))
+    data = nifcodec.encode(image, configure(effort=1, **config))
     if "psnr" in config:
         assert 33.0 <= psnr(image, nifcodec.decode(data)) < 33.1
     else:
@@ -317,19 +319,19 @@ def test_targets_are_met(tiled, config):
 
 def test_a_size_that_no_file_has_is_refused(tiled):
     with pytest.raises(ConfigError, match="ask for more"):
-        nifcodec.encode(photograph(140, 200), EncodeConfig(effort=1, target_size=60))
+        nifcodec.encode(photograph(140, 200), configure(effort=1, target_size=60))
 
 
 def test_training_lowers_the_cost_of_tiles_and_stops_when_told(tiled):
     pytest.importorskip("tensorflow")
     image = photograph(140, 200)
-    closed = nifcodec.encode(image, EncodeConfig(quality=40, effort=1))
+    closed = nifcodec.encode(image, configure(quality=40, effort=1))
     seen = []
-    trained = nifcodec.encode(image, EncodeConfig(quality=40, effort=4), progress=seen.append)
+    trained = nifcodec.encode(image, configure(quality=40, effort=4), progress=seen.append)
     assert [update.step for update in seen] == [1, 2, 3, 4]
     assert seen[-1].steps == 4
-    weight = (wavelet.unpack(container.unpack(closed).description).step / 5) ** 2 * 8 / (140 * 200)
+    weight = (unpack_description(container.unpack(closed).description).step / 5) ** 2 * 8 / (140 * 200)
     costs = [10 ** (-psnr(image, nifcodec.decode(data)) / 10) + weight * len(data) for data in (closed, trained)]
     assert costs[1] < costs[0]
-    stopped = nifcodec.encode(image, EncodeConfig(quality=40, effort=9), interrupt=lambda: True)
+    stopped = nifcodec.encode(image, configure(quality=40, effort=9), interrupt=lambda: True)
     assert stopped == closed

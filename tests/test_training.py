@@ -11,28 +11,30 @@ pytest.importorskip("tensorflow")
 
 import tensorflow as tf
 
-from nifcodec.config import EncodeConfig
 from nifcodec.errors import TrainingError
-from nifcodec.fields import mlp
-from nifcodec.fields.quantize import QuantizedMlp
-from nifcodec.fields.spec import MlpSpec, design
-from nifcodec.training import networks, relax
-from nifcodec.training.devices import Local, Work
-from nifcodec.training.fit import fit
+from nifcodec.fields.families import configure
+from nifcodec.fields.mlp import render
+from nifcodec.fields.mlp.description import MlpDescription
+from nifcodec.fields.mlp.sizing import design
+from nifcodec.fields.mlp.training import networks, rounding
+from nifcodec.fields.mlp.training.fit import fit
+from nifcodec.fields.mlp.training.samples import Sampler
+from nifcodec.fields.mlp.training.step_choice import choose_steps
+from nifcodec.fields.mlp.weights import QuantizedMlp
+from nifcodec.training.devices.base import Work
+from nifcodec.training.devices.local import Local
 from nifcodec.training.loop import Loop
-from nifcodec.training.quantizer import choose_steps
-from nifcodec.training.samples import Sampler
 
 SPECS = [
-    MlpSpec("fourier", 3, 64, 4, "powers", dimension=10, sigma=2.0, colour="ycocg"),
-    MlpSpec("fourier", 4, 24, 5, "gaussian", features=7, scale=3.5, seed=9, colour="yuv"),
-    MlpSpec("fourier", 1, 9, 1, "none"),
-    MlpSpec("siren", 2, 16, 3, "none", omega=30.0),
+    MlpDescription("fourier", 3, 64, 4, "powers", dimension=10, sigma=2.0, colour="ycocg"),
+    MlpDescription("fourier", 4, 24, 5, "gaussian", features=7, scale=3.5, seed=9, colour="yuv"),
+    MlpDescription("fourier", 1, 9, 1, "none"),
+    MlpDescription("siren", 2, 16, 3, "none", omega=30.0),
 ]
 
 
 def picture(height, width, channels=3):
-    v, u = np.meshgrid(mlp.pixel_centres(height), mlp.pixel_centres(width), indexing="ij")
+    v, u = np.meshgrid(render.pixel_centres(height), render.pixel_centres(width), indexing="ij")
     waves = [0.5 + 0.4 * np.sin(7 * u + 3 * c) * np.cos(5 * v - c) for c in range(channels)]
     return np.stack(waves, axis=-1).astype(np.float32)
 
@@ -41,16 +43,16 @@ def picture(height, width, channels=3):
 def test_twin_equals_the_renderer(spec):
     tensors = networks.initial_tensors(spec, 3, np.full(spec.channels, 0.4))
     assert tuple(tensor.shape for tensor in tensors) == spec.tensor_shapes()
-    us, vs = mlp.pixel_centres(23), mlp.pixel_centres(17)
+    us, vs = render.pixel_centres(23), render.pixel_centres(17)
     grid = np.stack(np.meshgrid(us, vs), axis=-1).reshape(-1, 2).astype(np.float32)
     twin = networks.forward(spec, tensors, tf.constant(grid)).numpy()
-    rendered = mlp.render(spec, tensors, us, vs).reshape(-1, spec.channels)
+    rendered = render.render(spec, tensors, us, vs).reshape(-1, spec.channels)
     assert rendered.std() > 1e-3
     np.testing.assert_allclose(twin, rendered, atol=1e-4)
 
 
 def test_start_values_of_siren_are_the_papers():
-    spec = MlpSpec("siren", 3, 200, 3, "none", omega=30.0)
+    spec = MlpDescription("siren", 3, 200, 3, "none", omega=30.0)
     tensors = networks.initial_tensors(spec, 0, np.zeros(3))
     for kernel, bound in zip(tensors[0::2], (1 / 2, math.sqrt(6 / 200) / 30, math.sqrt(6 / 200) / 30)):
         assert 0.9 * bound < np.abs(kernel).max() <= bound
@@ -95,7 +97,7 @@ def test_rounding_passes_the_gradient():
     values = tf.constant([0.26, -0.9, 3.1])
     with tf.GradientTape() as tape:
         tape.watch(values)
-        rounded = relax.straight_through(values, 0.5)
+        rounded = rounding.straight_through(values, 0.5)
         loss = tf.reduce_sum(rounded * [1.0, 2.0, 3.0])
     np.testing.assert_allclose(rounded, [0.5, -1.0, 3.0])
     np.testing.assert_allclose(tape.gradient(loss, values), [1.0, 2.0, 3.0])
@@ -108,7 +110,7 @@ def test_rate_is_near_the_entropy(kind, deviation):
     tensor = (0.125 * deviation * drawn / drawn.std()).astype(np.float32)
     counts = np.unique(np.rint(tensor / 0.125), return_counts=True)[1]
     entropy = -(counts * np.log2(counts / counts.sum())).sum()
-    assert float(relax.rate([tf.constant(tensor)], [0.125])) == pytest.approx(entropy, rel=0.1)
+    assert float(rounding.rate([tf.constant(tensor)], [0.125])) == pytest.approx(entropy, rel=0.1)
 
 
 def test_steps_meet_a_budget_and_spare_the_sensitive_tensor():
@@ -121,7 +123,7 @@ def test_steps_meet_a_budget_and_spare_the_sensitive_tensor():
 
     for budget in (20_000.0, 40_000.0):
         plan = choose_steps(tensors, error, budget)
-        spent = float(relax.rate([tf.constant(tensor) for tensor in tensors], plan.sizes))
+        spent = float(rounding.rate([tf.constant(tensor) for tensor in tensors], plan.sizes))
         assert 0.95 * budget < spent <= budget
         # At the optimum both tensors add the same error: a hundred times the sensitivity is a tenth of the step.
         assert plan.sizes[1] / plan.sizes[0] == pytest.approx(10, rel=0.2)
@@ -180,8 +182,8 @@ def test_training_that_keeps_diverging_is_an_error():
 
 def psnr(result, image):
     height, width = image.shape[:2]
-    values = mlp.render(
-        result.quantized.spec, result.quantized.dequantize(), mlp.pixel_centres(width), mlp.pixel_centres(height)
+    values = render.render(
+        result.quantized.spec, result.quantized.dequantize(), render.pixel_centres(width), render.pixel_centres(height)
     )
     return -10 * np.log10(np.mean(np.square(np.clip(values, 0, 1) - image)))
 
@@ -200,7 +202,7 @@ def test_fit_learns_a_picture_and_rounds_it_with_little_loss(family, channels, o
     network = {key: value for key, value in options.items() if key not in ("loss", "sampling")}
     spec = design(family, channels, image.shape[:2], 12_000, **network)
     reports = []
-    result = fit(image, spec, EncodeConfig(field=family, steps=300, batch_size=256, **options), reports.append)
+    result = fit(image, spec, configure(field=family, steps=300, batch_size=256, **options), reports.append)
     assert result.steps == 300
     assert result.psnr_float > 20
     assert psnr(result, image) > result.psnr_float - 1.0
@@ -213,20 +215,20 @@ def test_fit_learns_a_picture_and_rounds_it_with_little_loss(family, channels, o
 def test_a_seed_makes_two_runs_equal():
     image = picture(16, 16)
     spec = design("fourier", 3, (16, 16), 6_000)
-    runs = [fit(image, spec, EncodeConfig(steps=40, seed=seed)).quantized.symbols for seed in (7, 7)]
+    runs = [fit(image, spec, configure(steps=40, seed=seed)).quantized.symbols for seed in (7, 7)]
     assert all(np.array_equal(one, other) for one, other in zip(runs[0], runs[1]))
     starts = [networks.initial_tensors(spec, seed, np.zeros(3))[0] for seed in (7, 8)]
     assert not np.array_equal(*starts)
 
 
 def test_interrupt_finishes_with_the_best_so_far(monkeypatch):
-    monkeypatch.setattr("nifcodec.training.fit.CHUNK_FLOPS", 1.0)
+    monkeypatch.setattr("nifcodec.fields.mlp.training.fit.CHUNK_FLOPS", 1.0)
     image = picture(16, 16)
     reports = []
     result = fit(
         image,
         design("fourier", 3, (16, 16), 6_000),
-        EncodeConfig(steps=100_000),
+        configure(steps=100_000),
         reports.append,
         lambda: len(reports) >= 20,
     )

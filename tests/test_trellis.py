@@ -11,19 +11,28 @@ import pytest
 from make_golden import FOLDER, scene
 
 import nifcodec
-from nifcodec import container, decoder, priors
-from nifcodec.coding.cells import frame
-from nifcodec.coding.compand import UNIT
-from nifcodec.coding.lattice import Conditions, Lattice
-from nifcodec.coding.payload import decode_lattice
-from nifcodec.coding.rdoq import Choice, quantize, settle
-from nifcodec.coding.states import EVEN, KIND, NEXT, ODD, SCALAR, States, to_indices, to_values
-from nifcodec.coding.trellis import BRANCH, BRANCHES, FROM, Start, requantize
-from nifcodec.config import EncodeConfig
-from nifcodec.fields import wavelet
-from nifcodec.fields.lifting import synthesise_plane
-from nifcodec.image import Image
-from nifcodec.metrics import psnr
+from nifcodec import container, decoder
+from nifcodec.fields.families import configure
+from nifcodec.fields.wavelet import priors
+from nifcodec.fields.wavelet.coding.binarization import binarization_of
+from nifcodec.fields.wavelet.coding.bitstream import decode_lattice
+from nifcodec.fields.wavelet.coding.dependent_quantization import (
+    KIND,
+    NEXT,
+    Q0,
+    Q1,
+    SCALAR,
+    QuantizerStates,
+    to_indices,
+    to_values,
+)
+from nifcodec.fields.wavelet.coding.wavefront import Conditions
+from nifcodec.fields.wavelet.description import WaveletDescription, unpack_description
+from nifcodec.fields.wavelet.lattice import UNIT, Lattice
+from nifcodec.fields.wavelet.search.rdoq import Choice, contexts_of, quantize
+from nifcodec.fields.wavelet.search.trellis import BRANCH, BRANCHES, FROM, Start, requantize
+from nifcodec.picture.image import Image
+from nifcodec.picture.metrics import psnr
 
 MODEL = priors.named().context
 
@@ -31,7 +40,7 @@ MODEL = priors.named().context
 def test_every_state_is_reached_by_two_branches_of_one_quantizer() -> None:
     assert sorted(NEXT.ravel().tolist()) == sorted(2 * list(range(8)))
     for state in range(8):
-        assert {KIND[before] for before in FROM[state]} in ({EVEN}, {ODD})
+        assert {KIND[before] for before in FROM[state]} in ({Q0}, {Q1})
         assert len(set(BRANCH[state].tolist())) == 2
 
 
@@ -53,16 +62,16 @@ def _error(wanted: np.ndarray, kind: int, parity: int) -> np.ndarray:
     return np.abs(wanted[:, None] - values).min(axis=1) ** 2
 
 
-@pytest.mark.parametrize("kind", [SCALAR, EVEN, ODD])
+@pytest.mark.parametrize("kind", [SCALAR, Q0, Q1])
 def test_indices_come_back_from_their_values(kind: int) -> None:
     indices, kinds = np.arange(-40, 41), np.full(81, kind)
     values = to_values(indices, kinds)
-    assert len(set(values.tolist())) == 81 and set((values % 2).tolist()) == ({0, 1} if kind == ODD else {0})
+    assert len(set(values.tolist())) == 81 and set((values % 2).tolist()) == ({0, 1} if kind == Q1 else {0})
     np.testing.assert_array_equal(to_indices(values, kinds), indices)
 
 
 def _lattice(width: int, height: int, colours: Tuple[int, ...] = (0, 1, 2)) -> Lattice:
-    return Lattice(width, height, colours, synthesise_plane)
+    return Lattice(width, height, colours)
 
 
 def _details(lattice: Lattice, spread: float) -> List[dict]:
@@ -87,7 +96,7 @@ def test_what_the_search_finds_is_what_a_reader_reads(size: Tuple[int, int], spr
         for band in lattice.bands:
             np.testing.assert_array_equal(bands.get(band, 0), found.levels[level][band])
     # A second search starts from the first one's contexts, and a reader's walk gives these.
-    again = settle(lattice, conditions, found.low * UNIT, (), found.levels)
+    again = contexts_of(lattice, conditions, found.low * UNIT, (), found.levels)
     for ours, theirs in zip(found.contexts, again.contexts):
         for band, context in ours.items():
             np.testing.assert_array_equal(context, theirs[band])
@@ -95,7 +104,7 @@ def test_what_the_search_finds_is_what_a_reader_reads(size: Tuple[int, int], spr
 
 def test_no_path_is_cheaper_than_the_one_that_is_found() -> None:
     """All paths of a chain through its first six coefficients, among the values around these."""
-    lattice, weight = Lattice(4, 9, (0,), synthesise_plane, levels=1), 0.1
+    lattice, weight = Lattice(4, 9, (0,), levels=1), 0.1
     conditions, band = Conditions(MODEL, 60, dependent=True), lattice.bands[0]
     assert lattice.shape(0, band) == (5, 2)
     random = np.random.default_rng(3)
@@ -109,14 +118,14 @@ def test_no_path_is_cheaper_than_the_one_that_is_found() -> None:
     context = start.contexts[0][band]
 
     def cost(values: Tuple[int, ...]) -> float:
-        states, total = States(1, 2, True), 0.0
+        states, total = QuantizerStates(1, 2, True), 0.0
         for place, value in enumerate(values):
             at = np.unravel_index(place, (5, 2))
             kind = states.kinds(1)
             index = to_indices(np.array([[value]]), kind)
             if to_values(index, kind)[0, 0] != value:
                 return np.inf
-            where = frame(context[0][at], context[1][at], kind[0, 0])
+            where = binarization_of(context[0][at], context[1][at], kind[0, 0])
             choice = Choice(wanted[band][at], where, int(kind[0, 0]), np.zeros(0), np.array(weight))
             total += float(choice.cost(index, MODEL).sum())
             states.advance(np.array([[value]]), kind, np.array([[True]]))
@@ -136,8 +145,8 @@ def _grainy(width: int, height: int) -> np.ndarray:
     return np.clip(scene(width, height, 3, 8).pixels + grain, 0, 255).astype(np.uint8)
 
 
-def _spec(data: bytes) -> wavelet.WaveletSpec:
-    return wavelet.unpack(container.unpack(data).description)
+def _spec(data: bytes) -> WaveletDescription:
+    return unpack_description(container.unpack(data).description)
 
 
 @pytest.mark.parametrize("name", ["dependent", "dependent-fine", "tiles-dependent"])
@@ -148,8 +157,8 @@ def test_golden_files_have_it(name: str) -> None:
 def test_it_is_on_from_effort_2_where_it_gains() -> None:
     pytest.importorskip("tensorflow")
     noisy = _grainy(96, 64)
-    scalar = nifcodec.encode(noisy, EncodeConfig(quality=70, effort=1))
-    dependent = nifcodec.encode(noisy, EncodeConfig(quality=70, effort=2))
+    scalar = nifcodec.encode(noisy, configure(quality=70, effort=1))
+    dependent = nifcodec.encode(noisy, configure(quality=70, effort=2))
     assert (_spec(scalar).dependent, _spec(dependent).dependent) == (False, True)
     # At one lambda the two lie at different points of the curve: 6 dB are a bit of each pixel's three samples.
     gained = (psnr(noisy, decoder.decode(dependent)) - psnr(noisy, decoder.decode(scalar))) / 6.02
@@ -161,7 +170,7 @@ def test_it_is_on_from_effort_2_where_it_gains() -> None:
 def test_a_target_is_met(options: dict) -> None:
     pytest.importorskip("tensorflow")
     noisy = _grainy(120, 80)
-    data = nifcodec.encode(Image(noisy), EncodeConfig(effort=3, **options))
+    data = nifcodec.encode(Image(noisy), configure(effort=3, **options))
     assert _spec(data).dependent
     if "bpp" in options:
         assert 8 * len(data) / (120 * 80) == pytest.approx(2.0, rel=0.015)

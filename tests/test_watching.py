@@ -21,13 +21,14 @@ from PIL import Image as PillowImage
 
 pytest.importorskip("tensorboard")
 
-from nifcodec import decoder, encoder, metrics, wavelet_encoder
-from nifcodec.cli import main
-from nifcodec.config import EncodeConfig
+from nifcodec import decoder, encoder
+from nifcodec.cli.main import main
 from nifcodec.errors import ConfigError, OutputError
-from nifcodec.evaluator import measures
-from nifcodec.image import Image, from_array
-from nifcodec.watching import Watcher
+from nifcodec.fields.families import configure
+from nifcodec.monitor.evaluator import measures
+from nifcodec.monitor.watcher import Watcher
+from nifcodec.picture import metrics
+from nifcodec.picture.image import Image, from_array
 
 NETWORK = decoder.mlp_renderer(random_network(3))
 IMAGE = from_array(PIXELS)
@@ -58,11 +59,11 @@ def read(folder: Path) -> Tuple[Dict[str, List[Tuple[int, float]]], Dict[str, Li
 def test_watching_changes_no_byte_and_shows_what_there_is(
     field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit = pytest.importorskip("nifcodec.training.fit")
+    fit = pytest.importorskip("nifcodec.fields.mlp.training.fit")
     monkeypatch.setattr(fit, "CHUNK_FLOPS", 4e6)
-    config = EncodeConfig(steps=3, seed=1)
+    config = configure(steps=3, seed=1)
     if field != "wavelet":
-        config = EncodeConfig(field=field, steps=40, batch_size=64, width=8, layers=2, seed=1)
+        config = configure(field=field, steps=40, batch_size=64, width=8, layers=2, seed=1)
     plain = encoder.encode_image(IMAGE, config)
     watched = encoder.encode_image(IMAGE, replace(config, tensorboard=str(tmp_path / "log")))
     assert watched.data == plain.data
@@ -90,7 +91,7 @@ def test_a_tiled_picture_shows_its_tiles_and_its_file(tmp_path: Path, monkeypatc
     monkeypatch.setattr(wavelet_encoder, "TILED_FROM", 1)
     monkeypatch.setattr(wavelet_encoder, "TILE_EXPONENT", 7)
     pixels = np.random.default_rng(0).integers(0, 256, (130, 300, 3), dtype=np.uint8)
-    encoder.encode(pixels, EncodeConfig(effort=1, quality=5, tensorboard=str(tmp_path)))
+    encoder.encode(pixels, configure(effort=1, quality=5, tensorboard=str(tmp_path)))
     scalars, pictures = read(tmp_path)
     assert [step for step, _ in scalars["training/psnr"]] == [1, 2, 3, 4, 5, 6]
     assert set(pictures) == {"original", "file/reconstruction"}
@@ -98,7 +99,7 @@ def test_a_tiled_picture_shows_its_tiles_and_its_file(tmp_path: Path, monkeypatc
 
 def test_float_pictures_are_measured_as_such(tmp_path: Path) -> None:
     light = np.random.default_rng(0).gamma(1.0, 2.0, (16, 20, 3)).astype(np.float32)
-    encoded = encoder.encode_image(from_array(light), EncodeConfig(effort=1, tensorboard=str(tmp_path)))
+    encoded = encoder.encode_image(from_array(light), configure(effort=1, tensorboard=str(tmp_path)))
     scalars, pictures = read(tmp_path)
     assert scalars["file/psnr_log"][0][1] == pytest.approx(encoded.report.psnr_log)
     assert scalars["file/psnr_pu21"][0][1] == pytest.approx(encoded.report.psnr_pu21)
@@ -149,7 +150,7 @@ def test_an_encode_outlives_its_evaluator(tmp_path: Path, monkeypatch: pytest.Mo
             os.kill(self._process.pid, signal.SIGKILL)
             super().finish(data)
 
-    config = EncodeConfig(effort=1)
+    config = configure(effort=1)
     plain = encoder.encode(IMAGE, config)
     monkeypatch.setattr(encoder, "Watcher", Doomed)
     with pytest.warns(UserWarning, match="killed by signal 9"):
@@ -171,8 +172,8 @@ def test_no_evaluator_outlives_its_training(number: signal.Signals, tmp_path: Pa
     script = f"""
 import time
 import numpy as np
-from nifcodec.image import from_array
-from nifcodec.watching import Watcher
+from nifcodec.picture.image import from_array
+from nifcodec.monitor.watcher import Watcher
 with Watcher({str(tmp_path)!r}, None, from_array(np.zeros((8, 8, 3), np.uint8)), None) as watcher:
     print(watcher._process.pid, flush=True)
     time.sleep(60)
@@ -224,11 +225,11 @@ def test_what_is_refused_before_any_work(
 ) -> None:
     monkeypatch.setattr(encoder, "TRAINERS", {})
     with pytest.raises(ConfigError, match="--tensorboard"):
-        EncodeConfig(eval_every=3)
+        configure(eval_every=3)
     with pytest.raises(ConfigError, match="eval_every"):
-        EncodeConfig(eval_every=0, tensorboard="log")
+        configure(eval_every=0, tensorboard="log")
     with pytest.raises(OutputError, match=r"a\.png"):
-        encoder.encode(Image(PIXELS), EncodeConfig(tensorboard="a.png/log"))
+        encoder.encode(Image(PIXELS), configure(tensorboard="a.png/log"))
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     assert main(["encode", "a.png", "--tensorboard", "log"]) == 1
     assert "pip install 'nifcodec[watch]'" in capsys.readouterr().err

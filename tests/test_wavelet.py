@@ -11,22 +11,31 @@ import pytest
 from PIL import Image
 
 import nifcodec
-from nifcodec import container, decoder, metrics, priors
-from nifcodec.coding.cells import EVEN_START, ODD_START, TABLES, frame, join, split
-from nifcodec.coding.context import ContextModel
-from nifcodec.coding.lattice import Conditions, Lattice
-from nifcodec.coding.payload import decode_lattice
-from nifcodec.coding.rdoq import quantize
-from nifcodec.coding.states import EVEN, ODD, SCALAR
-from nifcodec.config import EncodeConfig
+from nifcodec import container, decoder
 from nifcodec.errors import ChecksumError, ConfigError, CorruptFileError, MalformedError, UnknownPriorError
-from nifcodec.fields import wavelet
-from nifcodec.fields.lifting import synthesise_plane
-from nifcodec.fields.synthesis import MixtureFit
-from nifcodec.image import read_image
-from nifcodec.metrics import psnr
-from nifcodec.wavelet_encoder import ROUNDS
-from nifcodec.wavelet_form import LAGRANGIAN
+from nifcodec.fields.families import configure
+from nifcodec.fields.wavelet import priors
+from nifcodec.fields.wavelet.coding.binarization import (
+    Q0_START,
+    Q1_START,
+    TABLES,
+    binarization_of,
+    debinarize,
+)
+from nifcodec.fields.wavelet.coding.bitstream import decode_lattice
+from nifcodec.fields.wavelet.coding.context_model import ContextModel
+from nifcodec.fields.wavelet.coding.dependent_quantization import Q0, Q1, SCALAR
+from nifcodec.fields.wavelet.coding.wavefront import Conditions
+from nifcodec.fields.wavelet.description import unpack_description
+from nifcodec.fields.wavelet.encode import ROUNDS
+from nifcodec.fields.wavelet.lattice import Lattice
+from nifcodec.fields.wavelet.picture_encoder import LAGRANGIAN
+from nifcodec.fields.wavelet.planes import corrected
+from nifcodec.fields.wavelet.restoration_fit import MixtureFit
+from nifcodec.fields.wavelet.search.rdoq import quantize
+from nifcodec.picture import metrics
+from nifcodec.picture.metrics import psnr
+from nifcodec.picture.read import read_image
 
 SAMPLES = Path(__file__).resolve().parents[1] / "sample_images"
 
@@ -48,7 +57,7 @@ def test_no_sum_of_the_shipped_networks_can_leave_the_exact_range(network):
 def test_float32_and_integer_arithmetic_agree():
     """The same contexts from float32 products and from Python's integers."""
     prior = priors.named()
-    lattice = Lattice(64, 64, (0, 1, 2), synthesise_plane)
+    lattice = Lattice(64, 64, (0, 1, 2))
     model = prior.context.level(lattice.bands, 0, 30, 2 * (30 + 34) + 3)
     random = np.random.default_rng(3)
     seen = random.integers(-127, 128, (9, 50, 2 * (30 + 34) + 3))
@@ -65,18 +74,18 @@ def test_float32_and_integer_arithmetic_agree():
         np.testing.assert_array_equal(means[where], np.clip((mean + 2048) >> 12, -1016, 1016))
 
 
-@pytest.mark.parametrize("kind", [SCALAR, EVEN, ODD])
+@pytest.mark.parametrize("kind", [SCALAR, Q0, Q1])
 def test_every_integer_survives_every_context(kind):
     scales, means = (grid.ravel() for grid in np.meshgrid(np.arange(64), [*range(-40, 41), *range(-1016, 1017, 7)]))
     kinds = np.full(scales.shape, kind)
     for value in (-100000, -17, -1, 0, 1, 16, 4711):
-        where = frame(scales, means, kinds)
+        where = binarization_of(scales, means, kinds)
         cells = split(np.full(scales.shape, value), where)
         high = np.where(cells.excess >= 0, np.where(cells.negative, -1, 1) * (cells.excess + 16), cells.symbols - 16)
-        np.testing.assert_array_equal(join(high, cells.low_bits, where), value)
+        np.testing.assert_array_equal(debinarize(high, cells.low_bits, where), value)
         assert cells.low_bits.min() >= 0 and (cells.low_bits < 1 << cells.shifts).all()
-        starts = {SCALAR: 0, EVEN: EVEN_START, ODD: ODD_START}
-        ends = {SCALAR: EVEN_START, EVEN: ODD_START, ODD: TABLES}
+        starts = {SCALAR: 0, Q0: Q0_START, Q1: Q1_START}
+        ends = {SCALAR: Q0_START, Q0: Q1_START, Q1: TABLES}
         assert starts[kind] <= cells.tables.min() and cells.tables.max() < ends[kind]
 
 
@@ -87,7 +96,7 @@ SIZES = [(1, 1), (1, 9), (9, 1), (2, 3), (8, 8), (17, 5), (37, 50), (64, 33)]
 @pytest.mark.parametrize("size", SIZES)
 def test_any_size_and_channels_come_back(size, channels):
     image = picture(*size, channels)
-    data = nifcodec.encode(image, EncodeConfig(quality=90))
+    data = nifcodec.encode(image, configure(quality=90))
     again = nifcodec.decode(data)
     assert again.shape == image.shape
     if channels in (1, 3):
@@ -104,7 +113,7 @@ def test_quality_is_monotone_in_size_and_psnr():
     image = picture(96, 128)
     sizes, decibels = [], []
     for quality in range(0, 101, 20):
-        data = nifcodec.encode(image, EncodeConfig(quality=quality))
+        data = nifcodec.encode(image, configure(quality=quality))
         sizes.append(len(data))
         decibels.append(psnr(image, nifcodec.decode(data)))
     assert sizes == sorted(sizes)
@@ -113,11 +122,11 @@ def test_quality_is_monotone_in_size_and_psnr():
 
 def test_targets_are_met():
     image = picture(160, 192)
-    data = nifcodec.encode(image, EncodeConfig(target_size=3000))
+    data = nifcodec.encode(image, configure(target_size=3000))
     assert 3000 * 0.985 <= len(data) <= 3000
-    data = nifcodec.encode(image, EncodeConfig(bpp=1.0))
+    data = nifcodec.encode(image, configure(bpp=1.0))
     assert 0.985 <= 8 * len(data) / image[..., 0].size <= 1.0
-    data = nifcodec.encode(image, EncodeConfig(psnr=33.0))
+    data = nifcodec.encode(image, configure(psnr=33.0))
     assert 33.0 <= psnr(image, nifcodec.decode(data)) < 33.1
 
 
@@ -126,14 +135,14 @@ def test_targets_are_met():
 def test_a_search_for_a_psnr_ends_where_there_is_no_error(dtype, effort):
     for shape in ((1, 1, 3), (8, 9), (40, 60, 4)):
         flat = np.zeros(shape, dtype)
-        data = nifcodec.encode(flat, EncodeConfig(psnr=40.0, effort=effort))
+        data = nifcodec.encode(flat, configure(psnr=40.0, effort=effort))
         assert metrics.fidelity(np.atleast_3d(flat), nifcodec.decode(data)) >= 40.0
         assert len(data) < 120
 
 
 def test_a_search_reports_its_tries():
     image = picture(96, 96)
-    for config in (EncodeConfig(bpp=1.0, effort=1), EncodeConfig(psnr=33.0, effort=1)):
+    for config in (configure(bpp=1.0, effort=1), configure(psnr=33.0, effort=1)):
         seen = []
         data = nifcodec.encode(image, config, progress=seen.append)
         assert {update.stage for update in seen} == {"search"}
@@ -146,7 +155,7 @@ def test_a_search_reports_its_tries():
 def test_wide_alphabets_at_the_finest_step():
     """Large coefficients take raw low bits and escapes."""
     noise = np.random.default_rng(5).integers(0, 256, (40, 40, 3)).astype(np.uint8)
-    data = nifcodec.encode(noise, EncodeConfig(quality=100))
+    data = nifcodec.encode(noise, configure(quality=100))
     assert psnr(noise, nifcodec.decode(data)) > 45
 
 
@@ -156,9 +165,9 @@ def test_the_synthesis_network_is_that_of_the_training(feature):
     pytest.importorskip("tensorflow")
     import tensorflow as tf
 
-    from nifcodec.training.prior_networks import corrections
+    from nifcodec.fields.wavelet.training.prior_networks import corrections
 
-    network = priors.named().synthesis
+    network = priors.named().restoration
     planes = np.random.default_rng(5).normal(0, 2, (3, 48, 64)).astype(np.float32)
     parts = (network.kernels, network.biases, network.conditioning)
     blocks = tf.nn.space_to_depth(np.moveaxis(planes, 0, -1)[None], 2)
@@ -170,7 +179,7 @@ def test_the_synthesis_network_is_that_of_the_training(feature):
 
 
 def test_a_mixture_is_the_weighted_sum_of_the_corrections():
-    network = priors.named().synthesis
+    network = priors.named().restoration
     planes = np.random.default_rng(6).normal(0, 2, (3, 17, 10)).astype(np.float32)
     random = np.random.default_rng(7)
     mixture = tuple(tuple(random.integers(-127, 128, network.corrections).tolist()) for _ in range(2))
@@ -182,7 +191,7 @@ def test_a_mixture_is_the_weighted_sum_of_the_corrections():
 
 def test_twice_the_size_averages_back_to_the_native_render():
     image = picture(48, 64)
-    data = nifcodec.encode(image, EncodeConfig(quality=70))
+    data = nifcodec.encode(image, configure(quality=70))
     native = nifcodec.decode(data).astype(float)
     double = nifcodec.decode(data, scale=2).astype(float)
     mean = double.reshape(48, 2, 64, 2, 3).mean(axis=(1, 3))
@@ -196,7 +205,7 @@ def test_twice_the_size_averages_back_to_the_native_render():
 def test_enlarging_a_halved_picture_is_as_near_to_it_as_lanczos(quality):
     with Image.open(SAMPLES / "chelsea.png") as opened:
         original = opened.convert("RGB").crop((80, 40, 336, 232))
-    data = nifcodec.encode(np.asarray(original.reduce(2)), EncodeConfig(quality=quality, effort=1))
+    data = nifcodec.encode(np.asarray(original.reduce(2)), configure(quality=quality, effort=1))
     native, double = nifcodec.decode(data), nifcodec.decode(data, scale=2)
     lanczos = np.asarray(Image.fromarray(native).resize(original.size, Image.LANCZOS))
     assert psnr(np.asarray(original), double) > psnr(np.asarray(original), lanczos) - 0.05
@@ -212,10 +221,10 @@ def test_a_foreign_prior_is_named():
 
 def test_a_model_that_differs_by_one_unit_is_noticed():
     image = picture(64, 64)
-    file = container.unpack(nifcodec.encode(image, EncodeConfig(quality=80)))
-    spec = wavelet.unpack(file.description)
+    file = container.unpack(nifcodec.encode(image, configure(quality=80)))
+    spec = unpack_description(file.description)
     prior = priors.find(spec.prior)
-    lattice = Lattice(64, 64, (0, 1, 2), synthesise_plane)
+    lattice = Lattice(64, 64, (0, 1, 2))
     plane, _ = decode_lattice(file.payload, lattice, Conditions(prior.context, spec.step_feature))
     assert plane.shape == (3, 64, 64)
     networks = {key: replace(net, b3=net.b3 + np.float32(8192)) for key, net in prior.context.networks.items()}
@@ -225,7 +234,7 @@ def test_a_model_that_differs_by_one_unit_is_noticed():
 
 
 def test_the_checksum_guards_the_coefficients():
-    lattice = Lattice(32, 32, (0, 1, 2), synthesise_plane)
+    lattice = Lattice(32, 32, (0, 1, 2))
     conditions = Conditions(priors.named().context, 60)
     random = np.random.default_rng(2)
     levels = [
@@ -252,7 +261,7 @@ def test_the_checksum_guards_the_coefficients():
 
 def test_a_band_that_quantization_empties_is_left_out_of_the_file():
     """Contexts found while the band was walked serve the file that lacks it."""
-    lattice = Lattice(40, 40, (0, 1, 2), synthesise_plane)
+    lattice = Lattice(40, 40, (0, 1, 2))
     conditions = Conditions(priors.named().context, 60)
     random = np.random.default_rng(5)
     details = [
@@ -271,9 +280,9 @@ def test_training_lowers_the_cost_and_reports_it():
     pytest.importorskip("tensorflow")
     image = np.ascontiguousarray(read_image(SAMPLES / "coffee.png").pixels[100:228, 200:360])
     seen = []
-    closed = nifcodec.encode(image, EncodeConfig(quality=40, effort=1))
-    data = nifcodec.encode(image, EncodeConfig(quality=40, effort=5), progress=seen.append)
-    spec = wavelet.unpack(container.unpack(data).description)
+    closed = nifcodec.encode(image, configure(quality=40, effort=1))
+    data = nifcodec.encode(image, configure(quality=40, effort=5), progress=seen.append)
+    spec = unpack_description(container.unpack(data).description)
 
     def cost(file):
         mse = 10 ** (-psnr(image, nifcodec.decode(file)) / 10)
@@ -287,7 +296,7 @@ def test_training_lowers_the_cost_and_reports_it():
 def test_training_gives_the_same_file_twice_and_stops_when_told():
     pytest.importorskip("tensorflow")
     image = picture(40, 41, 2)
-    config = EncodeConfig(quality=50, effort=3)
+    config = configure(quality=50, effort=3)
     assert nifcodec.encode(image, config) == nifcodec.encode(image, config)
     polls = iter([False, True])
     stopped = nifcodec.encode(image, replace(config, effort=9), interrupt=lambda: next(polls))
@@ -300,13 +309,13 @@ def test_without_tensorflow_the_closed_form_is_written_with_a_warning(monkeypatc
         monkeypatch.delitem(sys.modules, name)
     image = picture(24, 32)
     with pytest.warns(UserWarning, match="not trained"):
-        data = nifcodec.encode(image, EncodeConfig(quality=40))
-    assert data == nifcodec.encode(image, EncodeConfig(quality=40, effort=1))
+        data = nifcodec.encode(image, configure(quality=40))
+    assert data == nifcodec.encode(image, configure(quality=40, effort=1))
 
 
 def test_options_of_the_mlp_fields_are_refused():
     with pytest.raises(ConfigError, match="width or omega"):
-        EncodeConfig(width=32, omega=20.0)
+        configure(width=32, omega=20.0)
 
 
 def test_the_name_of_a_file_is_not_taken_for_its_bytes():
@@ -332,7 +341,7 @@ def _tables():
 
 
 def test_the_fit_knows_the_error_of_its_mixture():
-    network = priors.named().synthesis
+    network = priors.named().restoration
     random = np.random.default_rng(8)
     planes = random.normal(0, 2, (4, 20, 30)).astype(np.float32)
     each = network(planes[:3], 64)
@@ -342,7 +351,7 @@ def test_the_fit_knows_the_error_of_its_mixture():
     fit = MixtureFit.of(target[halves[0]], planes[halves[0]], each[halves[0]])
     fit = fit + MixtureFit.of(target[halves[1]], planes[halves[1]], each[halves[1]])
     mixture = fit.mixture()
-    corrected = wavelet.corrected(planes, network.mixed(mixture)(planes[:3], 64)[0])
+    corrected = corrected(planes, network.mixed(mixture)(planes[:3], 64)[0])
     error = float(((target - corrected) ** 2).sum())
     np.testing.assert_allclose(fit.error(mixture), error, rtol=1e-3)
     assert error < float(((target - planes) ** 2).sum())

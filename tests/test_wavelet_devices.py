@@ -20,24 +20,29 @@ import ipu_standin
 import tensorflow as tf
 from conftest import SAMPLES, kill_after
 
-from nifcodec import decoder, encoder, metrics, priors, wavelet_encoder
-from nifcodec.cli import main
-from nifcodec.config import EncodeConfig
+from nifcodec import decoder, encoder
+from nifcodec.cli.main import main
 from nifcodec.errors import ConfigError, DeviceError, MissingDependencyError
-from nifcodec.fields.wavelet import WaveletSpec, colour_planes
-from nifcodec.image import read_image
-from nifcodec.training import checkpoint as checkpoints
-from nifcodec.training import ipu, memory
-from nifcodec.training.devices import Local, open_device
-from nifcodec.training.picture import Descent
-from nifcodec.training.prior_networks import corrections
+from nifcodec.fields import checkpoint as checkpoints
+from nifcodec.fields.families import configure
+from nifcodec.fields.wavelet import priors
+from nifcodec.fields.wavelet.description import WaveletDescription
+from nifcodec.fields.wavelet.planes import filtered_planes
+from nifcodec.fields.wavelet.training.descent import Descent
+from nifcodec.fields.wavelet.training.prior_networks import corrections
+from nifcodec.picture import metrics
+from nifcodec.picture.read import read_image
+from nifcodec.training import memory
+from nifcodec.training.devices.base import ipu
+from nifcodec.training.devices.local import Local
+from nifcodec.training.devices.open import open_device
 
 HERE = Path(__file__).parent
-NETWORK = priors.named().synthesis
+NETWORK = priors.named().restoration
 # Of a photograph, since training gains nothing on noise: two tiles of at most 128 pixels, or one lattice.
 WIDE = read_image(str(SAMPLES / "chelsea.png")).pixels[100:172, 100:250]
 PICTURE = WIDE[:, :90]
-SPEC = WaveletSpec(330, priors.named().hash, ((30, 9, -4, 2, 0, 1), (28, -7, 3, 0, 5, 1)))
+SPEC = WaveletDescription(330, priors.named().hash, ((30, 9, -4, 2, 0, 1), (28, -7, 3, 0, 5, 1)))
 
 
 def problem(height: int, width: int, planes: int) -> "tuple[np.ndarray, np.ndarray]":
@@ -49,7 +54,7 @@ def problem(height: int, width: int, planes: int) -> "tuple[np.ndarray, np.ndarr
 
 def by_the_book(planes: np.ndarray, target: np.ndarray) -> np.ndarray:
     """The gradient step by automatic differentiation of the whole, the mirrored border included."""
-    count, (height, width) = colour_planes(len(planes)), planes.shape[1:]
+    count, (height, width) = filtered_planes(len(planes)), planes.shape[1:]
     even = [np.pad(part[:count], ((0, 0), (0, height % 2), (0, width % 2)), mode="edge") for part in (planes, target)]
     mixed = NETWORK.mixed(SPEC.mixture)
     here = tf.constant(np.moveaxis(np.pad(even[0], ((0, 3 - count), (0, 0), (0, 0))), 0, -1)[None], tf.float32)
@@ -71,7 +76,7 @@ def by_the_book(planes: np.ndarray, target: np.ndarray) -> np.ndarray:
 def test_tiles_give_the_gradient_step_of_the_whole(height: int, width: int, planes: int) -> None:
     given = problem(height, width, planes)
     wanted = by_the_book(*given)
-    assert np.abs(wanted[: colour_planes(planes)] - given[0][: colour_planes(planes)] * SPEC.step).max() > 0.05
+    assert np.abs(wanted[: filtered_planes(planes)] - given[0][: filtered_planes(planes)] * SPEC.step).max() > 0.05
     np.testing.assert_allclose(Descent(NETWORK, planes, (height, width), Local())(*given, SPEC), wanted, atol=1e-5)
     for limit in ((16, 16), (24, 40)):
         device = Local(memory=memory.tile_bytes(NETWORK, limit))
@@ -124,7 +129,7 @@ def test_the_step_is_clean_and_compiles_to_the_same_numbers() -> None:
 @pytest.mark.parametrize("ipus", [1, 3])
 def test_the_whole_encoder_through_the_ipus_stand_in(ipus: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ipu, "MEMORY", memory.tile_bytes(NETWORK, (40, 50)))
-    config = EncodeConfig(effort=3, device="ipu", replicas=ipus)
+    config = configure(effort=3, device="ipu", replicas=ipus)
     with ipu_standin.installed(3) as machine:
         encoded = encoder.encode_image(encoder.from_array(PICTURE), config)
     assert machine.configured.auto_select_ipus == [1] * ipus
@@ -134,19 +139,19 @@ def test_the_whole_encoder_through_the_ipus_stand_in(ipus: int, monkeypatch: pyt
     assert encoded.report.device.startswith("ipu, 4 tiles of 46x36 pixels at most")
     assert encoded.report.steps == 2
     assert metrics.psnr(PICTURE, decoder.decode(encoded.data)) == encoded.report.psnr_rgb
-    cpu = encoder.encode_image(encoder.from_array(PICTURE), EncodeConfig(effort=3)).report
+    cpu = encoder.encode_image(encoder.from_array(PICTURE), configure(effort=3)).report
     assert encoded.report.psnr_rgb == pytest.approx(cpu.psnr_rgb, abs=0.02)
     assert encoded.report.bytes == pytest.approx(cpu.bytes, rel=0.01)
 
 
 def test_a_device_that_is_not_there_is_no_reason_to_leave_training_out() -> None:
     with pytest.raises(MissingDependencyError, match="Poplar SDK"):
-        encoder.encode(PICTURE, EncodeConfig(device="ipu"))
+        encoder.encode(PICTURE, configure(device="ipu"))
     with ipu_standin.installed(1), pytest.raises(DeviceError, match="Could not find an available device"):
-        encoder.encode(PICTURE, EncodeConfig(device="ipu", replicas=2))
+        encoder.encode(PICTURE, configure(device="ipu", replicas=2))
     if not tf.config.list_physical_devices("GPU"):
         with pytest.raises(DeviceError, match="no GPU"):
-            encoder.encode(PICTURE, EncodeConfig(device="gpu"))
+            encoder.encode(PICTURE, configure(device="gpu"))
 
 
 def test_without_tensorflow_options_of_a_device_are_not_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,9 +160,9 @@ def test_without_tensorflow_options_of_a_device_are_not_ignored(monkeypatch: pyt
 
     monkeypatch.setattr(wavelet_encoder, "start_training", missing)
     with pytest.warns(UserWarning, match="not trained, as with -e 1"):
-        assert encoder.encode_image(encoder.from_array(PICTURE), EncodeConfig(effort=2)).report.device is None
+        assert encoder.encode_image(encoder.from_array(PICTURE), configure(effort=2)).report.device is None
     with pytest.raises(MissingDependencyError, match="needs TensorFlow"):
-        encoder.encode(PICTURE, EncodeConfig(effort=2, checkpoint="a.h5"))
+        encoder.encode(PICTURE, configure(effort=2, checkpoint="a.h5"))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +179,7 @@ def test_without_tensorflow_options_of_a_device_are_not_ignored(monkeypatch: pyt
 )
 def test_what_means_nothing_for_this_field_is_refused(options: Dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        EncodeConfig(**options)
+        configure(**options)
 
 
 # The CPU can be divided once a process, before TensorFlow does anything.
@@ -185,7 +190,7 @@ from nifcodec import encoder
 from nifcodec.config import EncodeConfig
 from test_wavelet_devices import PICTURE
 for replicas in (4, 2, 1):
-    encoded = encoder.encode_image(encoder.from_array(PICTURE), EncodeConfig(effort=3, device="cpu", replicas=replicas))
+    encoded = encoder.encode_image(encoder.from_array(PICTURE), configure(effort=3, device="cpu", replicas=replicas))
     print(encoded.report.device)
     with open(f"{sys.argv[1]}/{replicas}.nif", "wb") as file:
         file.write(encoded.data)
@@ -251,11 +256,11 @@ def test_an_encode_that_ended_anywhere_goes_on_to_the_same_bytes(
     picture = PICTURE if kind == "whole" else WIDE
     if kind == "tiled":
         tiled(monkeypatch)
-    config = EncodeConfig(steps=2 if kind == "whole" else 1, **options)
+    config = configure(steps=2 if kind == "whole" else 1, **options)
     whole: List[Any] = []
     undisturbed = encoder.encode(picture, config, whole.append)
     steps = len(calls)
-    assert undisturbed != encoder.encode(picture, EncodeConfig(effort=1, **options))
+    assert undisturbed != encoder.encode(picture, configure(effort=1, **options))
     for report in (len(whole),) if options else (len(whole) // 2, len(whole)):
         asked = replace(config, checkpoint=str(tmp_path / f"{report}.h5"))
         with pytest.raises(Died):
@@ -274,10 +279,10 @@ SCRIPT = """
 import sys
 from nifcodec import encoder
 from nifcodec.config import EncodeConfig
-from nifcodec.training import checkpoint
+from nifcodec.fields import checkpoint
 from test_wavelet_devices import PICTURE
 checkpoint.SAVE_SECONDS = 0.0
-data = encoder.encode(PICTURE, EncodeConfig(steps=6, quality=70, checkpoint=sys.argv[1], resume=True))
+data = encoder.encode(PICTURE, configure(steps=6, quality=70, checkpoint=sys.argv[1], resume=True))
 open(sys.argv[2], "wb").write(data)
 """
 
@@ -290,13 +295,13 @@ def test_a_killed_run_resumes_to_the_bytes_of_the_undisturbed_one(tmp_path: Path
 
     kill_after(start(), kept, 3)
     assert start().wait() == 0
-    assert output.read_bytes() == encoder.encode(PICTURE, EncodeConfig(steps=6, quality=70))
+    assert output.read_bytes() == encoder.encode(PICTURE, configure(steps=6, quality=70))
 
 
 def test_after_an_interruption_the_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a tiled picture too, whose tiles after the interruption are quantized untrained, and not kept."""
     tiled(monkeypatch)
-    picture, config = WIDE, EncodeConfig(steps=1)
+    picture, config = WIDE, configure(steps=1)
     undisturbed = encoder.encode(picture, config)
     asked = replace(config, checkpoint=str(tmp_path / "run.h5"))
     assert encoder.encode(picture, asked, interrupt=lambda: True) != undisturbed
@@ -315,4 +320,4 @@ def test_the_command_line_says_where_it_trained(tmp_path: Path, capsys: pytest.C
 
 def test_in_a_cluster_each_process_trains_the_whole_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CONFIG", "{")
-    assert open_device(EncodeConfig(device="cpu")).replicas == 1
+    assert open_device(configure(device="cpu")).replicas == 1

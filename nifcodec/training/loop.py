@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
+import numpy as np
 import tensorflow as tf
 
 from nifcodec.errors import ConfigError, TrainingError
-from nifcodec.metrics import estimated_psnr
-from nifcodec.training.devices import Device, Work
-from nifcodec.training.step import State, fresh_state
-from nifcodec.training.step import learning_rate as schedule
+from nifcodec.picture.metrics import estimated_psnr
+from nifcodec.training.adam import State, fresh_state
+from nifcodec.training.adam import learning_rate as schedule
+from nifcodec.training.devices.base import Device, Work
 
 COLLAPSE = 3.0  # times the best score: sines can fall off a cliff without ever reaching NaN
 MAX_RESTARTS = 4
+
+
+# A snapshot in a checkpoint: arrays, and numbers beside them.
+STATE = ("parameters", "first", "second", "scaling")
+COUNTS = ("done", "fresh", "restarts")
+Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -139,3 +146,20 @@ class Loop:
         """What decides is the same in every process, where there are several."""
         score, error, bits = self._evaluate(flat)
         return self._device.agree(score), error, bits
+
+
+def record_of(snapshot: Snapshot) -> Record:
+    """A snapshot as a record."""
+    arrays = {part: np.asarray(value) for part, value in zip(STATE, snapshot.state)}
+    counts = {count: getattr(snapshot, count) for count in COUNTS}
+    return {**arrays, "best": np.asarray(snapshot.best), "best_score": snapshot.best_score, **counts}
+
+
+def snapshot_of(record: Record) -> Snapshot:
+    """The inverse of `record_of`."""
+    return Snapshot(
+        tuple(tf.constant(record[part]) for part in STATE),
+        tf.constant(record["best"]),
+        float(record["best_score"]),
+        *(int(record[count]) for count in COUNTS),
+    )

@@ -1,0 +1,244 @@
+"""The command line: `nifcodec encode | decode | info | verify | export`.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 corrupt or unsupported file, 4 output exists, 130 interrupted. Of several
+inputs one failure does not stop the rest; the code is then that of the failures where they agree, else 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from typing import Callable, List, Optional, Sequence, Tuple
+
+from nifcodec import __version__
+from nifcodec.cli.options import add_encode, add_paths, given_options
+from nifcodec.errors import ConfigError, InterruptedEncodeError, NifError
+from nifcodec.fields import families
+from nifcodec.files import STREAM, say
+
+INTERRUPTED = 130
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Runs one command; returns its exit code. Usage errors leave through SystemExit(2), as argparse does."""
+    arguments = _parser().parse_args(argv)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("always", category=UserWarning, module=r"nifcodec\.")
+        warnings.showwarning = _show_warning
+        try:
+            code = int(arguments.run(arguments))
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            return code
+        except NifError as error:
+            _complain(str(error))
+            return error.exit_code
+        except KeyboardInterrupt:
+            _complain("interrupted")
+            return INTERRUPTED
+        except BrokenPipeError:  # whoever read our output has stopped
+            return 1
+        except OSError as error:
+            _complain(f"input or output failed: {error.strerror or error}")
+            return 1
+        finally:
+            _drop_unwritten()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nifcodec", description="Stores a picture as a small neural field that was trained on it alone."
+    )
+    parser.add_argument("--version", action="version", version=f"nifcodec {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.required = True
+    add_encode(commands, _encode)
+    _add_decode(commands)
+    _add_info(commands)
+    _add_verify(commands)
+    _add_export(commands)
+    return parser
+
+
+def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "decode",
+        help=".nif to pictures, at any size",
+        description="Renders each .nif as a picture beside it: PNG, or EXR of a float picture, unless told otherwise.",
+    )
+    command.set_defaults(run=_decode)
+    add_paths(command, ".nif, or - for standard input", "picture, its format by the ending; - for standard output")
+    command.add_argument(
+        "--format",
+        metavar="F",
+        help="png, jpg, webp, tiff, bmp, ppm, jp2, exr or hdr (default: by -o, else png or exr)",
+    )
+    size = command.add_mutually_exclusive_group()
+    size.add_argument("--scale", type=float, metavar="F", help="factor of width and height")
+    size.add_argument("--size", type=_size, metavar="WxH", help="pixels of the output; a 0 keeps the aspect ratio")
+    command.add_argument(
+        "--crop", type=_crop, metavar="X,Y,W,H", help="only this part, in pixels of the stored picture"
+    )
+    command.add_argument("--max-pixels", type=int, metavar="N", help="limit of the output (default 2^27)")
+    command.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def _add_info(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser("info", help="what a .nif holds", description="Prints what each .nif holds.")
+    command.set_defaults(run=_info)
+    command.add_argument("inputs", nargs="+", metavar="FILE", help=".nif, or - for standard input")
+    command.add_argument("--json", action="store_true", help="one JSON object a file")
+
+
+def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "verify",
+        help="check a .nif, and measure it against its original",
+        description="Checks every checksum, decodes the whole file, and measures it.",
+    )
+    command.set_defaults(run=_verify)
+    command.add_argument("inputs", nargs=1, metavar="FILE", help=".nif, or - for standard input")
+    command.add_argument("--against", metavar="ORIGINAL", help="picture to measure PSNR and MS-SSIM against")
+    command.add_argument("--max-pixels", type=int, metavar="N", help="limit of the picture (default 2^27)")
+    command.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "export",
+        help="the network of a .nif for other programs",
+        description="Writes a fourier or siren network as a Keras model, in the layout of Graphcore's example.",
+    )
+    command.set_defaults(run=_export)
+    command.add_argument("inputs", nargs=1, metavar="FILE", help=".nif, or - for standard input")
+    command.add_argument("--keras", required=True, metavar="OUT.h5", help="model; nif_metadata.txt is put beside it")
+    command.add_argument("-f", "--force", action="store_true", help="replace existing outputs")
+
+
+def _size(text: str) -> Tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    return int(width), int(height)
+
+
+_size.__name__ = "WxH"  # argparse names the type in its message
+
+
+def _crop(text: str) -> Tuple[int, int, int, int]:
+    left, top, width, height = (int(part) for part in text.split(","))
+    return left, top, width, height
+
+
+_crop.__name__ = "X,Y,W,H"
+
+
+def _encode(arguments: argparse.Namespace) -> int:
+    from nifcodec.cli import commands
+
+    config = families.configure(**given_options(arguments))
+    outputs = _outputs(arguments, lambda _: ".nif")
+    if arguments.json and STREAM in outputs:
+        raise ConfigError("--json and the file cannot both go to standard output: give -o FILE")
+    if config.checkpoint is not None and len(outputs) > 1:
+        raise ConfigError("a checkpoint is of one picture: encode one at a time")
+    from nifcodec.cli.console import Interrupt
+
+    with Interrupt(arguments.quiet) as interrupt:
+
+        def one(source: str, target: str) -> None:
+            commands.encode_file(source, target, config, arguments, interrupt)
+            if interrupt.requested:
+                raise InterruptedEncodeError(f"interrupted: {target} holds the best that was found until then")
+
+        return _each(arguments.inputs, outputs, one)
+
+
+def _decode(arguments: argparse.Namespace) -> int:
+    from nifcodec.cli import commands
+
+    def ending(source: str) -> str:
+        return "." + arguments.format.lower().lstrip(".") if arguments.format else commands.ending_of(source)
+
+    return _each(arguments.inputs, _outputs(arguments, ending), lambda s, t: commands.decode_file(s, t, arguments))
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    from nifcodec.cli import commands
+
+    return _each(arguments.inputs, arguments.inputs, lambda source, _: commands.print_info(source, arguments.json))
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from nifcodec.cli import commands
+
+    return _each(arguments.inputs, arguments.inputs, lambda source, _: commands.verify_file(source, arguments))
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from nifcodec.cli import commands
+
+    def export(source: str, target: str) -> None:
+        commands.export_keras(source, target, arguments.force)
+
+    return _each(arguments.inputs, [arguments.keras], export)
+
+
+def _each(sources: Sequence[str], targets: Sequence[str], job: Callable[[str, str], None]) -> int:
+    """Runs the job on every pair; complains about each failure; returns the exit code."""
+    codes: List[int] = []
+    for source, target in zip(sources, targets):
+        try:
+            job(source, target)
+        except NifError as error:
+            _complain(str(error) if source in str(error) else f"{source}: {error}")
+            codes.append(error.exit_code)
+        except MemoryError:
+            _complain(f"{source}: not enough memory")
+            codes.append(1)
+        if INTERRUPTED in codes:
+            return INTERRUPTED
+    return 0 if not codes else codes[0] if len(set(codes)) == 1 else 1
+
+
+def _outputs(arguments: argparse.Namespace, ending: Callable[[str], str]) -> List[str]:
+    """One output an input; `ending` is that of an input's output. Raises ConfigError where they are not clear."""
+    sources: List[str] = arguments.inputs
+    if sources.count(STREAM) > 1:
+        raise ConfigError("standard input can be read once only")
+    if arguments.output is not None:
+        if len(sources) > 1:
+            raise ConfigError("-o names one output and there are several inputs: use --out-dir")
+        return [arguments.output]
+    if arguments.out_dir is not None and STREAM in sources:
+        raise ConfigError("standard input has no name to be kept in --out-dir: give -o FILE")
+    targets = [_named_after(source, arguments.out_dir, ending(source)) for source in sources]
+    for index, target in enumerate(targets):
+        if target in targets[:index]:
+            raise ConfigError(f"{sources[targets.index(target)]} and {sources[index]} would both become {target}")
+    return targets
+
+
+def _named_after(source: str, folder: Optional[str], ending: str) -> str:
+    if source == STREAM:
+        return STREAM
+    stem = os.path.splitext(source)[0] + ending
+    return stem if folder is None else os.path.join(folder, os.path.basename(stem))
+
+
+def _drop_unwritten() -> None:
+    """Python flushes standard output at exit, and would print a traceback where it is full or closed."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _complain(message: str) -> None:
+    say(f"nifcodec: {message}\n")
+
+
+def _show_warning(message: "Warning | str", *_: object, **__: object) -> None:
+    _complain(f"warning: {message}")

@@ -1,0 +1,108 @@
+"""Checkpoints: the trainings of one picture as an HDF5 file that is replaced as a whole, so that it is always complete.
+
+/                     attributes "format" and "identity", of the picture and of all options that change the result
+/<training>/<stage>   a record: arrays, and numbers as attributes. Of a coordinate network a snapshot: float32
+                      "parameters", "first", "second", "scaling" and "best"; "best_score", "done", "fresh", "restarts"
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import time
+from dataclasses import asdict
+from typing import Any, Dict, Mapping, Optional
+
+import numpy as np
+
+from nifcodec.config import DEVICE_OPTIONS, WATCH_OPTIONS, EncodeConfig
+from nifcodec.errors import ConfigError, MissingDependencyError
+from nifcodec.files import read_bytes, write_bytes
+
+FORMAT = "nifcodec checkpoint 1"
+SAVE_SECONDS = 2.0  # between two writes of a stage that goes on
+
+Record = Mapping[str, Any]  # arrays and numbers by name
+
+
+def identity(image: np.ndarray, config: EncodeConfig) -> str:
+    """Hexadecimal digest of a picture, (H, W, C) of any type, and the options that its training depends on."""
+    free = (*DEVICE_OPTIONS, *WATCH_OPTIONS)
+    options = {name: value for name, value in asdict(config).items() if name not in free}
+    digest = hashlib.sha256(f"{options} {image.dtype} {image.shape}".encode())
+    digest.update(np.ascontiguousarray(image))
+    return digest.hexdigest()
+
+
+class Checkpoint:
+    """The file of one picture.
+
+    Args:
+        path: written beside itself and renamed; read once, here.
+        identity: as `identity` gives it.
+        resume: go on from the file where there is one.
+
+    Raises:
+        ConfigError: the file exists and is not to be gone on from, or is of something else.
+        MissingDependencyError: h5py is not installed.
+    """
+
+    def __init__(self, path: str, identity: str, resume: bool) -> None:
+        try:
+            import h5py
+        except ImportError:
+            raise MissingDependencyError("a checkpoint needs h5py: pip install 'nifcodec[train]'") from None
+        self._h5py = h5py
+        self._path, self._identity = path, identity
+        self._records: Dict[str, Record] = {}
+        self._written, self._fresh = 0.0, True
+        if os.path.exists(path):
+            if not resume:
+                raise ConfigError(f"{path} exists: give --resume to go on from it, or remove it")
+            self._read()
+
+    def load(self, name: str) -> Optional[Record]:
+        """The record `name`, "<training>/<stage>"; None where there is none."""
+        return self._records.get(name)
+
+    def save(self, name: str, record: Record) -> None:
+        """Keeps a record, and writes it unless the file is new. Raises OutputError."""
+        self._records[name] = record
+        self._fresh = False
+        if time.monotonic() - self._written >= SAVE_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what is not written yet. Raises OutputError."""
+        if self._fresh:
+            return
+        buffer = io.BytesIO()
+        with self._h5py.File(buffer, "w") as file:
+            file.attrs.update(format=FORMAT, identity=self._identity)
+            for key, record in self._records.items():
+                group = file.create_group(key)
+                for part, value in record.items():
+                    if np.ndim(value):
+                        group[part] = value
+                    else:
+                        group.attrs[part] = value
+        write_bytes(self._path, buffer.getvalue(), force=True)
+        self._written, self._fresh = time.monotonic(), True
+
+    def _read(self) -> None:
+        data = read_bytes(self._path)
+        try:
+            with self._h5py.File(io.BytesIO(data), "r") as file:
+                if file.attrs.get("format") != FORMAT:
+                    raise ConfigError(f"{self._path} is no checkpoint of this version: remove it")
+                if file.attrs["identity"] != self._identity:
+                    raise ConfigError(
+                        f"{self._path} is of another picture or of other options: give those, or remove it"
+                    )
+                for training in file.values():
+                    for stage in training.values():
+                        arrays = {part: values[()] for part, values in stage.items()}
+                        self._records[stage.name.lstrip("/")] = {**arrays, **stage.attrs}
+        except (OSError, KeyError, AttributeError) as error:
+            raise ConfigError(f"{self._path} is damaged ({error}): remove it") from None

@@ -1,0 +1,95 @@
+"""The one table of families. A family's module is imported when it is first asked for."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, List, NamedTuple, Type
+
+from nifcodec.config import EncodeConfig, described
+from nifcodec.errors import ConfigError, UnsupportedVersionError
+
+if TYPE_CHECKING:
+    from nifcodec.fields.family import Family
+
+
+class Row(NamedTuple):
+    """A family's name and number, and the package that has its `family.FAMILIES` and `options.OPTIONS`, by name."""
+
+    name: str
+    number: int
+    package: str
+
+
+TABLE = (
+    Row("wavelet", 3, "nifcodec.fields.wavelet"),
+    Row("fourier", 1, "nifcodec.fields.mlp"),
+    Row("siren", 2, "nifcodec.fields.mlp"),
+)
+
+
+def names() -> List[str]:
+    """Names of the families, the default first."""
+    return [row.name for row in TABLE]
+
+
+def named(name: str) -> "Family":
+    """The family of this name. Raises ConfigError where there is none."""
+    family: "Family" = importlib.import_module(f"{_row(name).package}.family").FAMILIES[name]
+    return family
+
+
+def numbered(number: int) -> "Family":
+    """The family of a file. Raises UnsupportedVersionError where this version does not know it."""
+    for row in TABLE:
+        if row.number == number:
+            return named(row.name)
+    raise UnsupportedVersionError(
+        f"the file holds a field of kind {number}, which this version does not know: update nifcodec"
+    )
+
+
+def options_of(name: str) -> Type[Any]:
+    """The dataclass of a family's own options, without loading the family. Raises ConfigError."""
+    kind: Type[Any] = importlib.import_module(f"{_row(name).package}.options").OPTIONS[name]
+    return kind
+
+
+def complete(config: EncodeConfig) -> EncodeConfig:
+    """The configuration with its family's options, by default where none are given.
+
+    Raises ConfigError: no such family, options of another one, or options that do not go together.
+    """
+    kind = options_of(config.field)
+    options = kind() if config.options is None else config.options
+    if type(options) is not kind:
+        raise ConfigError(f"the field {config.field} takes {kind.__name__}, not {type(options).__name__}")
+    options.check_with(config)
+    return replace(config, options=options)
+
+
+def configure(**settings: Any) -> EncodeConfig:
+    """An `EncodeConfig` from options by name, those of every family and those that only the field has.
+
+    Raises ConfigError: an option that the field does not have, or one outside of its range.
+    """
+    field = settings.get("field", EncodeConfig.field)
+    kind = options_of(field)
+    own = {name: settings.pop(name) for name in described(kind) if name in settings}
+    foreign = [name for name in settings if name not in EncodeConfig.__dataclass_fields__]
+    if foreign:
+        raise ConfigError(_foreign(field, foreign))
+    return complete(EncodeConfig(**settings, options=kind(**own)))
+
+
+def _foreign(field: str, foreign: List[str]) -> str:
+    homes = [name for name in names() if set(foreign) <= set(described(options_of(name)))]
+    advice = f"give --field {' or '.join(homes)}" if homes else "leave it out"
+    return f"the field {field} has no {' or '.join(foreign)}: {advice}"
+
+
+def _row(name: str) -> Row:
+    for row in TABLE:
+        if row.name == name:
+            return row
+    raise ConfigError(f"field is {name!r}, which is not one of {', '.join(names())}")

@@ -1,0 +1,105 @@
+"""One picture to encode, as the encoder hands it to a family of fields."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import dataclass
+from typing import Callable, Optional
+
+from nifcodec.config import DEFAULT_QUALITY, EncodeConfig
+from nifcodec.errors import ConfigError
+from nifcodec.fields.checkpoint import Checkpoint, identity
+from nifcodec.fields.family import CodedField
+from nifcodec.fields.hooks import Hooks
+from nifcodec.picture.signal import Signal
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a file is to reach, and how a try is measured.
+
+    Attributes:
+        quality: 0 to 100, where nothing else is asked for.
+        target_bytes: most bytes of the whole file, None where there is no such limit.
+        psnr: dB that the decoded picture is to reach, None where that is not asked for.
+        pack: a coded field -> the whole file.
+        measure: a whole file -> dB of what it decodes to, against the picture.
+        strippable: the file holds metadata that could be left out.
+    """
+
+    quality: float
+    target_bytes: Optional[int]
+    psnr: Optional[float]
+    pack: Callable[[CodedField], bytes]
+    measure: Callable[[bytes], float]
+    strippable: bool = False
+
+    @staticmethod
+    def of(
+        config: EncodeConfig,
+        pixels: int,
+        pack: Callable[[CodedField], bytes],
+        measure: Callable[[bytes], float],
+        strippable: bool = False,
+    ) -> "Goal":
+        """The goal of a configuration for a picture of so many pixels.
+
+        Raises ConfigError where the file takes more than is asked for without its weights.
+        """
+        target = config.target_size if config.bpp is None else int(config.bpp * pixels / 8)
+        quality = DEFAULT_QUALITY if config.quality is None else config.quality
+        goal = Goal(quality, target, config.psnr, pack, measure, strippable)
+        if target is not None and target <= goal.overhead():
+            raise goal._too_small(f"the file takes {goal.overhead()} without its weights")
+        return goal
+
+    @property
+    def is_quality(self) -> bool:
+        """Whether neither a size nor a PSNR is asked for."""
+        return self.target_bytes is None and self.psnr is None
+
+    def overhead(self) -> int:
+        """Bytes of the file without description and weights."""
+        return len(self.pack(CodedField(1, b"", b"", 0)))
+
+    def check_smallest(self, size: int) -> None:
+        """Raises ConfigError where the smallest file that can be made, of `size` bytes, is above the target."""
+        if self.target_bytes is not None and size > self.target_bytes:
+            raise self._too_small(f"the smallest file found takes {size}")
+
+    def _too_small(self, why: str) -> ConfigError:
+        strip = ", or use --strip" if self.strippable else ""
+        return ConfigError(f"{self.target_bytes} bytes are asked for and {why}: ask for more{strip}")
+
+
+@dataclass(frozen=True)
+class EncodeJob:
+    """All that a family's encoder works on."""
+
+    signal: Signal
+    goal: Goal
+    config: EncodeConfig
+    hooks: Hooks
+
+    def start_training(self) -> Optional[Checkpoint]:
+        """Loads TensorFlow, with the flags that it reads only then; the checkpoint where one is asked for.
+
+        Raises MissingDependencyError, and ConfigError where the checkpoint is not of this job.
+        """
+        config = self.config
+        if config.executable_cache is not None:
+            flags = os.environ.get("TF_POPLAR_FLAGS", "")
+            os.environ["TF_POPLAR_FLAGS"] = f"{flags} --executable_cache_path={config.executable_cache}".strip()
+        importlib.import_module("nifcodec.training")
+        if config.checkpoint is None:
+            return None
+        return Checkpoint(config.checkpoint, identity(self.signal.samples, config), config.resume)
+
+    def check_smallest(self, size: int) -> None:
+        """Raises ConfigError where the smallest file that can be made, of `size` bytes, is above the target.
+
+        Not once interrupted: what there is then is wanted, and a warning says what it missed.
+        """
+        if not self.hooks.interrupted():
+            self.goal.check_smallest(size)

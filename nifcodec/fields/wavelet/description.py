@@ -1,0 +1,79 @@
+"""The field `wavelet`: coefficients on a multiresolution lattice, a small restoration filter, and a smooth interpolant.
+
+f(u, v) is the picture that the integer inverse transform and the restoration filter give at the pixel centres, read
+between them with a Lanczos kernel of three lobes. At the pixel centres the kernel is 1 at one sample and 0 at all
+others, so the native render is the decoded picture itself. A reduced picture is a low-pass plane, read in the same way.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from nifcodec.errors import LimitError, MalformedError
+from nifcodec.fields.wavelet.restoration import Mixture
+
+FAMILY_ID = 3
+STEP_INDICES = 769  # steps 2^(i / 64 - 8): 1/256 to 16 on colours of 0..1 for the indices from 0
+FINEST_INDEX = -256  # the step 2^-12, for pictures of more than 8 bits
+HASH_BYTES = 8
+HEAD_BYTES = 3 + HASH_BYTES
+TILE_EXPONENTS = range(7, 12)  # log2 of a tile's side
+DEPENDENT = 0x80  # flag beside it
+
+
+@dataclass(frozen=True)
+class WaveletDescription:
+    """What the header says of the field.
+
+    Attributes:
+        step_index: of the quantization step, 64 to an octave.
+        prior: first bytes of the hash of the prior it was coded with.
+        mixture: weights of the restoration filter's corrections, for luma and for chroma, each -127..127 in
+            1/WEIGHT_UNIT. The encoder takes the best ones for the picture.
+        tile_exponent: log2 of the side of its tiles in pixels, one of TILE_EXPONENTS; 0 where the picture is one
+            lattice.
+        dependent: quantization is (coding.states).
+    """
+
+    step_index: int
+    prior: bytes
+    mixture: Mixture = ((), ())
+    tile_exponent: int = 0
+    dependent: bool = False
+
+    def pack(self) -> bytes:
+        """The description: i16 step index, u8 log2 of a tile's side or 0 and flag, prior (8 bytes), i8 weights."""
+        luma, chroma = self.mixture
+        head = struct.pack("<hB", self.step_index, self.tile_exponent | DEPENDENT * self.dependent) + self.prior
+        return head + struct.pack(f"{len(luma) + len(chroma)}b", *luma, *chroma)
+
+    @property
+    def step(self) -> float:
+        """Quantization step on colours of 0..1."""
+        return step_size(self.step_index)
+
+    @property
+    def step_feature(self) -> int:
+        """The step as an input of the networks, 0..127: 24 an octave, 64 at 0.17."""
+        return min(max((3 * self.step_index - 529) // 8, 0), 127)
+
+
+def unpack_description(description: bytes) -> WaveletDescription:
+    """Reads a description. Raises MalformedError, LimitError."""
+    weights = len(description) - HEAD_BYTES
+    if weights < 0 or weights % 2:
+        raise MalformedError("wavelet description", f"has {len(description)} bytes")
+    index, flagged, prior, *mixture = struct.unpack(f"<hB{HASH_BYTES}s{weights}b", description)
+    if not FINEST_INDEX <= index < STEP_INDICES:
+        raise LimitError(f"step index {index} is outside of {FINEST_INDEX} to {STEP_INDICES - 1}")
+    exponent = flagged & ~DEPENDENT
+    if exponent and exponent not in TILE_EXPONENTS:
+        raise LimitError(f"tiles of 2^{exponent} pixels a side are outside of the limits")
+    weighted = tuple(mixture[: weights // 2]), tuple(mixture[weights // 2 :])
+    return WaveletDescription(index, prior, weighted, exponent, bool(flagged & DEPENDENT))
+
+
+def step_size(index: int) -> float:
+    """Quantization step of an index: 64 to an octave."""
+    return 2.0 ** (index / 64 - 8)

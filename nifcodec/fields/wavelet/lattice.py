@@ -1,0 +1,86 @@
+"""The wavelet lattice: its levels and subbands, their shapes, and the integer synthesis from level to level."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from nifcodec.fields.wavelet.lifting import synthesise_plane
+
+UNIT = 64  # integer units of one quantization step
+HALF = UNIT // 2  # of half a step, in which integers of the lattice are counted
+MAX_VALUE = 2**20  # of an index of a quantizer
+
+
+@dataclass(frozen=True)
+class Subband:
+    """One band of a level: `plane` 0 luma, 1 and 2 chroma, 3 alpha; `orientation` 0 HL, 1 LH, 2 HH."""
+
+    plane: int
+    orientation: int
+
+    @property
+    def is_chroma(self) -> bool:
+        return self.plane in (1, 2)
+
+
+Planes = Dict[Subband, np.ndarray]  # integers in half steps
+
+
+class Lattice:
+    """Shapes of a picture's lattice, or of a part of it.
+
+    Args:
+        width, height: of the native plane.
+        colours: the planes, of 0 luma, 1 and 2 chroma, 3 alpha.
+        levels: how many; None goes on until both sides of the low-pass plane are at most 8.
+        first: what the finest level counts as in the whole picture's lattice.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        colours: Sequence[int],
+        levels: Optional[int] = None,
+        first: int = 0,
+    ) -> None:
+        self.plane_ids = list(colours)
+        self.first = first
+        self.sizes = [(height, width)]
+        while len(self.sizes) <= levels if levels is not None else max(self.sizes[-1]) > 8:
+            self.sizes.append(((self.sizes[-1][0] + 1) // 2, (self.sizes[-1][1] + 1) // 2))
+        self.levels = len(self.sizes) - 1
+        self.bands = [Subband(colour, orientation) for colour in self.plane_ids for orientation in range(3)]
+
+    def shape(self, level: int, band: Subband) -> Tuple[int, int]:
+        """Rows and columns of a band; level 0 is the finest."""
+        height, width = self.sizes[level]
+        rows = (height // 2) if band.orientation in (1, 2) else (height + 1) // 2
+        columns = (width // 2) if band.orientation in (0, 2) else (width + 1) // 2
+        return rows, columns
+
+    def low_shape(self) -> Tuple[int, int, int]:
+        """(colours, rows, columns) of the coarsest low-pass plane."""
+        return (len(self.plane_ids), *self.sizes[-1])
+
+    def by_band(self, details: "Sequence[Tuple[np.ndarray, np.ndarray, np.ndarray]]") -> "List[Planes]":
+        """The three bands (colours, rows, columns) of each level, as an analysis gives them, one by one."""
+        places = [(band, self.plane_ids.index(band.plane)) for band in self.bands]
+        return [{band: bands[band.orientation][index] for band, index in places} for bands in details]
+
+    def rebuild(self, low: np.ndarray, planes: Planes, level: int) -> np.ndarray:
+        """The next finer low-pass plane, int64 in 1/UNIT steps; absent bands are zero.
+
+        Args:
+            low: the low-pass plane of `level`, in 1/UNIT steps.
+        """
+        bands = []
+        for orientation in range(3):
+            zero = np.zeros(self.shape(level, Subband(0, orientation)), np.int64)
+            bands.append(
+                np.stack([planes.get(Subband(c, orientation), zero) for c in self.plane_ids]).astype(np.int64) * HALF
+            )
+        return synthesise_plane(low, (bands[0], bands[1], bands[2]))

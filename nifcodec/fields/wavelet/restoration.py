@@ -1,0 +1,113 @@
+"""The restoration filter: what it adds to rebuilt planes, as a mixture of corrections whose weights suit the picture.
+
+A convolutional network on 2x2 blocks gives several corrections of the planes; the file has a weight for each, for luma
+and for chroma, which the encoder finds by least squares (like the coefficients of an adaptive loop filter, Tsai et al.
+2013, here in the subspace that a prior has learned). A reader folds the weights into the last layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Sequence, Tuple
+
+import numpy as np
+
+WEIGHT_UNIT = 32  # weights are in 1/32
+BLOCK_CHANNELS = 12  # row and column in a block of 2x2, then one of three planes
+ROWS_PER_STRIP = 16  # rows of blocks that the network sees at a time
+
+Mixture = Tuple[Tuple[int, ...], Tuple[int, ...]]  # weights for luma and for chroma, in 1/WEIGHT_UNIT
+
+
+@dataclass(frozen=True)
+class RestorationFilter:
+    """A network on 2x2 blocks of the rebuilt planes, in units of the step.
+
+    Attributes:
+        kernels: 3x3 kernels float32 (3, 3, in, out), from 12 channels to 12 for each correction.
+        biases: float32 (out,) of each layer.
+        conditioning: float32 (2, out) of each layer but the last: what the step and its square add before the ReLU.
+    """
+
+    kernels: Sequence[np.ndarray]
+    biases: Sequence[np.ndarray]
+    conditioning: Sequence[np.ndarray]
+
+    @property
+    def reach(self) -> int:
+        """Pixels around a block of 2x2 on which its corrections depend."""
+        return 2 * len(self.kernels)
+
+    @property
+    def corrections(self) -> int:
+        """How many there are."""
+        return int(self.biases[-1].shape[0]) // BLOCK_CHANNELS
+
+    def macs_per_pixel(self) -> float:
+        """Multiply-adds of one pixel of a decoder."""
+        inner = sum(kernel.size for kernel in self.kernels[:-1])
+        return (inner + self.kernels[-1].size / self.corrections) / 4
+
+    def mixed(self, mixture: Mixture) -> "RestorationFilter":
+        """The network of one correction: their sum under the weights."""
+        luma, chroma = (np.array(weights, np.float32) / WEIGHT_UNIT for weights in mixture)
+        weights = np.stack([luma, chroma, chroma], axis=-1)[:, None]  # (corrections, 1, planes)
+
+        def fold(array: np.ndarray) -> np.ndarray:
+            parts = array.reshape(*array.shape[:-1], len(luma), BLOCK_CHANNELS // 3, 3)
+            return (parts * weights).sum(axis=-3).reshape(*array.shape[:-1], BLOCK_CHANNELS)
+
+        kernels = [*self.kernels[:-1], fold(self.kernels[-1])]
+        return RestorationFilter(kernels, [*self.biases[:-1], fold(self.biases[-1])], self.conditioning)
+
+    def __call__(self, planes: np.ndarray, step_feature: int) -> np.ndarray:
+        """The corrections: planes float32 (1 or 3, H, W) in steps -> float32 (corrections, 1 or 3, H, W).
+
+        Blocks are mirrored at the planes' borders. A picture without chroma has zeros there.
+        """
+        count, height, width = planes.shape
+        even = np.zeros((3, height + height % 2, width + width % 2), np.float32)
+        even[:count] = np.pad(planes, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
+        rows, columns = even.shape[1] // 2, even.shape[2] // 2
+        blocks = even.reshape(3, rows, 2, columns, 2).transpose(2, 4, 0, 1, 3).reshape(BLOCK_CHANNELS, rows, columns)
+        reach = len(self.kernels)
+        padded = np.pad(blocks, ((0, 0), (reach, reach), (reach, reach)), mode="symmetric")
+        out = np.empty((self.corrections * BLOCK_CHANNELS, rows, columns), np.float32)
+        layers = self._layers(step_feature)
+        for top in range(0, rows, ROWS_PER_STRIP):
+            strip = padded[:, top : top + ROWS_PER_STRIP + 2 * reach]
+            out[:, top : top + ROWS_PER_STRIP] = _strip(strip, layers)[..., :columns]
+        whole = out.reshape(-1, 2, 2, 3, rows, columns).transpose(0, 3, 4, 1, 5, 2)
+        return whole.reshape(-1, 3, *even.shape[1:])[:, :count, :height, :width]
+
+    def _layers(self, step_feature: int) -> List[Tuple[np.ndarray, np.ndarray]]:
+        """Of each layer, its taps (9, out, in), row by row, and its bias (out, 1) at the step."""
+        offset = np.float32((step_feature - 64) / 32)
+        condition = np.array([offset, offset * offset], np.float32)
+        biases = [bias + condition @ added for bias, added in zip(self.biases, self.conditioning)]
+        return [
+            (np.ascontiguousarray(kernel.reshape(9, *kernel.shape[2:]).transpose(0, 2, 1)), bias[:, None])
+            for kernel, bias in zip(self.kernels, [*biases, self.biases[-1]])
+        ]
+
+
+def _strip(strip: np.ndarray, layers: Sequence[Tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Layers without padding: (in, rows, columns) -> (out, rows - 2 * layers, columns), the last columns of no meaning.
+
+    A convolution is nine products with the strip's samples in one line, each moved by its tap: no patches are copied.
+    """
+    rows, columns = strip.shape[1:]
+    line = np.ascontiguousarray(strip).reshape(len(strip), -1)
+    for index, (taps, bias) in enumerate(layers):
+        length = line.shape[1] - 2 * columns - 2
+        total = np.matmul(taps[0], line[:, :length])
+        product = np.empty_like(total)
+        for tap in range(1, 9):
+            start = tap // 3 * columns + tap % 3
+            np.matmul(taps[tap], line[:, start : start + length], out=product)
+            total += product
+        total += bias
+        line = total if index == len(layers) - 1 else np.maximum(total, 0, out=total)
+    whole = np.zeros((len(line), (rows - 2 * len(layers)) * columns), np.float32)
+    whole[:, : line.shape[1]] = line
+    return whole.reshape(len(line), -1, columns)

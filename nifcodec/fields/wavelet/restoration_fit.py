@@ -1,0 +1,84 @@
+"""Weights of the restoration filter's corrections that suit a picture, by least squares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Tuple
+
+import numpy as np
+
+from nifcodec.fields.wavelet.restoration import WEIGHT_UNIT, Mixture
+
+WEIGHT_LIMIT = 127
+SUMMED = 1 << 14  # samples in one product
+RIDGE = 1e-6  # of the corrections' power: keeps the equations solvable where corrections are alike
+
+
+@dataclass
+class MixtureFit:
+    """Sums over any number of parts of a picture, from which the least-squares weights and their error follow.
+
+    Attributes:
+        missing: squared, of luma, chroma and alpha, in squared steps.
+        wanted: products of the corrections with what is missing, for luma and chroma, (2, corrections).
+        products: of the corrections with each other, (2, corrections, corrections).
+    """
+
+    missing: np.ndarray
+    wanted: np.ndarray
+    products: np.ndarray
+
+    @classmethod
+    def none(cls, modes: int) -> "MixtureFit":
+        """Sums over nothing."""
+        return cls(np.zeros(3), np.zeros((2, modes)), np.zeros((2, modes, modes)))
+
+    @classmethod
+    def of(cls, target: np.ndarray, planes: np.ndarray, corrections: np.ndarray) -> "MixtureFit":
+        """A part of a picture.
+
+        Args:
+            target, planes: what is wanted and what there is, (C, H, W) in steps.
+            corrections: of the first planes, (corrections, 1 or 3, H, W).
+        """
+        modes, colours = corrections.shape[:2]
+        missing = target - planes
+        fit = cls.none(modes)
+        for kind, where in enumerate((slice(0, 1), slice(1, colours), slice(colours, None))):
+            fit.missing[kind] = float((missing[where] ** 2).sum())
+        for kind, where in enumerate((slice(0, 1), slice(1, colours))):
+            change = corrections[:, where].reshape(modes, -1)
+            lacks = missing[where].ravel()
+            # Short float32 products, summed up in float64: long ones would lose the small terms.
+            for start in range(0, change.shape[1], SUMMED):
+                part = change[:, start : start + SUMMED]
+                fit.products[kind] += part @ part.T
+                fit.wanted[kind] += part @ lacks[start : start + SUMMED]
+        return fit
+
+    def __add__(self, other: "MixtureFit") -> "MixtureFit":
+        return MixtureFit(self.missing + other.missing, self.wanted + other.wanted, self.products + other.products)
+
+    def mixture(self) -> Mixture:
+        """The best weights; each is rounded in turn, and those after it make up for that."""
+        luma, chroma = (_weights(wanted, products) for wanted, products in zip(self.wanted, self.products))
+        return luma, chroma
+
+    def error(self, mixture: Mixture) -> float:
+        """What is still missing under these weights, summed, in squared steps."""
+        total = float(self.missing.sum())
+        for weights, wanted, products in zip(mixture, self.wanted, self.products):
+            factors = np.array(weights) / WEIGHT_UNIT
+            total += float(factors @ products @ factors - 2 * factors @ wanted)
+        return total
+
+
+def _weights(wanted: np.ndarray, products: np.ndarray) -> Tuple[int, ...]:
+    count = len(wanted)
+    matrix = products + (RIDGE * float(np.trace(products)) + 1e-12) * np.eye(count)
+    weights = np.zeros(count)
+    for done in range(count):
+        left = wanted[done:] - products[done:, :done] @ weights[:done]
+        best = np.linalg.solve(matrix[done:, done:], left)[0]
+        weights[done] = np.clip(np.rint(best * WEIGHT_UNIT), -WEIGHT_LIMIT, WEIGHT_LIMIT) / WEIGHT_UNIT
+    return tuple(round(weight * WEIGHT_UNIT) for weight in weights)

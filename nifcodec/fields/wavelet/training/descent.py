@@ -1,0 +1,148 @@
+"""Training of a picture's coefficients for the wavelet field: where the restoration filter wants the planes to be."""
+
+from __future__ import annotations
+
+from typing import Iterator, Tuple
+
+import numpy as np
+import tensorflow as tf
+
+from nifcodec.config import EncodeConfig
+from nifcodec.fields.wavelet.description import WaveletDescription
+from nifcodec.fields.wavelet.planes import filtered_planes
+from nifcodec.fields.wavelet.restoration import RestorationFilter
+from nifcodec.fields.wavelet.training.memory import cut
+from nifcodec.fields.wavelet.training.prior_networks import corrections
+from nifcodec.training.devices.base import Device, Placement
+from nifcodec.training.devices.open import open_device
+
+
+def open_descent(network: RestorationFilter, planes: int, sides: Tuple[int, int], config: EncodeConfig) -> "Descent":
+    """A `Descent` on the device that a configuration asks for.
+
+    Raises ConfigError, DeviceError, MissingDependencyError: of the device.
+    """
+    return Descent(network, planes, sides, open_device(Placement(config.device, config.replicas, independent=True)))
+
+
+class Descent:
+    """Steps down the gradient of the squared error, through the restoration filter, by the rebuilt planes.
+
+    Args:
+        network: of the prior.
+        planes: number C of the picture's planes.
+        sides: rows and columns of the largest part of the picture that is worked on at once.
+        device: where the network and its gradient are computed. Where it has replicas or a limit of memory, it is given
+            tiles of one size; else whatever a call is given, as a whole.
+
+    Attributes:
+        placement: on what it runs and how the picture is cut, for people.
+
+    Raises:
+        DeviceError: the device's memory is too small for any tile.
+    """
+
+    def __init__(self, network: RestorationFilter, planes: int, sides: Tuple[int, int], device: Device) -> None:
+        self._network = network
+        self._count = filtered_planes(planes)
+        cutting = cut(network, sides, device.replicas, device.memory)
+        self._tile = cutting.tile if device.replicas > 1 or device.memory is not None else None
+        self._over_tiles = device.over_tiles(self.pull)
+        self.placement = cutting.describe(device.label, device.memory)
+
+    def __call__(self, planes: np.ndarray, target: np.ndarray, spec: WaveletDescription) -> np.ndarray:
+        """Planes to quantize in place of the picture's own, on colours of 0..1, float64 (C, H, W).
+
+        A full gradient step from the rebuilt planes: without a restoration filter it leads to the picture itself.
+
+        Args:
+            planes: as rebuilt, in steps, float32 (C, H, W).
+            target: the picture's, on colours of 0..1, float64 (C, H, W).
+        """
+        here = self._even(planes)
+        moved = here + self._step(here, self._even(target / spec.step) - here, spec)
+        wanted = target.copy()
+        height, width = wanted.shape[1:]
+        result = np.moveaxis(moved[:height, :width], -1, 0).astype(np.float64)
+        wanted[: self._count] = result[: self._count] * spec.step
+        return wanted
+
+    def pull(
+        self, around: tf.Tensor, lacks: tf.Tensor, counted: tf.Tensor, feature: tf.Tensor, *weights: tf.Tensor
+    ) -> Tuple[tf.Tensor, tf.Tensor]:
+        """What a tile misses, and where that pulls the planes through the network. All float32, in steps.
+
+        Args:
+            around: planes of the tile and of the network's reach around it, (1, H + 2 reach, W + 2 reach, 3).
+            lacks: the picture's planes less the tile's, (1, H, W, 3).
+            counted: 1 for pixels of the picture, else 0, (1, H, W, 1).
+            feature: of the step, (1,).
+            weights: kernels, biases, conditioning of the network of one correction.
+
+        Returns:
+            What is missing after the correction, (1, H, W, 3), and its product with the correction's derivatives by
+            `around`, of the shape of `around`.
+        """
+        layers = len(self._network.kernels)
+        parts = weights[:layers], weights[layers : 2 * layers], weights[2 * layers :]
+        with tf.GradientTape() as tape:
+            tape.watch(around)
+            change = corrections(*parts, tf.nn.space_to_depth(around, 2), feature)[:, 0]
+        missing = (lacks - change) * counted * np.array(np.arange(3) < self._count, np.float32)
+        return missing, tape.gradient(change, around, missing)
+
+    def _step(self, planes: np.ndarray, lacks: np.ndarray, spec: WaveletDescription) -> np.ndarray:
+        """Minus the gradient, (H, W, 3). A pixel's error is counted in one tile; what tiles pull at is summed up."""
+        reach = self._network.reach
+        height, width = planes.shape[:2]
+        tile = (height, width) if self._tile is None else self._tile
+        full = [-(-side // size) * size for side, size in zip((height, width), tile)]
+        corners = [(y, x) for y in range(0, full[0], tile[0]) for x in range(0, full[1], tile[1])]
+        rows, columns = (_mirrored(side, reach) for side in (height, width))
+        around = _grown(planes[rows[:, None], columns], full[0] + 2 * reach, full[1] + 2 * reach)
+        lacks, counted = _grown(lacks, *full), _grown(np.ones((height, width, 1), np.float32), *full)
+
+        def tiles() -> Iterator[Tuple[np.ndarray, ...]]:
+            for y, x in corners:
+                inner = slice(y, y + tile[0]), slice(x, x + tile[1])
+                outer = slice(y, y + tile[0] + 2 * reach), slice(x, x + tile[1] + 2 * reach)
+                yield around[outer][None], lacks[inner][None], counted[inner][None]
+
+        mixed = self._network.mixed(spec.mixture)
+        feature = np.array([spec.step_feature], np.float32)
+        shared = (feature, *mixed.kernels, *mixed.biases, *mixed.conditioning)
+        missing, pulled = np.empty_like(lacks), np.zeros_like(around)
+        for (y, x), (lack, pull) in zip(corners, self._over_tiles(tiles(), shared)):
+            missing[y : y + tile[0], x : x + tile[1]] = lack[0]
+            pulled[y : y + tile[0] + 2 * reach, x : x + tile[1] + 2 * reach] += pull[0]
+        folded = _folded(pulled[: len(rows), : len(columns)].swapaxes(0, 1), columns).swapaxes(0, 1)
+        return missing[:height, :width] + _folded(folded, rows)
+
+    def _even(self, planes: np.ndarray) -> np.ndarray:
+        """(C, H, W) -> float32 (H, W, 3) with even sides."""
+        height, width = planes.shape[1:]
+        colours = np.zeros((3, height, width), np.float32)
+        colours[: self._count] = planes[: self._count]
+        even = np.pad(colours, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
+        return np.ascontiguousarray(np.moveaxis(even, 0, -1))
+
+
+def _mirrored(side: int, reach: int) -> np.ndarray:
+    """Pixels that stand in a row of even length and `reach` beyond both ends, where blocks of two are mirrored."""
+    blocks = np.pad(np.arange(side // 2), reach // 2, mode="symmetric")
+    return (2 * blocks[:, None] + np.arange(2)).ravel()
+
+
+def _folded(values: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+    """The transpose of taking lines in mirrored order: each line is added to the one that it was taken from."""
+    out = np.zeros((int(mirrored.max()) + 1, *values.shape[1:]), np.float32)
+    for index, line in zip(mirrored.tolist(), values):
+        out[index] += line
+    return out
+
+
+def _grown(values: np.ndarray, height: int, width: int) -> np.ndarray:
+    """With zeros at the bottom and at the right, up to (height, width, ...)."""
+    if values.shape[:2] == (height, width):
+        return values
+    return np.pad(values, ((0, height - values.shape[0]), (0, width - values.shape[1]), (0, 0)))

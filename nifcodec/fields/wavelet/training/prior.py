@@ -1,0 +1,292 @@
+"""Trains a prior: the context networks, their frequency tables and the restoration filter, over folders of pictures.
+
+    python -m nifcodec.fields.wavelet.training.prior FOLDER... -o FILE [--work DIR] [--seed N] [--steps N] [--holdout K...]
+
+Every K-th picture of a folder, in sorted order, is held out and only validates. Finished stages and networks stay in
+the work folder: the same command goes on where it was stopped. Beside FILE, a card of the same name in JSON says what
+the prior was made from and how good it is. Arrays of FILE: FORMAT.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import sys
+import time
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+import tensorflow as tf
+
+from nifcodec.errors import ConfigError, NifError, TrainingError
+from nifcodec.fields.wavelet import priors
+from nifcodec.fields.wavelet.priors import packing
+from nifcodec.fields.wavelet.training import prior_integers, prior_networks, prior_samples
+from nifcodec.fields.wavelet.training.prior_samples import Key
+from nifcodec.files import check_output, write_bytes
+
+DEFAULT_STEPS = 10_000  # of a luma network; a chroma network takes half of them
+PROGRESS_SECONDS = 5.0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _reporter(what: str) -> Callable[[int, int], None]:
+    """A progress callback that prints a line every few seconds, and the last one."""
+    shown = [time.monotonic()]
+
+    def report(done: int, total: int) -> None:
+        if done == total or time.monotonic() - shown[0] >= PROGRESS_SECONDS:
+            shown[0] = time.monotonic()
+            _say(f"{what}: {done} of {total}")
+
+    return report
+
+
+def _name(key: Key) -> str:
+    return "c{}o{}g{}p{}".format(*key)
+
+
+def _save(path: str, **arrays: Any) -> None:
+    """Whole or not at all: a file that is there is a finished one."""
+    partial = path + ".partial.npz"
+    np.savez(partial, **arrays)
+    os.replace(partial, path)
+
+
+def _load(path: str) -> Dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+class Run:
+    """One training run: its pictures, its options and its work folder."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        every = options.holdout or [25]
+        if len(every) == 1:
+            every = every * len(options.folders)
+        if len(every) != len(options.folders) or min(every) < 2:
+            raise ConfigError("--holdout takes one number of at least 2, or one for each folder")
+        self.options, self.holdout = options, every
+        self.training, self.held_out = prior_samples.split(options.folders, every, options.limit)
+        self.earlier = None if options.quantizer == "none" else priors.named(options.quantizer)
+        self.start = priors.named(options.start) if options.start else None
+        self.work = options.work or os.path.splitext(options.output)[0] + "-work"
+        os.makedirs(self.work, exist_ok=True)
+        names = "\n".join(os.path.basename(path) for path in [*self.training, "", *self.held_out])
+        settings = {
+            "seed": options.seed,
+            "steps": options.steps,
+            "quantizer": self.earlier.hash.hex() if self.earlier else "none",
+            "start": self.start.hash.hex() if self.start else "none",
+            "pictures": hashlib.sha256(names.encode()).hexdigest(),
+        }
+        path = self.path("settings.json")
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as stored:
+                if json.load(stored) != settings:
+                    raise ConfigError(f"{self.work} holds a run of other pictures or options: give another --work")
+        write_bytes(path, json.dumps(settings).encode(), force=True)
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.work, name)
+
+    def samples(self) -> Tuple[List[Key], float]:
+        """Visits the pictures, once; the keys of the networks and the seconds it took."""
+        done = self.path("samples.json")
+        if not os.path.exists(done):
+            start, keys = time.monotonic(), []
+            for part, paths in (("held", self.held_out), ("train", self.training)):
+                report = _reporter(f"pictures, {part}")
+                samples, patches = prior_samples.gather(paths, self.options.seed, self.earlier, report)
+                keys = sorted(samples)
+                for key in keys:
+                    found = samples.pop(key)
+                    features, values, kinds = (np.concatenate([part[i] for part in found]) for i in range(3))
+                    _save(self.path(f"{part}-{_name(key)}.npz"), features=features, values=values, kinds=kinds)
+                order = np.random.default_rng([self.options.seed, 2]).permutation(len(patches.features))
+                arrays = {name: np.stack(parts)[order] for name, parts in vars(patches).items()}
+                _save(self.path(f"{part}-patches.npz"), **arrays)
+            state = {"keys": keys, "seconds": time.monotonic() - start}
+            write_bytes(done, json.dumps(state).encode())
+        with open(done, encoding="utf-8") as stored:
+            state = json.load(stored)
+        return [(int(c), int(o), int(g), int(p)) for c, o, g, p in state["keys"]], float(state["seconds"])
+
+    def network(self, key: Key, seed: int) -> Dict[str, np.ndarray]:
+        """Integers of a context network, `counts` of its samples, `bits` held out (float, samples) and `seconds`."""
+        path = self.path(f"network-{_name(key)}.npz")
+        if os.path.exists(path):
+            return _load(path)
+        start = time.monotonic()
+        data = _load(self.path(f"train-{_name(key)}.npz"))
+        features, values, kinds = data["features"], data["values"], data["kinds"]
+        signed = (features.shape[1] - prior_samples.CONSTANTS) // 2
+        hidden, steps = prior_networks.LUMA_HIDDEN, self.options.steps
+        if key[0]:
+            hidden, steps = prior_networks.CHROMA_HIDDEN, max(1, steps // 2)
+        start_from = None
+        if self.start is not None:
+            first = self.start.context.networks[key]
+            network = {name: getattr(first, name).astype(np.int32) for name in prior_integers.NAMES}
+            start_from = weights = prior_integers.to_floats(network)
+        if steps:
+            weights = prior_networks.train_context(features, values, signed, hidden, steps, seed, start_from)
+            if not all(np.isfinite(array).all() for array in weights):
+                raise TrainingError(f"the training of network {_name(key)} diverged: try another --seed")
+            network = prior_integers.to_integers(weights)
+        counts = prior_integers.count(network, features, values, kinds)
+        held = self.path(f"held-{_name(key)}.npz")
+        validation = (0.0, 0.0)
+        if os.path.exists(held):
+            data = _load(held)
+            mean = prior_networks.context_bits(weights, data["features"], data["values"])
+            validation = (mean, float(len(data["values"])))
+        _say(f"{_name(key)}: {validation[0]:.4f} bits a coefficient, held out, {time.monotonic() - start:.0f} s")
+        tf.keras.backend.clear_session()
+        _save(path, counts=counts, bits=np.array(validation), seconds=np.array(time.monotonic() - start), **network)
+        return _load(path)
+
+    def restoration(self) -> Dict[str, np.ndarray]:
+        """Arrays of the restoration filter, `gain` (held-out decibels) and `seconds`."""
+        path = self.path("synthesis.npz")
+        if os.path.exists(path):
+            return _load(path)
+        start, seed = time.monotonic(), self.options.seed
+        if self.options.start:
+            arrays = priors.arrays_of(self.options.start)
+            kept = {name: array for name, array in arrays.items() if name.startswith("synthesis.")}
+            _save(path, gain=np.array(np.nan), seconds=np.array(0.0), **kept)
+            return _load(path)
+        patches = [_load(self.path(f"{part}-patches.npz")) for part in ("train", "held")]
+        train, held = ((p["rebuilt"], p["originals"], p["features"].astype(np.float32)) for p in patches)
+        steps = max(1, self.options.steps * 4 // 5)
+        report = _reporter("restoration filter, steps")
+        trained = prior_networks.train_filter(*train, steps, seed, report)
+        arrays = packing.pack_restoration(trained)
+        stored = packing.unpack_restoration(arrays)
+        gain = prior_networks.filter_gain(stored.kernels, stored.biases, stored.conditioning, *held)
+        _say(f"restoration filter: {gain:.3f} dB, held out")
+        _save(path, gain=np.array(gain), seconds=np.array(time.monotonic() - start), **arrays)
+        return _load(path)
+
+    def group_bits(self, networks: Dict[Key, Dict[str, np.ndarray]], tables: np.ndarray) -> Dict[str, Dict[str, float]]:
+        """Held-out bits of a coefficient by colour and level group: float likelihood, and as a file codes it."""
+        sums: Dict[str, np.ndarray] = {}
+        for key, network in networks.items():
+            path = self.path(f"held-{_name(key)}.npz")
+            if not os.path.exists(path):
+                continue
+            data, (mean, number) = _load(path), network["bits"]
+            weights = {name: network[name] for name in prior_integers.NAMES}
+            coded = prior_integers.coded_bits(weights, tables, data["features"], data["values"], data["kinds"])
+            name = f"colour {key[0]}, level group {key[2]}"
+            sums[name] = sums.get(name, np.zeros(3)) + np.array([mean * number, coded * number, number])
+        return {
+            name: {"float": round(a / n, 4), "integer": round(b / n, 4), "coefficients": int(n)}
+            for name, (a, b, n) in sums.items()
+        }
+
+    def command(self) -> str:
+        options = self.options
+        folders = " ".join(_base(folder) for folder in options.folders)
+        text = f"python -m nifcodec.fields.wavelet.training.prior {folders} -o {_base(options.output)} --seed {options.seed}"
+        text += f" --start {options.start}" if options.start else ""
+        text += f" --quantizer {options.quantizer} --steps {options.steps} --holdout {' '.join(map(str, self.holdout))}"
+        return text + (f" --limit {options.limit}" if options.limit else "")
+
+    def _kept(self) -> Optional[str]:
+        return f"that of {self.start.hash.hex()}" if self.start is not None else None
+
+    def run(self) -> Dict[str, Any]:
+        """Trains what is not trained yet, writes the prior and its card; returns the card."""
+        keys, seconds = self.samples()
+        networks = {key: self.network(key, self.options.seed + index) for index, key in enumerate(keys)}
+        synthesis = self.restoration()
+        tables = prior_integers.frequency_tables(sum(network["counts"] for network in networks.values()))
+        arrays = packing.pack_context(networks)
+        arrays["tables"] = tables
+        arrays.update((name, array) for name, array in synthesis.items() if name.startswith("synthesis."))
+        data = io.BytesIO()
+        np.savez_compressed(data, **arrays)
+        stages = [seconds, float(synthesis["seconds"])] + [float(network["seconds"]) for network in networks.values()]
+        card = {
+            "folders": [_base(folder) for folder in self.options.folders],
+            "pictures": {"training": len(self.training), "held out": len(self.held_out)},
+            "command": self.command(),
+            "quantizer": self.earlier.hash.hex() if self.earlier else "none",
+            "seconds": round(sum(stages)),
+            "held-out bits a coefficient": self.group_bits(networks, tables),
+            "restoration filter": self._kept() or {"gain in dB": round(float(synthesis["gain"]), 3)},
+            "versions": {"numpy": np.__version__, "tensorflow": tf.__version__},
+            "bytes": len(data.getvalue()),
+            "sha256": hashlib.sha256(data.getvalue()).hexdigest(),
+        }
+        write_bytes(self.options.output, data.getvalue(), force=True)
+        text = json.dumps(card, indent=2) + "\n"
+        write_bytes(os.path.splitext(self.options.output)[0] + ".json", text.encode(), force=True)
+        return card
+
+
+def _base(path: str) -> str:
+    return os.path.basename(os.path.normpath(path))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m nifcodec.fields.wavelet.training.prior", description="Train a prior."
+    )
+    parser.add_argument("folders", nargs="+", metavar="FOLDER", help="folders of photographs, at least 96x96 pixels")
+    parser.add_argument(
+        "-o", dest="output", required=True, metavar="FILE", help="the prior, .npz; its card is beside it"
+    )
+    parser.add_argument(
+        "--work", metavar="DIR", help="finished stages, about 6 GB for 500 pictures (default: FILE-work)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random (default: 0)")
+    parser.add_argument(
+        "--steps", type=int, default=DEFAULT_STEPS, metavar="N", help="of a network (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--holdout", type=int, nargs="+", metavar="K", help="hold out every K-th picture of a folder (25)"
+    )
+    parser.add_argument(
+        "--quantizer",
+        default=priors.DEFAULT,
+        choices=[*priors.names(), "none"],
+        help="the shipped prior under which pictures are quantized for the samples; none: dead zones (%(default)s)",
+    )
+    parser.add_argument(
+        "--start",
+        choices=priors.names(),
+        help="go on from a shipped prior's context networks, keep its restoration filter; --steps 0: only count tables",
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N pictures of a folder")
+    return parser
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """The command: prints the card on standard output; the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.seed < 0 or options.steps < (0 if options.start else 1):
+            raise ConfigError("--seed must not be negative, --steps at least 1, or 0 with --start")
+        check_output(options.output, force=True)
+        print(json.dumps(Run(options).run(), indent=2))
+    except NifError as error:
+        _say(f"nifcodec: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        _say("nifcodec: stopped; the same command goes on from here")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+"""Decompression bombs: picture files that are refused by their header, before their pixels take memory."""
+
+from __future__ import annotations
+
+from nifcodec.errors import ImageError
+
+MAX_PIXELS = 2**27  # 2 GiB of float RGBA
+# No compression in use makes more of a byte than this (Zstandard 32768, fax G4 of a blank page 20000). The first are
+# free, since one colour all over compresses almost without limit in WebP and AVIF.
+LARGEST_RATIO, FREE_BYTES = 2**16, 2**23
+
+
+def check_size(width: int, height: int, pixel_bytes: int, file_bytes: int, name: str) -> None:
+    """Refuses what is too large, or too large for its file, before it is read. Raises ImageError."""
+    if width < 1 or height < 1 or width * height > MAX_PIXELS:
+        raise ImageError(f"{name} has {width} x {height} pixels, the limit is {MAX_PIXELS} together")
+    check_ratio(width * height * pixel_bytes, file_bytes, name)
+
+
+def check_ratio(unpacked: int, file_bytes: int, name: str) -> None:
+    """Refuses a decompression bomb before it is read. Raises ImageError."""
+    if unpacked > FREE_BYTES + LARGEST_RATIO * file_bytes:
+        raise ImageError(f"{name} has {file_bytes} bytes that stand for {unpacked}: no picture is compressed like that")

@@ -1,0 +1,118 @@
+"""Picture files -> `Image`. Pillow reads what it has modes for; `linear_light` and `high_depth` read the rest."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from dataclasses import replace
+from typing import Any, BinaryIO, Mapping, Optional, Union
+
+import numpy as np
+from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
+
+from nifcodec.errors import ImageError, NifError
+from nifcodec.files import PathLike, read_bytes
+from nifcodec.picture import high_depth, linear_light, metadata
+from nifcodec.picture.bombs import check_ratio
+from nifcodec.picture.image import Image, from_array
+from nifcodec.picture.pillow_modes import PLAIN_MODE, plain_pixels
+
+Source = Union[PathLike, bytes, BinaryIO]
+
+BITS_TAG = 258
+# Pillow hands it to Ghostscript, which runs it.
+PROGRAMS = ("EPS",)
+
+
+def read_image(source: Source) -> Image:
+    """Reads a picture from a path ("-" is standard input), its bytes or a binary file.
+
+    EXIF orientation is applied; CMYK goes to sRGB through its profile where it has one. Raises ImageError for what is
+    no whole picture or too large to be trusted, MissingDependencyError for what needs the extra `hdr`.
+    """
+    if isinstance(source, bytes):
+        name, data = "the picture", source
+    elif isinstance(source, (str, os.PathLike)):
+        name, data = os.fspath(source), read_bytes(source)
+    else:
+        name, data = str(getattr(source, "name", "the picture")), source.read()
+    if data.startswith(linear_light.EXR_SIGNATURE):
+        return from_array(linear_light.read_exr(data, name))
+    if data.startswith(linear_light.RADIANCE_SIGNATURE):
+        return from_array(linear_light.read_radiance(data, name))
+    try:
+        return _read_with_pillow(data, name)
+    except NifError:
+        raise
+    except UnidentifiedImageError:
+        if data[:4] in high_depth.TIFF_SIGNATURES:
+            return _from_deep_tiff(high_depth.read_tiff(data, name), name)
+        raise ImageError(f"{name} is not a picture that Pillow can read") from None
+    except PillowImage.DecompressionBombError as error:
+        raise ImageError(f"{name} is too large: {error}") from None
+    except MemoryError:
+        raise ImageError(f"{name} does not fit into memory") from None
+    # Pillow's plugins raise whatever their parsers hit: struct.error, SyntaxError, IndexError, OSError and others.
+    except Exception as error:
+        raise ImageError(f"{name} is damaged or cut short: {error}") from None
+
+
+def from_pillow(
+    picture: Any,
+    name: str = "the picture",
+    given: Optional[Mapping[str, Any]] = None,
+    pixels: Optional[np.ndarray] = None,
+) -> Image:
+    """A loaded picture of Pillow's, of any mode that holds grey, colours or CMYK -> Image, upright.
+
+    Args:
+        name: what errors call it.
+        given: "icc_profile", "exif" and "xmp" in place of those that Pillow found.
+        pixels: (H, W) or (H, W, C), not yet upright, in place of Pillow's, which has no mode for all that there is.
+
+    Raises ImageError for another mode.
+    """
+    found = {**metadata.found_in(picture), **(given or {})}
+    icc, exif, xmp = (found[kind] or b"" for kind in ("icc_profile", "exif", "xmp"))
+    orientation = metadata.orientation(picture, exif)
+    pixels = plain_pixels(picture, name, icc) if pixels is None else pixels
+    image = from_array(metadata.upright(pixels, orientation))
+    return Image(
+        image.pixels,
+        metadata.fitting_profile(icc, image.channels),
+        metadata.upright_exif(exif),
+        metadata.upright_xmp(xmp.encode() if isinstance(xmp, str) else bytes(xmp)),
+        orientation,
+    )
+
+
+def _read_with_pillow(data: bytes, name: str) -> Image:
+    with warnings.catch_warnings():
+        # Pillow warns at half of the size that it refuses; only the refusal matters here.
+        warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
+        picture: Any = PillowImage.open(io.BytesIO(data))
+        if picture.format in PROGRAMS:
+            raise ImageError(f"{name} is a program that draws a picture ({picture.format}): convert it to PNG first")
+        check_ratio(picture.width * picture.height * len(picture.getbands()), len(data), name)
+        frames = getattr(picture, "n_frames", 1)
+        lay = metadata.orientation_of_tiff(picture) if picture.format == "TIFF" else 1
+        picture.load()
+    # Of 16 bits a channel Pillow has a mode for grey only, and keeps the upper 8 of the others.
+    if picture.mode in ("LA", "RGB", "RGBA") and high_depth.is_deep_png(data):
+        return from_pillow(picture, name, pixels=high_depth.read_png(data, name))
+    if picture.format == "TIFF" and max(picture.tag_v2.get(BITS_TAG, (8,))) > 8 and picture.mode in PLAIN_MODE:
+        image = _from_deep_tiff(high_depth.read_tiff(data, name), name)
+        return replace(image, exif=metadata.exif_of_tiff(picture))
+    high_depth.warn_of_frames(name, frames, "pages" if picture.format == "TIFF" else "frames")
+    image = from_pillow(picture, name)
+    return image if lay == 1 else replace(image, orientation=lay)
+
+
+def _from_deep_tiff(tiff: high_depth.DeepTiff, name: str) -> Image:
+    high_depth.warn_of_frames(name, tiff.frames, "pages")
+    orientation = metadata.known_orientation(tiff.orientation)
+    image = from_array(metadata.upright(tiff.pixels, orientation))
+    icc = metadata.fitting_profile(tiff.icc, image.channels)
+    return replace(image, icc=icc, xmp=metadata.upright_xmp(tiff.xmp), orientation=orientation)
