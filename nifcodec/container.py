@@ -28,7 +28,7 @@ from nifcodec.picture.transfer import unpack as unpack_transfer
 SIGNATURE = b"\x89NIF\r\n\x1a\n"
 MAJOR, MINOR = 1, 0
 
-HEADER, WEIGHTS = "H", "W"
+HEADER, INDEX, WEIGHTS = "H", "i", "W"
 METADATA = {"c": "icc", "e": "exif", "x": "xmp"}
 STORED, ZSTANDARD = 0, 1
 DEPTH_CODES = {8: 0, 16: 1, 32: 2}
@@ -75,6 +75,7 @@ class NifFile:
         payload: the coded weights.
         icc, exif, xmp: metadata as it stands in picture files, b"" where there is none.
         transfer: of a float picture, from what the field gives to linear light; None for integers.
+        index: where the parts of the payload lie, packed by the family; b"" where there is none.
     """
 
     width: int
@@ -88,6 +89,7 @@ class NifFile:
     exif: bytes = b""
     xmp: bytes = b""
     transfer: Optional[Transfer] = None
+    index: bytes = b""
 
 
 class _Chunk(NamedTuple):
@@ -104,7 +106,7 @@ def pack(file: NifFile) -> bytes:
         LimitError: the picture or a part is above `DEFAULT_LIMITS`, so that no reader would take the file.
         ValueError: a value that the format does not have.
     """
-    return Packer(file)(file.family, file.description, file.payload)
+    return Packer(file)(file.family, file.description, file.payload, file.index)
 
 
 class Packer:
@@ -132,7 +134,7 @@ class Packer:
             if getattr(picture, name)
         )
 
-    def __call__(self, family: int, description: bytes, payload: bytes) -> bytes:
+    def __call__(self, family: int, description: bytes, payload: bytes, index: bytes = b"") -> bytes:
         """The bytes of the file with this field. Raises LimitError, ValueError."""
         picture = self._picture
         if not 1 <= family <= 255:
@@ -142,7 +144,8 @@ class Packer:
         curve = picture.transfer.pack() if picture.transfer is not None else b""
         size = write_varint(picture.width) + write_varint(picture.height)
         head = _chunk(HEADER, size + bytes([kind, family]) + curve + description)
-        return b"".join([SIGNATURE, bytes([MAJOR, MINOR]), head, self._metadata, _chunk(WEIGHTS, payload)])
+        parts = _chunk(INDEX, index) if index else b""
+        return b"".join([SIGNATURE, bytes([MAJOR, MINOR]), head, self._metadata, parts, _chunk(WEIGHTS, payload)])
 
 
 def unpack(data: bytes, limits: Limits = DEFAULT_LIMITS) -> NifFile:
@@ -170,11 +173,12 @@ def read_header(data: bytes, limits: Limits = DEFAULT_LIMITS) -> NifFile:
 def part_sizes(data: bytes) -> Dict[str, int]:
     """Bytes of a file by part, which sum to its length.
 
-    "weights" is the payload, "metadata" the ancillary chunks with their framing, "header" everything else.
+    "weights" is the payload, "metadata" the ancillary chunks with their framing, "header" everything else, the index
+    too.
     """
     chunks = list(_chunks(data))
     weights = len(chunks[-1].data)
-    metadata = sum(chunk.size for chunk in chunks if chunk.kind.islower())
+    metadata = sum(chunk.size for chunk in chunks if chunk.kind.islower() and chunk.kind != INDEX)
     return {"header": len(data) - weights - metadata, "weights": weights, "metadata": metadata}
 
 
@@ -218,7 +222,7 @@ def _chunks(data: bytes, weights: bool = True) -> Iterator[_Chunk]:
         yield chunk
         if kind == WEIGHTS:
             return
-        if kind in (HEADER, *METADATA):
+        if kind in (HEADER, *METADATA, INDEX):
             last = kind
     raise LimitError(f"the file has more than {MAX_CHUNKS} chunks")
 
@@ -242,9 +246,11 @@ def _start(data: bytes) -> int:
 
 
 def _check_order(kind: str, last: str, offset: int) -> None:
-    order = (HEADER, *METADATA, WEIGHTS)
+    order = (HEADER, *METADATA, INDEX, WEIGHTS)
     if not last and kind != HEADER:
         raise MalformedError("chunk order", f"has {kind} where the header H must be", offset)
+    if last == INDEX and kind != WEIGHTS:
+        raise MalformedError("chunk order", f"has {kind} between the index and the weights", offset)
     if last and kind in order and order.index(kind) <= order.index(last):
         raise MalformedError("chunk order", f"has {kind} behind {last}", offset)
 
@@ -252,7 +258,10 @@ def _check_order(kind: str, last: str, offset: int) -> None:
 def _read(chunks: List[_Chunk], limits: Limits) -> NifFile:
     header = _unpack_header(chunks[0], limits)
     metadata = {chunk.kind: _unpack_metadata(chunk, limits) for chunk in chunks if chunk.kind in METADATA}
-    return replace(header, icc=metadata.get("c", b""), exif=metadata.get("e", b""), xmp=metadata.get("x", b""))
+    index = next((bytes(chunk.data) for chunk in chunks if chunk.kind == INDEX), b"")
+    return replace(
+        header, icc=metadata.get("c", b""), exif=metadata.get("e", b""), xmp=metadata.get("x", b""), index=index
+    )
 
 
 def _unpack_header(chunk: _Chunk, limits: Limits) -> NifFile:

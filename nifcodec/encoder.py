@@ -124,7 +124,7 @@ def _packer(image: Image, signal: Signal) -> Callable[[CodedField], bytes]:
     """What makes a file of a field of the picture."""
     size = image.width, image.height, image.channels, image.depth
     packer = Packer(NifFile(*size, 0, b"", b"", image.icc, image.exif, image.xmp, signal.transfer))
-    return lambda coded: packer(coded.family, coded.description, coded.payload)
+    return lambda coded: packer(coded.family, coded.description, coded.payload, coded.index)
 
 
 def _watcher(image: Image, config: EncodeConfig, signal: Signal) -> "ContextManager[Optional[Watcher]]":

@@ -1,72 +1,82 @@
-"""Values outside of a table's alphabet: a sign and an excess each, as an Exp-Golomb code (FORMAT.md, "Escapes").
+"""Exp-Golomb codes of values outside of a table's alphabet (FORMAT.md, "Exp-Golomb code").
 
-The excess e >= 0 is written as n = floor(log2(e + 1)) under a table that halves, then the sign and the n low bits of
-e + 1 under even odds. All n of a call come first, then all bits: two calls of the coder for any number of escapes.
+An excess e >= 0 is coded as its length floor(log2(e + 1)) under a table that halves, and as so many low bits of e + 1
+under even odds; a sign, where one belongs to it, comes before them. All lengths of a call come first, then all bits:
+two calls of the coder for any number of values.
 """
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 import numpy as np
 
-from nifcodec.entropy.range_coder import PRECISION, TOTAL, Decoder, Encoder, Model
+from nifcodec.entropy.range_coder import PRECISION, Decoder, Encoder, Tables, uniform
 from nifcodec.errors import TruncatedError
 
-MAX_PREFIX = 20
-PREFIX_FREQUENCIES = np.array([1 << (PRECISION - 1 - n) for n in range(MAX_PREFIX)] + [1 << (PRECISION - MAX_PREFIX)])
-_PREFIX = Model(PREFIX_FREQUENCIES)
-_BIT = Model(np.array([TOTAL // 2, TOTAL // 2]))
+MAX_LENGTH = 20
+LENGTH_FREQUENCIES = np.array([1 << (PRECISION - 1 - n) for n in range(MAX_LENGTH)] + [1 << (PRECISION - MAX_LENGTH)])
+_LENGTH = Tables(LENGTH_FREQUENCIES[None])
+_BIT = uniform(1)
 # The first bits of a stream can be read from the zeros after its end: what the decoder's state of 64 bits holds.
 _SLACK_BITS = 128
 
 
-def put_escapes(encoder: Encoder, excess: np.ndarray, negative: np.ndarray) -> None:
-    """Append escapes to a stream.
+def put_code(encoder: Encoder, excess: np.ndarray, negative: Optional[np.ndarray] = None) -> None:
+    """Append values to a stream.
 
     Args:
         excess: int64 array (count,), 0 to 2^21 - 2.
-        negative: bool array (count,).
+        negative: bool array (count,), where values have signs of their own.
     """
-    prefix = _prefix(excess)
-    encoder.put(prefix, _PREFIX)
-    lengths, ends = prefix + 1, np.cumsum(prefix + 1)
-    words = (negative.astype(np.int64) << prefix) | (excess + 1 - (1 << prefix))
-    shifts = np.repeat(ends, lengths) - 1 - np.arange(int(lengths.sum()))
-    encoder.put(np.repeat(words, lengths) >> shifts & 1, _BIT)
+    length = _length(excess)
+    encoder.put(length, _LENGTH)
+    words = excess + 1 - (1 << length)
+    if negative is not None:
+        words, length = words | negative.astype(np.int64) << length, length + 1
+    ends = np.cumsum(length)
+    shifts = np.repeat(ends, length) - 1 - np.arange(int(length.sum()))
+    encoder.put(np.repeat(words, length) >> shifts & 1, _BIT)
 
 
-def get_escapes(decoder: Decoder, count: int, stream_bytes: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Read `count` escapes from a stream of `stream_bytes` bytes: excess int64 (count,), negative bool (count,).
+def get_code(decoder: Decoder, count: int, stream_bytes: int) -> np.ndarray:
+    """Read `count` values without signs from a stream of `stream_bytes` bytes: int64 (count,).
 
     Raises:
         TruncatedError: the stream is too short to hold them; raised before memory is spent on them.
         MalformedError: the bytes belong to no sequence of symbols.
     """
-    prefix = _bounded(decoder, count, stream_bytes, _PREFIX).astype(np.int64)
-    lengths, ends = prefix + 1, np.cumsum(prefix + 1)
-    total = int(lengths.sum())
-    bits = _bounded(decoder, total, stream_bytes, _BIT).astype(np.int64)
-    words = np.zeros(count, dtype=np.int64)
-    if count:
-        shifted = bits << (np.repeat(ends, lengths) - 1 - np.arange(total))
-        words = np.add.reduceat(shifted, ends - lengths)
-    return (1 << prefix) - 1 + (words & ((1 << prefix) - 1)), (words >> prefix).astype(bool)
+    return _get(decoder, count, stream_bytes, 0)[0]
 
 
-def _bounded(decoder: Decoder, count: int, stream_bytes: int, model: Model) -> np.ndarray:
+def get_signed_code(decoder: Decoder, count: int, stream_bytes: int) -> Tuple[np.ndarray, np.ndarray]:
+    """The same of values with signs: excess int64 (count,), negative bool (count,)."""
+    return _get(decoder, count, stream_bytes, 1)
+
+
+def _get(decoder: Decoder, count: int, stream_bytes: int, signs: int) -> Tuple[np.ndarray, np.ndarray]:
+    length = _bounded(decoder, count, stream_bytes, _LENGTH)
+    taken = length + signs
+    ends, total = np.cumsum(taken), int(taken.sum())
+    bits = _bounded(decoder, total, stream_bytes, _BIT) << (np.repeat(ends, taken) - 1 - np.arange(total))
+    sums = np.concatenate([[0], np.cumsum(bits)])
+    words = sums[ends] - sums[ends - taken]
+    return (1 << length) - 1 + (words & ((1 << length) - 1)), (words >> length).astype(bool)
+
+
+def _bounded(decoder: Decoder, count: int, stream_bytes: int, tables: Tables) -> np.ndarray:
     if count > 8 * stream_bytes + _SLACK_BITS:
         raise TruncatedError(f"the coded data ends early: {stream_bytes} bytes cannot hold {count} more bits")
-    return decoder.get(count, model)
+    return decoder.get(count, tables)
 
 
-def escape_bits(excess: np.ndarray) -> np.ndarray:
-    """Length of the code of each excess: float64 array."""
-    prefix = _prefix(excess)
-    lengths: np.ndarray = (2 * prefix + 2 - (prefix == MAX_PREFIX)).astype(np.float64)
-    return lengths
+def code_bits(excess: np.ndarray) -> np.ndarray:
+    """Length of the code of each excess without a sign: float64 array."""
+    length = _length(excess)
+    bits: np.ndarray = (2 * length + 1 - (length == MAX_LENGTH)).astype(np.float64)
+    return bits
 
 
-def _prefix(excess: np.ndarray) -> np.ndarray:
+def _length(excess: np.ndarray) -> np.ndarray:
     # The binary exponent is exact, which a rounded log2 need not be.
     return (np.frexp(excess + 1.0)[1] - 1).astype(np.int64)

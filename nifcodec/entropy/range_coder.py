@@ -1,15 +1,16 @@
 """Range coder: integer symbols under integer frequency tables <-> bytes (FORMAT.md, "Range coder").
 
-The only module that knows the `constriction` library (Bamler 2022, arXiv:2201.01741). A coded stream is the shortest
-byte string that, read as a binary fraction followed by zeros, lies in the final interval of the coder; every sequence
-of symbols has exactly one.
+A coder of 64 bits that moves words of 32 (Martin 1979; Bamler 2022, arXiv:2201.01741). A stream is the shortest byte
+string that, read as a binary fraction followed by zeros, lies in the coder's final interval: every sequence of symbols
+has exactly one.
 """
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from bisect import bisect_right
+from functools import lru_cache
+from typing import List
 
-import constriction
 import numpy as np
 
 from nifcodec.errors import MalformedError
@@ -17,186 +18,170 @@ from nifcodec.errors import MalformedError
 PRECISION = 24
 TOTAL = 1 << PRECISION
 
-_MASK64 = (1 << 64) - 1
+_WORD, _MASK = 1 << 32, (1 << 64) - 1
+_ZEROS = (64, 56, 48, 40, 32)  # bits at the end of the last word that a stream need not hold, the most first
 
 
-class Model:
-    """A frequency table, made ready for coding. Build it once and use it for many calls.
+class Tables:
+    """Frequency tables of one length, made ready for coding. Build them once and use them for many calls.
 
     Args:
-        frequencies: integer array (n,), n >= 2, every entry >= 1, the sum exactly `TOTAL`.
+        frequencies: integer array (tables, n), n >= 2; every entry is >= 1, and every row sums to `TOTAL`.
 
     Raises:
-        ValueError: the table breaks one of these rules.
+        ValueError: a row breaks these rules.
 
     Attributes:
         size: number n of symbols; they are 0 to n - 1.
+        cumulative: int64 (tables, n + 1), the sums of all frequencies before each symbol.
     """
 
-    __slots__ = ("_categorical", "size")
+    __slots__ = ("cumulative", "rows", "size")
 
     def __init__(self, frequencies: np.ndarray) -> None:
         table = np.asarray(frequencies, dtype=np.int64)
-        if table.ndim != 1 or table.size < 2 or int(table.min()) < 1 or int(table.sum()) != TOTAL:
-            raise ValueError(f"a frequency table needs two or more entries, each at least 1, that sum to {TOTAL}")
-        self.size = int(table.size)
-        # constriction gives symbol s the cumulative floor(sum(g[:s]) * scale) + s, scale = (TOTAL - n) / sum(g). With
-        # g = frequencies - 1 the scale is exactly 1.0 and each sum is an integer below 2^53: nothing is rounded.
-        self._categorical = constriction.stream.model.Categorical((table - 1).astype(np.float64), perfect=False)
+        bad = table.ndim != 2 or table.shape[1] < 2 or int(table.min(initial=1)) < 1
+        if bad or bool((table.sum(axis=1) != TOTAL).any()):
+            raise ValueError(f"each frequency table needs two or more entries, each at least 1, that sum to {TOTAL}")
+        self.size = int(table.shape[1])
+        self.cumulative = np.concatenate([np.zeros((len(table), 1), np.int64), np.cumsum(table, axis=1)], axis=1)
+        self.rows: List[List[int]] = self.cumulative.tolist()
 
 
-class ModelSet:
-    """Several tables of one length, for symbols that each have their own.
-
-    Args:
-        tables: integer array (tables, n), every row as in `Model`.
-
-    Raises:
-        ValueError: a row breaks the rules of a table.
-    """
-
-    __slots__ = ("_family", "_weights", "size")
-
-    def __init__(self, tables: np.ndarray) -> None:
-        rows = np.asarray(tables, dtype=np.int64)
-        if rows.ndim != 2 or rows.shape[1] < 2 or int(rows.min()) < 1 or bool((rows.sum(axis=1) != TOTAL).any()):
-            raise ValueError(f"each table needs two or more entries, each at least 1, that sum to {TOTAL}")
-        self.size = int(rows.shape[1])
-        self._weights = (rows - 1).astype(np.float64)  # as in `Model`: nothing is rounded
-        self._family = constriction.stream.model.Categorical(perfect=False)
+@lru_cache(maxsize=None)
+def uniform(bits: int) -> Tables:
+    """The table of 2^bits symbols with equal frequencies, 1 <= bits <= 12."""
+    return Tables(np.full((1, 1 << bits), TOTAL >> bits))
 
 
 class Encoder:
     """Collects symbols, `put` by `put`, into one stream."""
 
-    __slots__ = ("_coder",)
+    __slots__ = ("_low", "_width", "_words")
 
     def __init__(self) -> None:
-        self._coder = constriction.stream.queue.RangeEncoder()
+        self._low, self._width = 0, _MASK
+        self._words: List[int] = []
 
-    def put(self, symbols: np.ndarray, model: Model) -> None:
+    def put(self, symbols: np.ndarray, tables: Tables, ids: "np.ndarray | int" = 0) -> None:
         """Append symbols.
 
         Args:
-            symbols: int32 array (count,), values 0 to model.size - 1; may be empty.
+            symbols: integer array (count,), values 0 to tables.size - 1; may be empty.
+            ids: which table each symbol has, (count,), or one for all.
 
         Raises:
-            ValueError: a symbol is outside of the model's alphabet.
+            ValueError: a symbol is outside of the alphabet.
         """
-        try:
-            self._coder.encode(np.ascontiguousarray(symbols, dtype=np.int32), model._categorical)
-        except KeyError:
-            raise ValueError(f"a symbol lies outside of the alphabet 0 to {model.size - 1}") from None
+        symbols = np.asarray(symbols, np.int64)
+        if symbols.size and (int(symbols.min()) < 0 or int(symbols.max()) >= tables.size):
+            raise ValueError(f"a symbol lies outside of the alphabet 0 to {tables.size - 1}")
+        befores = tables.cumulative[ids, symbols]
+        frequencies = tables.cumulative[ids, symbols + 1] - befores
+        low, width, words = self._low, self._width, self._words
+        for before, frequency in zip(befores.tolist(), frequencies.tolist()):
+            unit = width >> PRECISION
+            low += unit * before
+            width = unit * frequency
+            if width < _WORD:
+                if low > _MASK:
+                    _carry(words)
+                words.append(low >> 32 & 0xFFFFFFFF)
+                low = (low & 0xFFFFFFFF) << 32
+                width <<= 32
+            elif low > _MASK:
+                _carry(words)
+                low &= _MASK
+        self._low, self._width = low, width
 
-    def put_each(self, symbols: np.ndarray, ids: np.ndarray, models: ModelSet) -> None:
-        """Append symbols, int32 (count,), each under the table that `ids` (count,) names."""
-        if len(symbols):
-            self._coder.encode(np.ascontiguousarray(symbols, dtype=np.int32), models._family, models._weights[ids])
+    def needed(self) -> int:
+        """Bytes from the beginning of the stream that a decoder has read after the symbols so far, at most."""
+        return 4 * len(self._words) + 8
 
     def finish(self) -> bytes:
         """The stream of everything that was put; the encoder stays usable. Nothing put gives b""."""
-        words = self._coder.get_compressed()
-        position, (lower, width) = self._coder.pos()
-        count: int = position + 2
-        value = int.from_bytes(words.astype(">u4").tobytes() + bytes(4 * (count - len(words))), "big")
-        # The library's own last words name one point of the final interval; step back to its start, then take the
-        # point of the interval that has the most zero bytes at its end, because those need not be written.
-        start = value - ((value - lower) & _MASK64)
-        # The interval is never narrower than 2^32.
-        for bits in (64, 56, 48, 40, 32):
-            point: int = -(-start >> bits) << bits
-            if point - start < width:
-                break
-        return point.to_bytes(4 * count, "big").rstrip(b"\0")
+        words, point = list(self._words), self._low + _gap(self._low, self._width)
+        if point > _MASK:
+            _carry(words)
+        head = np.array(words, ">u4").tobytes()
+        return (head + (point & _MASK).to_bytes(8, "big")).rstrip(b"\0")
 
 
 class Decoder:
-    """Reads symbols, `get` by `get`, from one stream, in the order and under the models of the encoder.
+    """Reads symbols, `get` by `get`, from one stream, in the order and under the tables of the encoder.
 
     Past the end the stream continues with zeros, so that any bytes decode to some symbols: `finish` tells whether they
     are the stream of those symbols.
     """
 
-    __slots__ = ("_again", "_coder", "_data")
+    __slots__ = ("_data", "_offset", "_read", "_width", "_window", "_words")
 
     def __init__(self, data: bytes) -> None:
         self._data = bytes(data)
-        padded = self._data + bytes(-len(self._data) % 4)
-        self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, dtype=">u4").astype(np.uint32))
-        self._again = Encoder()
+        self._words: List[int] = np.frombuffer(self._data + bytes(-len(self._data) % 4), ">u4").tolist()
+        self._read = 2
+        first, second = (*self._words[:2], 0, 0)[:2]
+        self._window = self._offset = first << 32 | second
+        self._width = _MASK
 
-    def get(self, count: int, model: Model) -> np.ndarray:
-        """The next `count` symbols, int32 array (count,), values 0 to model.size - 1.
+    def get(self, count: int, tables: Tables, ids: "np.ndarray | int" = 0) -> np.ndarray:
+        """The next `count` symbols, int64 array (count,), values 0 to tables.size - 1.
 
-        The caller bounds `count`: it sets the memory (4 bytes a symbol) and the time.
+        The caller bounds `count`: it sets the memory (8 bytes a symbol) and the time.
 
-        Raises:
-            MalformedError: the bytes belong to no sequence of symbols.
-        """
-        try:
-            symbols: np.ndarray = self._coder.decode(model._categorical, count)
-        except AssertionError:  # constriction's exception for a point in the gap that the division by TOTAL leaves
-            raise MalformedError("range coded stream", "belongs to no sequence of symbols") from None
-        self._again.put(symbols, model)
-        return symbols
-
-    def get_each(self, ids: np.ndarray, models: ModelSet) -> np.ndarray:
-        """The next symbols, int32 (count,), each under the table that `ids` (count,) names.
-
-        These are not encoded again, so that `finish` does not guard them: their owner keeps a checksum of them.
+        Args:
+            ids: which table each symbol has, (count,), or one for all.
 
         Raises:
             MalformedError: the bytes belong to no sequence of symbols.
         """
-        if not len(ids):
-            return np.zeros(0, np.int32)
-        try:
-            symbols: np.ndarray = self._coder.decode(models._family, models._weights[ids])
-        except AssertionError:
-            raise MalformedError("range coded stream", "belongs to no sequence of symbols") from None
-        return symbols
+        chosen = [ids] * count if isinstance(ids, int) else ids.tolist()
+        rows, words, last = tables.rows, self._words, len(self._words)
+        offset, width, read, window = self._offset, self._width, self._read, self._window
+        symbols: List[int] = []
+        for table in chosen:
+            unit = width >> PRECISION
+            target = offset // unit
+            if target >= TOTAL:
+                raise MalformedError("range coded stream", "belongs to no sequence of symbols")
+            row = rows[table]
+            symbol = bisect_right(row, target) - 1
+            offset -= unit * row[symbol]
+            width = unit * (row[symbol + 1] - row[symbol])
+            if width < _WORD:
+                word = words[read] if read < last else 0
+                read += 1
+                width <<= 32
+                offset = offset << 32 | word
+                window = (window << 32 | word) & _MASK
+            symbols.append(symbol)
+        self._offset, self._width, self._read, self._window = offset, width, read, window
+        return np.array(symbols, np.int64)
 
     def finish(self) -> None:
         """Check that the stream is exactly the one of the symbols read so far. Call it after the last `get`.
 
+        The interval's lower end follows from the last 8 bytes read, so that the stream need not be made again
+        (FORMAT.md, "Canonical check").
+
         Raises:
             MalformedError: bytes are missing, changed or left over.
         """
-        if self._again.finish() != self._data:
+        low = (self._window - self._offset) & _MASK
+        canonical = self._offset == _gap(low, self._width) and len(self._data) <= 4 * self._read
+        if not canonical or self._data.endswith(b"\0"):
             raise MalformedError("range coded stream", "has missing, changed or surplus bytes")
 
 
-def encode(symbols: np.ndarray, table_ids: np.ndarray, tables: Sequence[np.ndarray]) -> bytes:
-    """Code symbols, each under its own table, grouped by table: all of table 0 in order, then all of table 1, ...
-
-    Args:
-        symbols: int32 array (count,).
-        table_ids: integer array (count,), indices into `tables`.
-        tables: frequency tables as `Model` takes them.
-
-    Raises:
-        ValueError: a symbol is outside of its table's alphabet.
-    """
-    encoder = Encoder()
-    for index in _used(table_ids):
-        encoder.put(symbols[table_ids == index], Model(tables[index]))
-    return encoder.finish()
+def _gap(low: int, width: int) -> int:
+    """From `low` to the point of the interval with the most zero bits at its end; an interval is at least 2^32 wide."""
+    return next(gap for gap in (-low % (1 << zeros) for zeros in _ZEROS) if gap < width)
 
 
-def decode(data: bytes, table_ids: np.ndarray, tables: Sequence[np.ndarray]) -> np.ndarray:
-    """Inverse of `encode`: int32 array (count,).
-
-    Raises:
-        MalformedError: `data` is not the stream of any symbols under these tables.
-    """
-    decoder = Decoder(data)
-    symbols = np.zeros(len(table_ids), dtype=np.int32)
-    for index in _used(table_ids):
-        here = table_ids == index
-        symbols[here] = decoder.get(int(np.count_nonzero(here)), Model(tables[index]))
-    decoder.finish()
-    return symbols
-
-
-def _used(table_ids: np.ndarray) -> List[int]:
-    return [int(index) for index in np.unique(table_ids)]
+def _carry(words: List[int]) -> None:
+    """Adds 1 to the number that the words are."""
+    last = len(words) - 1
+    while words[last] == 0xFFFFFFFF:
+        words[last] = 0
+        last -= 1
+    words[last] += 1

@@ -13,7 +13,7 @@ from typing import List, Tuple
 
 import numpy as np
 
-from nifcodec.entropy.range_coder import PRECISION, TOTAL, Model
+from nifcodec.entropy.range_coder import PRECISION, TOTAL, Tables
 
 LAPLACIAN, GAUSSIAN = 0, 1
 SHAPES = 2
@@ -81,9 +81,9 @@ def frequencies(table_id: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=TABLE_COUNT)
-def model(table_id: int) -> Model:
+def table(table_id: int) -> Tables:
     """Table `table_id`, ready for coding."""
-    return Model(frequencies(table_id))
+    return Tables(frequencies(table_id)[None])
 
 
 def code_lengths(table_id: int) -> np.ndarray:

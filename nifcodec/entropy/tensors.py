@@ -7,9 +7,9 @@ from typing import List, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec.entropy.exp_golomb import escape_bits, get_escapes, put_escapes
+from nifcodec.entropy.exp_golomb import code_bits, get_signed_code, put_code
 from nifcodec.entropy.range_coder import Decoder, Encoder
-from nifcodec.entropy.tables import TABLE_COUNT, code_lengths, largest, model
+from nifcodec.entropy.tables import TABLE_COUNT, code_lengths, largest, table
 from nifcodec.entropy.varint import read_varint, read_varints, write_varint, write_varints
 from nifcodec.entropy.zstd import compress, decompress
 from nifcodec.errors import LimitError, MalformedError, TruncatedError
@@ -28,7 +28,7 @@ _CACHED_MAGNITUDES = 1024
 
 
 def encode_tensors(tensors: Sequence[np.ndarray]) -> bytes:
-    """The payload of a list of tensors, in C order each.
+    """The payload of a list of tensors, in C order each, by the method that makes it shorter.
 
     Args:
         tensors: int32 arrays of any shape, values -`MAX_SYMBOL` to `MAX_SYMBOL`, `MAX_COUNT` values together.
@@ -37,11 +37,8 @@ def encode_tensors(tensors: Sequence[np.ndarray]) -> bytes:
         ValueError: a value is outside of the range.
         LimitError: too many values.
     """
-    flat = [_checked(tensor) for tensor in tensors]
-    if sum(values.size for values in flat) > MAX_COUNT:
-        raise LimitError(f"the tensors have more than {MAX_COUNT} values together: use a smaller network")
-    joined = np.concatenate(flat) if flat else np.zeros(0, dtype=np.int64)
-    coded = bytes([RANGE_CODED]) + _encode_range(flat, joined.size > FREE_COUNT)
+    coded = bytes([RANGE_CODED]) + encode_range(tensors)
+    joined = np.concatenate([_checked(tensor) for tensor in tensors]) if tensors else np.zeros(0, np.int64)
     if joined.size > MAX_ZSTANDARD_COUNT:
         return coded
     raw = write_varints(np.where(joined < 0, -2 * joined - 1, 2 * joined))
@@ -57,21 +54,74 @@ def decode_tensors(data: bytes, shapes: Sequence[Tuple[int, ...]]) -> List[np.nd
             before anything is allocated.
         TruncatedError, MalformedError: `data` is not a payload of tensors of these shapes.
     """
+    if not data:
+        raise TruncatedError("the weights are missing")
+    sizes = _sizes(len(data), shapes)
+    if data[0] == RANGE_CODED:
+        return decode_range(data[1:], shapes)
+    if data[0] == ZSTANDARD:
+        return _shaped(_decode_zstandard(data[1:], sizes), shapes)
+    raise MalformedError("method of the weights", f"is {data[0]}, which is not defined", 0)
+
+
+def encode_range(tensors: Sequence[np.ndarray]) -> bytes:
+    """Range coded tensors: their tables, and a stream. Arguments and errors as of `encode_tensors`."""
+    flat = [_checked(tensor) for tensor in tensors]
+    count = sum(values.size for values in flat)
+    if count > MAX_COUNT:
+        raise LimitError(f"the tensors have more than {MAX_COUNT} values together: use a smaller network")
+    encoder, table_ids = Encoder(), bytearray()
+    escaped: List[np.ndarray] = []
+    for values in flat:
+        table_id = int(np.argmin(_allowed(table_costs(values), count > FREE_COUNT)))
+        top = largest(table_id)
+        outside = np.abs(values) > top
+        encoder.put(np.where(outside, 2 * top + 1, values + top), table(table_id))
+        escaped.append(np.sign(values[outside]) * (np.abs(values[outside]) - top))
+        table_ids.append(table_id)
+    beyond = np.concatenate(escaped) if escaped else np.zeros(0, dtype=np.int64)
+    put_code(encoder, np.abs(beyond) - 1, beyond < 0)
+    return bytes(table_ids) + encoder.finish()
+
+
+def decode_range(data: bytes, shapes: Sequence[Tuple[int, ...]]) -> List[np.ndarray]:
+    """Inverse of `encode_range`; errors as of `decode_tensors`."""
+    sizes = _sizes(len(data), shapes)
+    if len(data) < len(sizes):
+        raise TruncatedError("the weights end inside of the list of their tables")
+    table_ids, stream = data[: len(sizes)], data[len(sizes) :]
+    for offset, table_id in enumerate(table_ids):
+        if table_id >= TABLE_COUNT:
+            raise MalformedError("table of the weights", f"is {table_id}, which is not defined", offset)
+    decoder = Decoder(stream)
+    tops = [largest(table_id) for table_id in table_ids]
+    flat = [decoder.get(size, table(table_id)) - top for size, table_id, top in zip(sizes, table_ids, tops)]
+    outside = [values > top for values, top in zip(flat, tops)]
+    excess, negative = get_signed_code(decoder, sum(int(np.count_nonzero(where)) for where in outside), len(stream))
+    decoder.finish()
+    start = 0
+    for values, where, top in zip(flat, outside, tops):
+        end = start + int(np.count_nonzero(where))
+        magnitudes = excess[start:end] + top + 1
+        if magnitudes.size and int(magnitudes.max()) > MAX_SYMBOL:
+            raise MalformedError("weights", f"hold a value outside of +-{MAX_SYMBOL}")
+        values[where] = np.where(negative[start:end], -magnitudes, magnitudes)
+        start = end
+    return _shaped(flat, shapes)
+
+
+def _sizes(data_bytes: int, shapes: Sequence[Tuple[int, ...]]) -> List[int]:
+    """Values of each tensor. Raises LimitError where so many bytes may not stand for so many values."""
     sizes = [_size(shape) for shape in shapes]
     if sum(sizes) > MAX_COUNT:
         raise LimitError(f"the file asks for {sum(sizes)} weights, above the limit of {MAX_COUNT}")
-    if not data:
-        raise TruncatedError("the weights are missing")
-    most = _most(len(data))
+    most = _most(data_bytes)
     if sum(sizes) > most:
-        raise LimitError(f"the file asks for {sum(sizes)} weights in {len(data)} bytes, the limit is {most}")
-    method, body = data[0], data[1:]
-    if method == RANGE_CODED:
-        flat = _decode_range(body, sizes)
-    elif method == ZSTANDARD:
-        flat = _decode_zstandard(body, sizes)
-    else:
-        raise MalformedError("method of the weights", f"is {method}, which is not defined", 0)
+        raise LimitError(f"the file asks for {sum(sizes)} weights in {data_bytes} bytes, the limit is {most}")
+    return sizes
+
+
+def _shaped(flat: Sequence[np.ndarray], shapes: Sequence[Tuple[int, ...]]) -> List[np.ndarray]:
     return [values.astype(np.int32).reshape(shape) for values, shape in zip(flat, shapes)]
 
 
@@ -93,7 +143,7 @@ def table_costs(values: np.ndarray) -> np.ndarray:
 
 def _magnitude_costs(table_id: int, magnitudes: np.ndarray) -> np.ndarray:
     top, lengths = largest(table_id), code_lengths(table_id)
-    escaped = lengths[-1] + escape_bits(np.maximum(magnitudes - top - 1, 0))
+    escaped = lengths[-1] + code_bits(np.maximum(magnitudes - top - 1, 0)) + 1
     costs: np.ndarray = np.where(magnitudes <= top, lengths[top + np.minimum(magnitudes, top)], escaped)
     return costs
 
@@ -118,45 +168,6 @@ def _dense_tables() -> np.ndarray:
 def _allowed(costs: np.ndarray, dense: bool) -> np.ndarray:
     """Costs of a tensor under each table, infinite where a payload of many values must not use it."""
     return np.where(_dense_tables(), costs, np.inf) if dense else costs
-
-
-def _encode_range(flat: Sequence[np.ndarray], dense: bool) -> bytes:
-    encoder, table_ids = Encoder(), bytearray()
-    escaped: List[np.ndarray] = []
-    for values in flat:
-        table_id = int(np.argmin(_allowed(table_costs(values), dense)))
-        top = largest(table_id)
-        outside = np.abs(values) > top
-        encoder.put(np.where(outside, 2 * top + 1, values + top), model(table_id))
-        escaped.append(np.sign(values[outside]) * (np.abs(values[outside]) - top))
-        table_ids.append(table_id)
-    beyond = np.concatenate(escaped) if escaped else np.zeros(0, dtype=np.int64)
-    put_escapes(encoder, np.abs(beyond) - 1, beyond < 0)
-    return bytes(table_ids) + encoder.finish()
-
-
-def _decode_range(body: bytes, sizes: Sequence[int]) -> List[np.ndarray]:
-    if len(body) < len(sizes):
-        raise TruncatedError("the weights end inside of the list of their tables")
-    table_ids, stream = body[: len(sizes)], body[len(sizes) :]
-    for offset, table_id in enumerate(table_ids):
-        if table_id >= TABLE_COUNT:
-            raise MalformedError("table of the weights", f"is {table_id}, which is not defined", 1 + offset)
-    decoder = Decoder(stream)
-    tops = [largest(table_id) for table_id in table_ids]
-    flat = [decoder.get(size, model(table_id)) - top for size, table_id, top in zip(sizes, table_ids, tops)]
-    outside = [values > top for values, top in zip(flat, tops)]
-    excess, negative = get_escapes(decoder, sum(int(np.count_nonzero(where)) for where in outside), len(stream))
-    decoder.finish()
-    start = 0
-    for values, where, top in zip(flat, outside, tops):
-        end = start + int(np.count_nonzero(where))
-        magnitudes = excess[start:end] + top + 1
-        if magnitudes.size and int(magnitudes.max()) > MAX_SYMBOL:
-            raise MalformedError("weights", f"hold a value outside of +-{MAX_SYMBOL}")
-        values[where] = np.where(negative[start:end], -magnitudes, magnitudes)
-        start = end
-    return flat
 
 
 def _decode_zstandard(body: bytes, sizes: Sequence[int]) -> List[np.ndarray]:

@@ -60,13 +60,20 @@ class Options(Protocol):
 
 @dataclass(frozen=True)
 class CodedField:
-    """What a family's encoder hands over: its parts of the file, the steps it took, and on what, in words."""
+    """What a family's encoder hands over.
+
+    Attributes:
+        family, description, payload, index: its parts of the file.
+        steps: training steps that it took.
+        placement: on what it was trained, in words.
+    """
 
     family: int
     description: bytes
     payload: bytes
     steps: int
     placement: Optional[str] = None
+    index: bytes = b""
 
 
 @dataclass(frozen=True)

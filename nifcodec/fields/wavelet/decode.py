@@ -7,7 +7,7 @@ needs it. The picture is then made in cells of a fixed grid, so that a sample ha
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Callable, List, Optional
+from typing import Callable, List, Optional, Sequence
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from nifcodec.fields.wavelet.lifting import span_below, synthesise_plane
 from nifcodec.fields.wavelet.options import LARGEST_WHOLE
 from nifcodec.fields.wavelet.planes import finish, plane_kinds
 from nifcodec.fields.wavelet.restoration import RestorationFilter
-from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Span, Tiling, unpack_tiles
+from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Span, Tiling, check_index, unpack_tiles
 
 CELL = 256  # pixels a side: margins of the synthesis add a tenth
 CELLS = 160  # kept: 120 MiB of RGB
@@ -82,22 +82,30 @@ class WaveletRender:
     def _region(self, reduction: int) -> Region:
         payload = self._file.payload
         if self.tiling is not None:
-            return TiledPlanes(payload, self.tiling, self._conditions, reduction)
+            parts = unpack_tiles(payload, self.tiling.count)
+            self._check_index(parts, [self.tiling.root.levels] + [TILE_LEVELS] * self.tiling.count)
+            return TiledPlanes(parts, self.tiling, self._conditions, reduction)
+        self._check_index([payload], [self.lattice.levels])
         plane, _ = decode_lattice(payload, self.lattice, self._conditions, reduction)
         return lambda rows, columns: plane[:, slice(*rows), slice(*columns)]
+
+    def _check_index(self, parts: Sequence[bytes], levels: Sequence[int]) -> None:
+        if self._file.index:
+            check_index(self._file.index, parts, levels)
 
 
 class TiledPlanes:
     """Any part of the picture of a tiled payload, from the tiles that it touches.
 
     Args:
+        parts: the root's payload and those of all tiles.
         reduction: finest levels to leave out.
     """
 
-    def __init__(self, payload: bytes, tiling: Tiling, conditions: Conditions, reduction: int) -> None:
-        root, *self._payloads = unpack_tiles(payload, tiling.count)
+    def __init__(self, parts: Sequence[bytes], tiling: Tiling, conditions: Conditions, reduction: int) -> None:
+        root, *self._payloads = parts
         self._tiling, self._conditions, self._reduction = tiling, conditions, reduction
-        self._root, self._levels = decode_lattice(bytes(root), tiling.root, conditions)
+        self._root, self._levels = decode_lattice(root, tiling.root, conditions)
         # A row of tiles needs the edges of those above and below: with three rows kept, a picture read from top to
         # bottom decodes each tile once.
         self._tile = lru_cache(maxsize=3 * (tiling.across + 2))(self._decode)
@@ -139,7 +147,7 @@ class TiledPlanes:
     def _decode(self, number: int) -> List[Planes]:
         tile = self._tiling.tile(number)
         _, levels = decode_bands(
-            bytes(self._payloads[number]),
+            self._payloads[number],
             tile.lattice,
             self._conditions,
             tile.low(self._root),

@@ -10,14 +10,15 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from nifcodec.errors import LimitError, MalformedError
+from nifcodec.entropy.varint import read_varint, write_varint
+from nifcodec.errors import LimitError, MalformedError, UnsupportedVersionError
 from nifcodec.fields.wavelet.restoration import Mixture
 
 FAMILY_ID = 3
 STEP_INDICES = 769  # steps 2^(i / 64 - 8): 1/256 to 16 on colours of 0..1 for the indices from 0
 FINEST_INDEX = -256  # the step 2^-12, for pictures of more than 8 bits
 HASH_BYTES = 8
-HEAD_BYTES = 3 + HASH_BYTES
+HEAD_BYTES = 4 + HASH_BYTES
 TILE_EXPONENTS = range(7, 12)  # log2 of a tile's side
 DEPENDENT = 0x80  # flag beside it
 
@@ -33,7 +34,7 @@ class WaveletDescription:
             1/WEIGHT_UNIT. The encoder takes the best ones for the picture.
         tile_exponent: log2 of the side of its tiles in pixels, one of TILE_EXPONENTS; 0 where the picture is one
             lattice.
-        dependent: quantization is (coding.states).
+        dependent: quantization is (coding.dependent_quantization).
     """
 
     step_index: int
@@ -43,10 +44,14 @@ class WaveletDescription:
     dependent: bool = False
 
     def pack(self) -> bytes:
-        """The description: i16 step index, u8 log2 of a tile's side or 0 and flag, prior (8 bytes), i8 weights."""
+        """The description: varint size of the rest, i16 step index, u8 log2 of a tile's side or 0 and flag, prior
+
+        (8 bytes), u8 number of corrections, i8 weights for luma and for chroma.
+        """
         luma, chroma = self.mixture
         head = struct.pack("<hB", self.step_index, self.tile_exponent | DEPENDENT * self.dependent) + self.prior
-        return head + struct.pack(f"{len(luma) + len(chroma)}b", *luma, *chroma)
+        fields = head + struct.pack(f"B{len(luma)}b{len(chroma)}b", len(luma), *luma, *chroma)
+        return write_varint(len(fields)) + fields
 
     @property
     def step(self) -> float:
@@ -59,19 +64,33 @@ class WaveletDescription:
         return min(max((3 * self.step_index - 529) // 8, 0), 127)
 
 
-def unpack_description(description: bytes) -> WaveletDescription:
-    """Reads a description. Raises MalformedError, LimitError."""
-    weights = len(description) - HEAD_BYTES
-    if weights < 0 or weights % 2:
-        raise MalformedError("wavelet description", f"has {len(description)} bytes")
-    index, flagged, prior, *mixture = struct.unpack(f"<hB{HASH_BYTES}s{weights}b", description)
+def unpack_description(data: bytes) -> WaveletDescription:
+    """Reads a description; bytes behind its own are for later versions, and passed over.
+
+    Raises:
+        TruncatedError, MalformedError, LimitError: a value that the format does not allow.
+        UnsupportedVersionError: it has more fields than this version knows.
+    """
+    size, start = read_varint(data, 0, "size of the wavelet description")
+    fields = data[start : start + size]
+    if len(fields) < size or size < HEAD_BYTES:
+        raise MalformedError("wavelet description", f"has {len(fields)} bytes")
+    index, flagged, prior, corrections = struct.unpack_from(f"<hB{HASH_BYTES}sB", fields)
+    known = HEAD_BYTES + 2 * corrections
+    if size < known:
+        raise MalformedError("wavelet description", f"has {size} bytes in place of {known}")
+    if size > known:
+        raise UnsupportedVersionError(
+            "the file needs a newer nifcodec: its wavelet field has settings unknown to this one"
+        )
     if not FINEST_INDEX <= index < STEP_INDICES:
         raise LimitError(f"step index {index} is outside of {FINEST_INDEX} to {STEP_INDICES - 1}")
     exponent = flagged & ~DEPENDENT
     if exponent and exponent not in TILE_EXPONENTS:
         raise LimitError(f"tiles of 2^{exponent} pixels a side are outside of the limits")
-    weighted = tuple(mixture[: weights // 2]), tuple(mixture[weights // 2 :])
-    return WaveletDescription(index, prior, weighted, exponent, bool(flagged & DEPENDENT))
+    weights = struct.unpack_from(f"<{2 * corrections}b", fields, HEAD_BYTES)
+    mixture = weights[:corrections], weights[corrections:]
+    return WaveletDescription(index, prior, mixture, exponent, bool(flagged & DEPENDENT))
 
 
 def step_size(index: int) -> float:

@@ -218,8 +218,8 @@ def _train_tiles(job: EncodeJob, rounds: int, exponent: int) -> CodedField:
     @lru_cache(maxsize=None)
     def estimate(index: int) -> float:
         found = form.attempt(index, numbers)
-        frame = len(job.goal.pack(CodedField(FAMILY_ID, found.spec.pack(), found.root, 0)))
-        size = frame + sum(map(len, found.tiles)) * job.signal.pixels / found.pixels
+        frame = len(job.goal.pack(CodedField(FAMILY_ID, found.spec.pack(), found.root.data, 0)))
+        size = frame + sum(len(tile.data) for tile in found.tiles) * job.signal.pixels / found.pixels
         return _excess(job, size, lambda: found.scalars()["psnr"])
 
     (tolerance, aim), index, offset = _tolerance(job), START_INDEX, 0.0

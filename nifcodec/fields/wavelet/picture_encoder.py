@@ -159,7 +159,7 @@ class Form:
         seen = planes[: filtered_planes(len(planes))]
         fit = MixtureFit.of(self.target / spec.step, planes, self.prior.restoration(seen, spec.step_feature))
         spec = replace(spec, mixture=fit.mixture())
-        payload = quantized.pack(self.lattice, conditions)
+        payload = quantized.pack(self.lattice, conditions).data
         return Attempt(spec, payload, quantized, planes, fit.error(spec.mixture))
 
     def read(self, description: bytes, payload: bytes, error: float) -> Attempt:

@@ -12,6 +12,7 @@ from nifcodec.fields.family import CodedField
 from nifcodec.fields.hooks import Progress
 from nifcodec.fields.job import EncodeJob
 from nifcodec.fields.wavelet import priors
+from nifcodec.fields.wavelet.coding.bitstream import CodedPart
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription
 from nifcodec.fields.wavelet.lattice import Lattice, Planes
@@ -23,7 +24,7 @@ from nifcodec.fields.wavelet.search.rate_gradient import RateGradient, rate_grad
 from nifcodec.fields.wavelet.search.rdoq import Prices, Quantized, QuantizedBands, quantize, quantize_bands
 from nifcodec.fields.wavelet.search.trellis import Start, requantize, requantize_bands
 from nifcodec.fields.wavelet.tile_source import Part, size_of
-from nifcodec.fields.wavelet.tiling import Tile, Tiling, pack_tiles, unpack_tiles
+from nifcodec.fields.wavelet.tiling import Tile, Tiling, pack_index, pack_tiles, unpack_tiles
 
 if TYPE_CHECKING:
     from nifcodec.fields.checkpoint import Checkpoint, Record
@@ -44,18 +45,21 @@ class TiledAttempt:
     """
 
     spec: WaveletDescription
-    root: bytes
-    tiles: List[bytes]
+    root: CodedPart
+    tiles: List[CodedPart]
     pixels: int
     error: float
 
     def trained(self, steps: int = 0) -> CodedField:
         """The parts of the file."""
-        return CodedField(FAMILY_ID, self.spec.pack(), pack_tiles(self.root, self.tiles), steps)
+        parts = [self.root, *self.tiles]
+        return CodedField(
+            FAMILY_ID, self.spec.pack(), pack_tiles(*(part.data for part in parts)), steps, index=pack_index(parts)
+        )
 
     def scalars(self) -> Dict[str, float]:
         """What is shown of its tiles so far."""
-        return scalars(self.error, sum(map(len, self.tiles)), self.spec, self.pixels)
+        return scalars(self.error, sum(len(tile.data) for tile in self.tiles), self.spec, self.pixels)
 
 
 class TiledForm:
@@ -155,12 +159,12 @@ class TiledForm:
         before: MixtureFit,
         descent: "Optional[Descent]",
         rounds: int,
-    ) -> Tuple[bytes, MixtureFit]:
+    ) -> Tuple[CodedPart, MixtureFit]:
         """A tile's payload of least cost over the rounds of its training, and its part of the sums."""
         part = Part(tile, self.job)
         prices = part.prices()
         low, coarser = tile.low(root.plane), tile.coarser(root.levels)
-        best: Optional[Tuple[float, bytes, MixtureFit]] = None
+        best: Optional[Tuple[float, CodedPart, MixtureFit]] = None
         others: Optional[RateGradient] = None
         bands: Optional[QuantizedBands] = None
         for done in range(rounds + 1):
@@ -171,7 +175,7 @@ class TiledForm:
             planes = part.rebuild(root.plane, details, bands.levels)
             fit = part.fit(planes, spec, self.prior.restoration)
             spec = replace(spec, mixture=(before + fit).mixture())
-            here = cost(fit.error(spec.mixture), len(payload), spec)
+            here = cost(fit.error(spec.mixture), len(payload.data), spec)
             if best is None or here < best[0]:
                 best = here, payload, fit
             if done < rounds and self.job.hooks.interrupt is not None:
@@ -207,13 +211,16 @@ def _quantized(
     return _quantized(lattice, conditions, *given, others, prices, scalar) if conditions.dependent else scalar
 
 
-def _record(fit: MixtureFit, tiles: Sequence[bytes]) -> "Record":
+def _record(fit: MixtureFit, tiles: Sequence[CodedPart]) -> "Record":
     """The first tiles of a picture as a record of a checkpoint, with their sums."""
-    packed = np.frombuffer(pack_tiles(b"", tiles), np.uint8)
-    return {**vars(fit), "count": len(tiles), "tiles": packed}
+    packed = np.frombuffer(pack_tiles(*(tile.data for tile in tiles)), np.uint8)
+    return {**vars(fit), "count": len(tiles), "tiles": packed, "ends": np.array([tile.ends for tile in tiles])}
 
 
-def _read(record: "Record") -> Tuple[MixtureFit, List[bytes]]:
+def _read(record: "Record") -> Tuple[MixtureFit, List[CodedPart]]:
     """The inverse of `_record`."""
-    _, *tiles = unpack_tiles(record["tiles"].tobytes(), int(record["count"]))
-    return MixtureFit(record["missing"], record["wanted"], record["products"]), [bytes(tile) for tile in tiles]
+    tiles = unpack_tiles(record["tiles"].tobytes(), int(record["count"]) - 1)
+    ends = record["ends"].tolist()
+    return MixtureFit(record["missing"], record["wanted"], record["products"]), [
+        CodedPart(tile, tuple(end)) for tile, end in zip(tiles, ends)
+    ]

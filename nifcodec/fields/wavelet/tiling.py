@@ -6,13 +6,15 @@ A tile is a part of the finer levels, coded as if there were nothing around it, 
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import List, Sequence, Tuple
 
 import numpy as np
 
 from nifcodec.entropy.varint import read_varint, write_varint
-from nifcodec.errors import MalformedError, TruncatedError
+from nifcodec.errors import ChecksumError, MalformedError, TruncatedError
+from nifcodec.fields.wavelet.coding.bitstream import CodedPart
 from nifcodec.fields.wavelet.lattice import Lattice, Planes
 
 TILE_LEVELS = 5
@@ -80,13 +82,46 @@ def at_level(span: Span, level: int) -> Span:
     return span[0] >> level, -(-span[1] >> level)
 
 
-def pack_tiles(root: bytes, tiles: Sequence[bytes]) -> bytes:
-    """The payload: sizes of the root and of each tile, then all of them."""
-    sizes = b"".join(write_varint(len(part)) for part in (root, *tiles))
-    return b"".join([sizes, root, *tiles])
+def pack_tiles(*parts: bytes) -> bytes:
+    """The payload of the root and all tiles: the size of each, then all of them."""
+    return b"".join([*(write_varint(len(part)) for part in parts), *parts])
 
 
-def unpack_tiles(data: bytes, count: int) -> List[memoryview]:
+def pack_index(parts: Sequence[CodedPart]) -> bytes:
+    """The chunk `i` of a payload of these parts: size, CRC-32 and ends of the levels of each."""
+    entries = (
+        write_varint(len(part.data))
+        + zlib.crc32(part.data).to_bytes(4, "little")
+        + b"".join(map(write_varint, part.ends))
+        for part in parts
+    )
+    return b"".join(entries)
+
+
+def check_index(index: bytes, parts: Sequence[bytes], levels: Sequence[int]) -> None:
+    """Holds the chunk `i` against the parts of the payload, of which each has so many levels.
+
+    Raises:
+        TruncatedError, MalformedError: it is no index of these parts.
+        ChecksumError: a part does not have the checksum that it says.
+    """
+    offset = 0
+    for number, (part, count) in enumerate(zip(parts, levels)):
+        size, offset = read_varint(index, offset, "size of a part")
+        checksum, offset = int.from_bytes(index[offset : offset + 4], "little"), offset + 4
+        ends = []
+        for _ in range(count):
+            end, offset = read_varint(index, offset, "end of a level")
+            ends.append(end)
+        if size != len(part) or ends != sorted(ends) or (ends and ends[-1] != size):
+            raise MalformedError("index", f"does not fit part {number} of the payload")
+        if checksum != zlib.crc32(part):
+            raise ChecksumError(f"the file is damaged: part {number} of its payload does not match its checksum")
+    if offset != len(index):
+        raise MalformedError("index", f"has {len(index)} bytes in place of {offset}")
+
+
+def unpack_tiles(data: bytes, count: int) -> List[bytes]:
     """The bytes of the root and of each of `count` tiles.
 
     Raises:
@@ -101,5 +136,4 @@ def unpack_tiles(data: bytes, count: int) -> List[memoryview]:
     if sum(sizes) != len(data) - offset:
         raise MalformedError("sizes of the tiles", f"sum to {sum(sizes)} bytes in place of {len(data) - offset}")
     starts = offset + np.concatenate([[0], np.cumsum(np.array(sizes, np.int64))])
-    view = memoryview(data)
-    return [view[start:end] for start, end in zip(starts.tolist(), starts[1:].tolist())]
+    return [data[start:end] for start, end in zip(starts.tolist(), starts[1:].tolist())]

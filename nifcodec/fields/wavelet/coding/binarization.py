@@ -27,14 +27,13 @@ TABLES = Q1_START + Q1_ROWS * FIRST_SHIFTED
 
 @dataclass(frozen=True)
 class Binarized:
-    """Indices as what is coded: a symbol under a table, raw low bits, and an escape's excess (-1: none) and sign."""
+    """Indices as what is coded: a symbol under a table, raw low bits, and an escape's excess, -1 where there is none."""
 
     tables: np.ndarray
     symbols: np.ndarray
     shifts: np.ndarray
     low_bits: np.ndarray
     excess: np.ndarray
-    negative: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def binarize(indices: np.ndarray, where: Binarization) -> Binarized:
     high = moved >> where.shifts
     symbols = np.clip(high, -LARGEST, LARGEST) + LARGEST
     excess = np.where(np.abs(high) >= LARGEST, np.abs(high) - LARGEST, -1)
-    return Binarized(where.tables, symbols, where.shifts, moved - (high << where.shifts), excess, high < 0)
+    return Binarized(where.tables, symbols, where.shifts, moved - (high << where.shifts), excess)
 
 
 def debinarize(high: np.ndarray, low_bits: np.ndarray, where: Binarization) -> np.ndarray:

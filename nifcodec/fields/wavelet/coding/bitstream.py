@@ -7,13 +7,13 @@ wants a smaller picture stops there.
 from __future__ import annotations
 
 import zlib
-from typing import Dict, List, Mapping, Sequence, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec.entropy.exp_golomb import get_escapes, put_escapes
-from nifcodec.entropy.range_coder import TOTAL, Decoder, Encoder, Model
-from nifcodec.entropy.tensors import decode_tensors, encode_tensors
+from nifcodec.entropy.exp_golomb import get_code, put_code
+from nifcodec.entropy.range_coder import Decoder, Encoder, uniform
+from nifcodec.entropy.tensors import decode_range, encode_range
 from nifcodec.entropy.varint import read_varint, write_varint
 from nifcodec.errors import ChecksumError, MalformedError, TruncatedError
 from nifcodec.fields.wavelet.coding.binarization import LARGEST, Binarized, binarization_of, binarize, debinarize
@@ -32,21 +32,35 @@ def used_bands(lattice: Lattice, levels: "Sequence[Planes]") -> "List[List[Subba
     return [[band for band in lattice.bands if levels[level][band].any()] for level in range(lattice.levels)]
 
 
+class CodedPart(NamedTuple):
+    """A lattice payload or a tile's bands payload.
+
+    Attributes:
+        data: its bytes.
+        ends: of each level from the coarsest to the finest, the bytes from the beginning that a reader needs for it.
+    """
+
+    data: bytes
+    ends: Tuple[int, ...]
+
+
 def encode_lattice(
     lattice: Lattice,
     model: ContextModel,
     low: np.ndarray,
     levels: "Sequence[Planes]",
     contexts: "Sequence[Contexts]",
-) -> bytes:
-    """The payload: coarsest low-pass plane, integers (colours, rows, columns), and then the bands."""
-    head = encode_tensors([_deltas(plane) for plane in low])
-    return write_varint(len(head)) + head + encode_bands(lattice, model, levels, contexts)
+) -> CodedPart:
+    """The payload: coarsest low-pass plane, integers (planes, rows, columns), and then the bands."""
+    low_pass = encode_range([_deltas(plane) for plane in low])
+    head = write_varint(len(low_pass)) + low_pass
+    bands = encode_bands(lattice, model, levels, contexts)
+    return CodedPart(head + bands.data, tuple(len(head) + end for end in bands.ends))
 
 
 def encode_bands(
     lattice: Lattice, model: ContextModel, levels: "Sequence[Planes]", contexts: "Sequence[Contexts]"
-) -> bytes:
+) -> CodedPart:
     """Which bands are coded, checks of the integers, range coded stream.
 
     Args:
@@ -56,6 +70,7 @@ def encode_bands(
     coded = used_bands(lattice, levels)
     encoder = Encoder()
     digest, checks = 0, b""
+    needed: List[int] = []
     for level in range(lattice.levels - 1, -1, -1):
         if coded[level]:
             order = Order(lattice, level, coded[level])
@@ -67,20 +82,23 @@ def encode_bands(
             digest = zlib.crc32(indices.astype("<i4").tobytes(), digest)
             _put_level(encoder, model, order, binarize(indices, binarization_of(scales, means, kinds)))
         checks = _check(level, digest) + checks
+        needed.append(encoder.needed())
     flags = [band in coded[level] for level in range(lattice.levels) for band in lattice.bands]
-    return np.packbits(np.array(flags, bool)).tobytes() + checks + encoder.finish()
+    head = np.packbits(np.array(flags, bool)).tobytes() + checks
+    data = head + encoder.finish()
+    return CodedPart(data, tuple(min(len(head) + count, len(data)) for count in needed))
 
 
 def _put_level(encoder: Encoder, model: ContextModel, order: "Order", cells: Binarized) -> None:
     for start, end in zip(order.starts, order.starts[1:]):
         part = slice(start, end)
-        encoder.put_each(cells.symbols[part], cells.tables[part], model.models)
+        encoder.put(cells.symbols[part], model.tables, cells.tables[part])
         excess, shifts = cells.excess[part], cells.shifts[part]
         escaped = excess >= 0
         if escaped.any():
-            put_escapes(encoder, excess[escaped], cells.negative[part][escaped])
+            put_code(encoder, excess[escaped])
         for shift in np.unique(shifts[shifts > 0]).tolist():
-            encoder.put(cells.low_bits[part][shifts == shift].astype(np.int32), _uniform(shift))
+            encoder.put(cells.low_bits[part][shifts == shift], uniform(shift))
 
 
 def _check(level: int, digest: int) -> bytes:
@@ -125,7 +143,7 @@ def decode_lattice(
         finest: the finest levels, as many as this, stay in the stream.
 
     Returns:
-        The low-pass plane above what is left out, so the native plane for 0, int64 (colours, rows, columns) in 1/UNIT
+        The low-pass plane above what is left out, so the native plane for 0, int64 (planes, rows, columns) in 1/UNIT
         steps, and the integers of each level.
 
     Raises:
@@ -137,7 +155,7 @@ def decode_lattice(
 
 
 def decode_low(data: bytes, lattice: Lattice) -> "Tuple[np.ndarray, bytes]":
-    """The coarsest low-pass plane of a lattice payload, integers int64 (colours, rows, columns), and what follows it.
+    """The coarsest low-pass plane of a lattice payload, integers int64 (planes, rows, columns), and what follows it.
 
     Raises TruncatedError, MalformedError.
     """
@@ -145,7 +163,7 @@ def decode_low(data: bytes, lattice: Lattice) -> "Tuple[np.ndarray, bytes]":
     if size > len(data) - offset:
         raise TruncatedError("the file ends inside of the coarsest low-pass plane")
     shape = lattice.low_shape()
-    deltas = decode_tensors(data[offset : offset + size], [shape[1:]] * shape[0])
+    deltas = decode_range(data[offset : offset + size], [shape[1:]] * shape[0])
     return np.stack([_undo_deltas(plane) for plane in deltas]), data[offset + size :]
 
 
@@ -170,8 +188,10 @@ def decode_bands(
     sizes = CHECK_BYTES[: lattice.levels]
     if len(data) < offset + sum(sizes):
         raise TruncatedError("the file ends before the coded coefficients")
-    packed = np.array(list(data[:offset]), np.uint8)
-    flags = np.unpackbits(packed)[:count].reshape(lattice.levels, len(lattice.bands))
+    bits = np.unpackbits(np.array(list(data[:offset]), np.uint8))
+    if bits[count:].any():
+        raise MalformedError("flags of the bands", "are followed by bits that are not 0")
+    flags = bits[:count].reshape(lattice.levels, len(lattice.bands))
     coded = [[band for band, flag in zip(lattice.bands, row) if flag] for row in flags]
     expected = [data[offset + sum(sizes[:i]) : offset + sum(sizes[: i + 1])] for i in range(len(sizes))]
     stream = data[offset + sum(sizes) :]
@@ -183,15 +203,14 @@ def decode_bands(
         nonlocal digest
         scales, means, kinds = part.contexts[:, part.valid]
         where = binarization_of(scales, means, kinds)
-        high = decoder.get_each(where.tables, conditions.model.models).astype(np.int64) - LARGEST
+        high = decoder.get(len(where.tables), conditions.model.tables, where.tables) - LARGEST
         escaped = np.abs(high) == LARGEST
         if escaped.any():
-            excess, negative = get_escapes(decoder, int(escaped.sum()), len(stream))
-            high[escaped] = np.where(negative, -1, 1) * (excess + LARGEST)
+            high[escaped] += np.sign(high[escaped]) * get_code(decoder, int(escaped.sum()), len(stream))
         low_bits = np.zeros(len(high), np.int64)
         for shift in np.unique(where.shifts[where.shifts > 0]).tolist():
             chosen = where.shifts == shift
-            low_bits[chosen] = decoder.get(int(chosen.sum()), _uniform(shift))
+            low_bits[chosen] = decoder.get(int(chosen.sum()), uniform(shift))
         here = debinarize(high, low_bits, where)
         if len(here) and int(np.abs(here).max()) > MAX_VALUE:
             raise MalformedError("coefficient", f"is above {MAX_VALUE}")
@@ -206,16 +225,9 @@ def decode_bands(
         digest = digests.get(level, digest)
         if level < len(sizes) and _check(level, digest) != expected[level]:
             raise ChecksumError("the decoded coefficients do not match their checksum: the file is damaged")
+    if finest == 0:
+        decoder.finish()
     return plane, levels
-
-
-_UNIFORM: "Dict[int, Model]" = {}
-
-
-def _uniform(bits: int) -> Model:
-    if bits not in _UNIFORM:
-        _UNIFORM[bits] = Model(np.full(1 << bits, TOTAL >> bits))
-    return _UNIFORM[bits]
 
 
 def _deltas(plane: np.ndarray) -> np.ndarray:

@@ -12,8 +12,8 @@ from typing import Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec.entropy.exp_golomb import escape_bits
-from nifcodec.entropy.range_coder import PRECISION, ModelSet
+from nifcodec.entropy.exp_golomb import code_bits
+from nifcodec.entropy.range_coder import PRECISION, Tables
 from nifcodec.fields.wavelet.coding.binarization import Binarization, binarize
 from nifcodec.fields.wavelet.coding.neighbours import feature_columns
 from nifcodec.fields.wavelet.lattice import Subband
@@ -56,7 +56,7 @@ class ContextModel:
 
     def __init__(self, networks: Mapping[Key, Network], tables: np.ndarray) -> None:
         self.networks = networks
-        self.models = ModelSet(tables)
+        self.tables = Tables(tables)
         self._lengths = PRECISION - np.log2(tables.astype(np.float64))
 
     def level(self, bands: Sequence[Subband], level: int, near_length: int, features: int) -> "LevelModel":
@@ -77,7 +77,7 @@ class ContextModel:
         cells = binarize(indices, where)
         bits = self._lengths[cells.tables, cells.symbols] + cells.shifts
         escaped = cells.excess >= 0
-        bits[escaped] += escape_bits(cells.excess[escaped]) - 1
+        bits[escaped] += code_bits(cells.excess[escaped])
         return bits
 
 

@@ -8,7 +8,7 @@ from typing import Iterator, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from nifcodec.fields.wavelet.coding.binarization import Binarization, binarization_of
-from nifcodec.fields.wavelet.coding.bitstream import encode_bands, encode_lattice, used_bands
+from nifcodec.fields.wavelet.coding.bitstream import CodedPart, encode_bands, encode_lattice, used_bands
 from nifcodec.fields.wavelet.coding.context_model import ContextModel
 from nifcodec.fields.wavelet.coding.dependent_quantization import SCALAR, to_values
 from nifcodec.fields.wavelet.coding.neighbours import WAVEFRONT_LAG, compand
@@ -37,7 +37,7 @@ class QuantizedBands:
     contexts: List[Contexts]
     low: np.ndarray
 
-    def pack(self, lattice: Lattice, conditions: Conditions) -> bytes:
+    def pack(self, lattice: Lattice, conditions: Conditions) -> CodedPart:
         """What a file holds of them."""
         return encode_bands(lattice, conditions.model, self.levels, self.contexts)
 
@@ -63,7 +63,7 @@ class Quantized:
         plane = lattice.rebuild(bands.low, bands.levels[0], 0) if lattice.levels else bands.low
         return Quantized(low, bands.levels, bands.contexts, plane)
 
-    def pack(self, lattice: Lattice, conditions: Conditions) -> bytes:
+    def pack(self, lattice: Lattice, conditions: Conditions) -> CodedPart:
         """The lattice payload."""
         return encode_lattice(lattice, conditions.model, self.low, self.levels, self.contexts)
 

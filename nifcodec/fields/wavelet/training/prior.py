@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import json
 import os
 import sys
@@ -23,7 +22,7 @@ import tensorflow as tf
 
 from nifcodec.errors import ConfigError, NifError, TrainingError
 from nifcodec.fields.wavelet import priors
-from nifcodec.fields.wavelet.priors import packing
+from nifcodec.fields.wavelet.priors.prior_file import PriorFile, QuantizedFilter
 from nifcodec.fields.wavelet.training import prior_integers, prior_networks, prior_samples
 from nifcodec.fields.wavelet.training.prior_samples import Key
 from nifcodec.files import check_output, write_bytes
@@ -155,25 +154,23 @@ class Run:
 
     def restoration(self) -> Dict[str, np.ndarray]:
         """Arrays of the restoration filter, `gain` (held-out decibels) and `seconds`."""
-        path = self.path("synthesis.npz")
+        path = self.path("restoration.npz")
         if os.path.exists(path):
             return _load(path)
         start, seed = time.monotonic(), self.options.seed
-        if self.options.start:
-            arrays = priors.arrays_of(self.options.start)
-            kept = {name: array for name, array in arrays.items() if name.startswith("synthesis.")}
-            _save(path, gain=np.array(np.nan), seconds=np.array(0.0), **kept)
+        if self.start is not None:
+            _save(path, gain=np.array(np.nan), seconds=np.array(0.0), **self.start.file.restoration.arrays())
             return _load(path)
         patches = [_load(self.path(f"{part}-patches.npz")) for part in ("train", "held")]
         train, held = ((p["rebuilt"], p["originals"], p["features"].astype(np.float32)) for p in patches)
         steps = max(1, self.options.steps * 4 // 5)
         report = _reporter("restoration filter, steps")
         trained = prior_networks.train_filter(*train, steps, seed, report)
-        arrays = packing.pack_restoration(trained)
-        stored = packing.unpack_restoration(arrays)
+        quantized = QuantizedFilter.of(*trained)
+        stored = quantized.filter()
         gain = prior_networks.filter_gain(stored.kernels, stored.biases, stored.conditioning, *held)
         _say(f"restoration filter: {gain:.3f} dB, held out")
-        _save(path, gain=np.array(gain), seconds=np.array(time.monotonic() - start), **arrays)
+        _save(path, gain=np.array(gain), seconds=np.array(time.monotonic() - start), **quantized.arrays())
         return _load(path)
 
     def group_bits(self, networks: Dict[Key, Dict[str, np.ndarray]], tables: np.ndarray) -> Dict[str, Dict[str, float]]:
@@ -208,14 +205,10 @@ class Run:
         """Trains what is not trained yet, writes the prior and its card; returns the card."""
         keys, seconds = self.samples()
         networks = {key: self.network(key, self.options.seed + index) for index, key in enumerate(keys)}
-        synthesis = self.restoration()
+        restoration = self.restoration()
         tables = prior_integers.frequency_tables(sum(network["counts"] for network in networks.values()))
-        arrays = packing.pack_context(networks)
-        arrays["tables"] = tables
-        arrays.update((name, array) for name, array in synthesis.items() if name.startswith("synthesis."))
-        data = io.BytesIO()
-        np.savez_compressed(data, **arrays)
-        stages = [seconds, float(synthesis["seconds"])] + [float(network["seconds"]) for network in networks.values()]
+        data = PriorFile(networks, tables, QuantizedFilter.of_arrays(restoration)).pack()
+        stages = [seconds, float(restoration["seconds"])] + [float(network["seconds"]) for network in networks.values()]
         card = {
             "folders": [_base(folder) for folder in self.options.folders],
             "pictures": {"training": len(self.training), "held out": len(self.held_out)},
@@ -223,12 +216,12 @@ class Run:
             "quantizer": self.earlier.hash.hex() if self.earlier else "none",
             "seconds": round(sum(stages)),
             "held-out bits a coefficient": self.group_bits(networks, tables),
-            "restoration filter": self._kept() or {"gain in dB": round(float(synthesis["gain"]), 3)},
+            "restoration filter": self._kept() or {"gain in dB": round(float(restoration["gain"]), 3)},
             "versions": {"numpy": np.__version__, "tensorflow": tf.__version__},
-            "bytes": len(data.getvalue()),
-            "sha256": hashlib.sha256(data.getvalue()).hexdigest(),
+            "bytes": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
         }
-        write_bytes(self.options.output, data.getvalue(), force=True)
+        write_bytes(self.options.output, data, force=True)
         text = json.dumps(card, indent=2) + "\n"
         write_bytes(os.path.splitext(self.options.output)[0] + ".json", text.encode(), force=True)
         return card
@@ -244,7 +237,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("folders", nargs="+", metavar="FOLDER", help="folders of photographs, at least 96x96 pixels")
     parser.add_argument(
-        "-o", dest="output", required=True, metavar="FILE", help="the prior, .npz; its card is beside it"
+        "-o", dest="output", required=True, metavar="FILE", help="the prior, .nifprior; its card is beside it"
     )
     parser.add_argument(
         "--work", metavar="DIR", help="finished stages, about 6 GB for 500 pictures (default: FILE-work)"
