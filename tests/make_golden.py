@@ -117,7 +117,7 @@ def every_layout() -> Sources:
 
 
 def odd_ones() -> Sources:
-    """Sizes of one pixel, tiles, dependent quantization, metadata."""
+    """Sizes of one pixel, tiles, dependent quantization, metadata, and the example of FORMAT.md (`format_example.py`)."""
     fast, pixel = EncodeConfig(quality=70, effort=1), scene(1, 1, 3, 8)
     note = b"<x:xmpmeta>" + 20 * b" golden " + b"</x:xmpmeta>"
     return {
@@ -130,6 +130,7 @@ def odd_ones() -> Sources:
         "tiles-dependent": (scene(140, 20, 3, 8), replace(fast, quality=70, effort=2)),
         "dependent": (scene(41, 26, 4, 8), replace(fast, quality=60, effort=2)),
         "dependent-fine": (scene(18, 21, 2, 16), replace(fast, quality=95, effort=2)),
+        "example": (scene(9, 3, 1, 8), replace(fast, quality=70, effort=2)),
         "tiles-row": (scene(530, 5, 3, 8), replace(fast, quality=80)),
         "metadata": (replace(scene(8, 8, 1, 8), icc=b"profile", exif=b"MM\0*\0\0\0\x08\0\0\0\0\0\0", xmp=note), fast),
     }
