@@ -40,12 +40,12 @@ def example() -> str:
         "plane and no tiles. Bytes are hexadecimal, all else is decimal.",
         fenced(dump(data)),
         f"The step is 2^({by.step_index}/64 - 8) = {by.step:.6f} and the step feature {by.step_feature}. Flags and "
-        f"checks: the bands HL, LH, HH have the flags {', '.join(part.flags)}; the check of level 0 is {part.checks[0]}.",
+        f"checks: HL, LH and HH have the flags {', '.join(part.flags)}; the check of level 0 is {part.checks[0]}.",
         "The coarsest low-pass plane, in steps, from its differences:",
         fenced(rows(part.coarsest[0] // 64)),
         f"The first pass (front {first.front}, even columns) has {len(first.positions)} coefficients of HL. The "
-        f"coefficient at (0, 0) has {len(signed)} signed features: the {len(signed) - 24} of coefficients are all 0, and "
-        "those of the low-pass plane, the 5x5 without its centre, are",
+        f"coefficient at (0, 0) has {len(signed)} signed features: the {len(signed) - 24} of coefficients are all 0, "
+        "and those of the low-pass plane, the 5x5 without its centre, are",
         fenced(rows(np.insert(np.array(signed[-24:]), 12, 0).reshape(5, 5))),
         f"(the centre is no feature). The three constants are {127 * (first.front % 2)}, {by.step_feature} and 0. All "
         "coefficients in coding order:",

@@ -117,7 +117,7 @@ def every_layout() -> Sources:
 
 
 def odd_ones() -> Sources:
-    """Sizes of one pixel, tiles, dependent quantization, metadata, and the example of FORMAT.md (`format_example.py`)."""
+    """Sizes of one pixel, tiles, dependent quantization, metadata, and the example of FORMAT.md."""
     fast, pixel = EncodeConfig(quality=70, effort=1), scene(1, 1, 3, 8)
     note = b"<x:xmpmeta>" + 20 * b" golden " + b"</x:xmpmeta>"
     return {
