@@ -11,7 +11,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Dict, List, Tuple
-from unittest.mock import patch
 
 import numpy as np
 
@@ -19,12 +18,13 @@ from nifcodec import container, decoder, encoder
 from nifcodec.config import EncodeConfig
 from nifcodec.container import NifFile
 from nifcodec.fields.families import configure
-from nifcodec.fields.wavelet import decode, encode, priors
+from nifcodec.fields.mlp.family import MlpRender
+from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.coding.bitstream import decode_bands, decode_lattice
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
+from nifcodec.fields.wavelet.decode import TiledPlanes
 from nifcodec.fields.wavelet.description import FAMILY_ID, unpack_description
 from nifcodec.fields.wavelet.lattice import Lattice, Planes
-from nifcodec.fields.wavelet.lifting import synthesise_plane
 from nifcodec.fields.wavelet.planes import plane_kinds
 from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Tiling, unpack_tiles
 from nifcodec.picture.image import Image
@@ -35,7 +35,8 @@ DIGESTS, PICTURES = FOLDER / "digests.json", FOLDER / "pictures.npz"
 LAYOUTS = {1: "grey", 2: "grey-alpha", 3: "rgb", 4: "rgba"}
 DEPTHS = {8: np.uint8, 16: np.uint16, 32: np.float32}
 SIZES = ((24, 16), (17, 9), (20, 12), (7, 19))  # width and height, by number of channels
-MLP = configure(field="fourier", width=16, layers=2, steps=300, batch_size=512, quality=20)
+MLP = {"field": "fourier", "width": 16, "layers": 2, "steps": 300, "batch_size": 512, "quality": 20}
+SMALL_TILES = {"largest_whole": 0, "tile_exponent": 7}
 # By number of channels: each encoding, with a network that has no skip connection, one that joins the encoding to a
 # layer of full width, and one that makes room for it.
 FOURIER = (
@@ -108,12 +109,11 @@ def every_layout() -> Sources:
             transfer = TRANSFERS[(row + channels) % 3] if bits == 32 else "auto"
             colour = COLOURS[row] if channels > 2 else "rgb"
             fourier = {**FOURIER[channels - 1], "colour": colour, "transfer": transfer}
+            siren = {"field": "siren", "omega": 8.0, "learning_rate": 5e-4, "seed": 1}
             configs = {
                 "wavelet": configure(quality=70 if bits == 8 else 92, effort=1, transfer=transfer),
-                "fourier": replace(MLP, **fourier),
-                "siren": replace(
-                    MLP, field="siren", omega=8.0, learning_rate=5e-4, seed=1, colour=colour, transfer=transfer
-                ),
+                "fourier": configure(**{**MLP, **fourier}),
+                "siren": configure(**{**MLP, **siren, "colour": colour, "transfer": transfer}),
             }
             for field, config in configs.items():
                 found[f"{field}-{bits}-{layout}"] = (image, config)
@@ -121,37 +121,30 @@ def every_layout() -> Sources:
 
 
 def odd_ones() -> Sources:
-    """Sizes of one pixel, tiles, dependent quantization, metadata."""
+    """Sizes of one pixel, tiles, dependent quantization, metadata, and the example of FORMAT.md."""
     fast, pixel = configure(quality=70, effort=1), scene(1, 1, 3, 8)
     note = b"<x:xmpmeta>" + 20 * b" golden " + b"</x:xmpmeta>"
     return {
         "wavelet-pixel": (pixel, fast),
-        "fourier-pixel": (pixel, replace(MLP, encoding="powers", dimension=1, width=4)),
-        "siren-pixel": (pixel, replace(MLP, field="siren", width=4, layers=1)),
+        "fourier-pixel": (pixel, configure(**{**MLP, "encoding": "powers", "dimension": 1, "width": 4})),
+        "siren-pixel": (pixel, configure(**{**MLP, "field": "siren", "width": 4, "layers": 1})),
         "row": (scene(40, 1, 4, 8), fast),
         "column": (scene(1, 23, 1, 16), fast),
-        "tiles": (scene(264, 136, 1, 8), replace(fast, quality=15)),
-        "tiles-dependent": (scene(140, 20, 3, 8), replace(fast, quality=70, effort=2)),
+        "tiles": (scene(264, 136, 1, 8), configure(quality=15, effort=1, **SMALL_TILES)),
+        "tiles-dependent": (scene(140, 20, 3, 8), configure(quality=70, effort=2, **SMALL_TILES)),
         "dependent": (scene(41, 26, 4, 8), replace(fast, quality=60, effort=2)),
         "dependent-fine": (scene(18, 21, 2, 16), replace(fast, quality=95, effort=2)),
-        "tiles-row": (scene(530, 5, 3, 8), replace(fast, quality=80)),
+        "example": (scene(9, 3, 1, 8), replace(fast, quality=70, effort=2)),
+        "tiles-row": (scene(530, 5, 3, 8), configure(quality=80, effort=1, **SMALL_TILES)),
         "metadata": (replace(scene(8, 8, 1, 8), icc=b"profile", exif=b"MM\0*\0\0\0\x08\0\0\0\0\0\0", xmp=note), fast),
     }
-
-
-def encode(name: str, image: Image, config: EncodeConfig) -> bytes:
-    """The file; those of tiles with the smallest that the format has, at a size that needs none."""
-    if not name.startswith("tiles"):
-        return encoder.encode(image, config)
-    with patch.object(wavelet_encoder, "TILED_FROM", 1), patch.object(wavelet_encoder, "TILE_EXPONENT", 7):
-        return encoder.encode(image, config)
 
 
 def digests(data: bytes) -> Dict[str, str]:
     """SHA-256 of the integers of a file as decoded, and of a wavelet field's native plane (tests/golden/README.md)."""
     file = container.unpack(data)
     if file.family != FAMILY_ID:
-        network = decoder.open_mlp(file)
+        network = MlpRender(file).weights()
         return {"integers": digest([np.array(network.steps), *network.symbols], "<i4")}
     plane, levels = wavelet_integers(file)
     return {
@@ -161,27 +154,27 @@ def digests(data: bytes) -> Dict[str, str]:
 
 
 def wavelet_integers(file: NifFile) -> Tuple[np.ndarray, List[Planes]]:
-    """Native plane, int64 (colours, rows, columns), and all bands of each level, the finest first."""
+    """Native plane, int64 (planes, rows, columns), and all bands of each level, the finest first."""
     spec = unpack_description(file.description)
     conditions = Conditions(priors.find(spec.prior).context, spec.step_feature, spec.dependent)
-    size = (file.width, file.height, plane_kinds(file.channels), synthesise_plane)
+    size = (file.width, file.height, plane_kinds(file.channels))
     if not spec.tile_exponent:
         lattice = Lattice(*size)
         plane, levels = decode_lattice(file.payload, lattice, conditions)
         return plane, [filled(lattice, level, bands) for level, bands in enumerate(levels)]
     tiling = Tiling(*size, 1 << spec.tile_exponent)
     root, *tiles = unpack_tiles(file.payload, tiling.count)
-    low, coarse = decode_lattice(bytes(root), tiling.root, conditions)
+    low, coarse = decode_lattice(root, tiling.root, conditions)
     whole = [filled(tiling.whole, level, {}) for level in range(TILE_LEVELS)]
     for number, payload in enumerate(tiles):
         tile = tiling.tile(number)
-        _, levels = decode_bands(bytes(payload), tile.lattice, conditions, tile.low(low), tile.coarser(coarse))
+        _, levels = decode_bands(payload, tile.lattice, conditions, tile.low(low), tile.coarser(coarse))
         for level, bands in enumerate(levels):
             top, left = tile.rows[0] >> (level + 1), tile.columns[0] >> (level + 1)
             for band, values in bands.items():
                 whole[level][band][top : top + values.shape[0], left : left + values.shape[1]] = values
     whole += [filled(tiling.root, level, bands) for level, bands in enumerate(coarse)]
-    plane = decode.TiledPlanes(file.payload, tiling, conditions, 0)((0, file.height), (0, file.width))
+    plane = TiledPlanes([root, *tiles], tiling, conditions, 0)((0, file.height), (0, file.width))
     return plane, whole
 
 
@@ -199,7 +192,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     found, decoded = {}, {}
     for name, (image, config) in sources().items():
-        data = encode(name, image, config)
+        data = encoder.encode(image, config)
         (FOLDER / f"{name}.nif").write_bytes(data)
         found[name] = digests(data)
         decoded[name] = decoder.decode(data)

@@ -7,19 +7,26 @@ import zlib
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Callable, Dict
+from typing import Callable, Dict, List, Tuple
 
+import format_example
 import numpy as np
 import pytest
 import second_reader
 from make_golden import digest, digests
-from second_reader import Picture, Refused
-from test_exactness import EXPECTED, assert_same_picture, golden
+from second_reader import MissingPrior, NewerVersion, Picture, Refused
+from second_reader.container import read_head, read_header
+from second_reader.conventions import Bytes, varint
+from second_reader.lattice import Coding, read_lattice
+from second_reader.wavelet import Layout
+from test_exactness import EXPECTED, WAVELETS, assert_same_picture, golden
 
 import nifcodec
 from nifcodec import container, decoder
 from nifcodec.errors import CorruptFileError
 from nifcodec.fields.wavelet.coding.companding import FIRST_MAGNITUDE
+
+TILED = [name for name in WAVELETS if name.startswith("tiles")]
 
 
 @lru_cache(maxsize=None)
@@ -34,9 +41,11 @@ def digests_of(picture: Picture) -> Dict[str, str]:
 
 
 def test_it_knows_nothing_of_this_codec() -> None:
-    source = Path(second_reader.__file__).read_text(encoding="utf-8")
-    imports = [line.split()[1] for line in source.splitlines() if line.startswith(("import ", "from "))]
-    assert not {"nifcodec", "constriction"} & {name.split(".")[0] for name in imports}
+    sources = sorted(Path(second_reader.__file__).parent.glob("*.py"))
+    assert len(sources) > 5
+    lines = [line for path in sources for line in path.read_text(encoding="utf-8").splitlines()]
+    imports = [line.split()[1].split(".")[0] for line in lines if line.startswith(("import ", "from "))]
+    assert not {"nifcodec", "constriction"} & set(imports)
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
@@ -54,6 +63,83 @@ def test_it_reads_the_same_metadata() -> None:
     assert second("metadata").metadata == {"c": image.icc, "e": image.exif, "x": image.xmp}
 
 
+def test_the_example_of_the_page_is_what_it_reads() -> None:
+    assert format_example.example() in format_example.PAGE.read_text(encoding="utf-8")
+
+
+# Parts
+
+
+def rectangles(height: int, width: int) -> List[Tuple[Tuple[int, int], Tuple[int, int]]]:
+    """Corners, the whole picture, one pixel, and some inside."""
+    found = [((0, 1), (0, 1)), ((height - 1, height), (width - 1, width)), ((0, height), (0, width))]
+    middle = width // 2
+    return [*found, ((height // 3, height // 3 + 1), (width // 3, middle)), ((0, height), (middle, middle + 3))]
+
+
+@pytest.mark.parametrize("name", TILED)
+def test_a_crop_is_that_of_the_whole_picture(name: str) -> None:
+    data, whole = golden(name), second(name).samples
+
+    def fetch(offset: int, length: int) -> bytes:
+        return data[offset : offset + length]
+
+    for rows, columns in rectangles(*whole.shape[:2]):
+        crop = second_reader.read_crop(fetch, rows, columns)
+        np.testing.assert_array_equal(crop, whole[slice(*rows), slice(*columns)])
+
+
+def test_a_crop_reads_only_the_tiles_that_it_needs() -> None:
+    data = golden("tiles-row")
+    head = read_head(second_reader.of_bytes(data))
+    fetched: List[Tuple[int, int]] = []
+
+    def fetch(offset: int, length: int) -> bytes:
+        if offset >= head.start:
+            fetched.append((offset, length))
+        return data[offset : offset + length]
+
+    second_reader.read_crop(fetch, (0, 1), (0, 1))
+    parts = Layout(*described("tiles-row")).cut(data[head.start : head.start + head.length])
+    starts = np.cumsum([head.start + head.length - sum(map(len, parts)), *map(len, parts)]).tolist()
+    assert len(parts) == 6
+    # The margins of the coarsest of a tile's levels reach into the second one.
+    assert fetched == [(start, len(part)) for start, part in zip(starts, parts[:3])]
+
+
+def described(name: str) -> "Tuple[second_reader.container.Header, second_reader.wavelet.Description]":
+    header = read_header(read_head(second_reader.of_bytes(golden(name))).chunks["H"])
+    return header, second_reader.wavelet.read_description(header)
+
+
+@pytest.mark.parametrize("name", TILED)
+def test_the_index_of_a_tiled_file_is_that_of_its_payload(name: str) -> None:
+    field = second(name).wavelet
+    assert field is not None
+    assert read_head(second_reader.of_bytes(golden(name))).chunks["i"] == field.index_chunk
+
+
+@pytest.mark.parametrize("name", ["dependent-fine", "wavelet-32-grey", "row"])
+def test_the_end_of_a_level_is_enough_for_it(name: str) -> None:
+    header, by = described(name)
+    field = second(name).wavelet
+    assert field is not None and len(field.parts) == 1
+    head = read_head(second_reader.of_bytes(golden(name)))
+    payload = golden(name)[head.start : head.start + head.length]
+    coding = Coding(by.prior, by.step_feature, by.dependent, list(field.planes))
+    ends = field.parts[0].ends
+    assert ends == sorted(ends) and ends[-1] == len(payload)
+    for level, end in zip(range(len(ends) - 1, -1, -1), ends):
+        size = (header.height, header.width)
+        whole = read_lattice(Bytes(payload), size, coding, finest=level)
+        part = read_lattice(Bytes(payload[:end] + b"\xff" * (end < len(payload))), size, coding, finest=level)
+        for plane, samples in part.low_pass.items():
+            np.testing.assert_array_equal(samples, whole.low_pass[plane])
+
+
+# Damage
+
+
 @pytest.mark.parametrize(
     "name", ["fourier-8-rgba", "siren-16-rgb", "wavelet-8-rgb", "wavelet-32-grey-alpha", "tiles", "dependent"]
 )
@@ -69,6 +155,8 @@ def test_what_it_reads_of_a_damaged_file_is_read_alike(name: str) -> None:
             picture = second_reader.read(data)
         except Refused:
             refused += 1
+            with pytest.raises(CorruptFileError):
+                nifcodec.decode(data)
         else:
             assert digests(data) == digests_of(picture)
     assert refused > 0
@@ -84,11 +172,8 @@ def test_both_refuse_a_file_that_is_cut_or_goes_on(name: str) -> None:
             nifcodec.decode(bad)
 
 
-def test_the_formula_of_the_companding_gives_its_table() -> None:
-    assert tuple(second_reader.COMPAND) == FIRST_MAGNITUDE
-
-
 HEADER = 10  # where the chunks begin
+FIELDS = 4  # where the description of `grey` begins in its header
 
 
 def with_chunk(kind: bytes, minor: int = 0) -> bytes:
@@ -99,34 +184,49 @@ def with_chunk(kind: bytes, minor: int = 0) -> bytes:
     return data[:9] + bytes([minor]) + data[10:end] + chunk + zlib.crc32(chunk).to_bytes(4, "little") + data[end:]
 
 
-def with_header(offset: int, value: int) -> bytes:
-    """The same file with a byte of its header's data changed; width and height take a byte each."""
-    data = bytearray(golden("grey"))
+def with_header(change: Callable[[bytearray], None]) -> bytes:
+    """The same file with another header."""
+    data = golden("grey")
     end = HEADER + 2 + data[HEADER + 1]
-    data[HEADER + 2 + offset] = value
-    data[end : end + 4] = zlib.crc32(data[HEADER:end]).to_bytes(4, "little")
-    return bytes(data)
+    header = bytearray(data[HEADER + 2 : end])
+    change(header)
+    chunk = b"H" + varint(len(header)) + bytes(header)
+    return data[:HEADER] + chunk + zlib.crc32(chunk).to_bytes(4, "little") + data[end + 4 :]
 
 
-def test_both_read_a_newer_minor_version() -> None:
-    data = with_chunk(b"q", minor=1)
-    np.testing.assert_array_equal(nifcodec.decode(data), nifcodec.decode(golden("grey")))
-    np.testing.assert_array_equal(second_reader.read(data).samples, second("grey").samples)
+def set_byte(offset: int, value: int) -> bytes:
+    return with_header(lambda header: header.__setitem__(offset, value))
+
+
+def longer_description(header: bytearray) -> None:
+    header[FIELDS] += 1
+    header.append(0)
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: golden("grey")[:8] + b"\2" + golden("grey")[9:], "version"),
-        (lambda: with_chunk(b"Q"), "newer|update"),
-        (lambda: with_header(2, 0x31), "newer|update"),
-        (lambda: with_header(3, 4), "newer|update"),
-        (lambda: with_header(7, 255 - golden("grey")[HEADER + 9]), "prior"),
-    ],
-    ids=["major version", "critical chunk", "depth code", "family", "prior"],
+    "make",
+    [lambda: with_chunk(b"q", minor=1), lambda: with_header(lambda header: header.extend(b"later"))],
+    ids=["ancillary chunk", "bytes after the description"],
 )
-def test_both_refuse_what_is_of_a_newer_version(make: Callable[[], bytes], message: str) -> None:
+def test_both_read_a_newer_minor_version(make: Callable[[], bytes]) -> None:
+    np.testing.assert_array_equal(nifcodec.decode(make()), nifcodec.decode(golden("grey")))
+    np.testing.assert_array_equal(second_reader.read(make()).samples, second("grey").samples)
+
+
+@pytest.mark.parametrize(
+    ("make", "message", "refusal"),
+    [
+        (lambda: golden("grey")[:8] + b"\2" + golden("grey")[9:], "version", NewerVersion),
+        (lambda: with_chunk(b"Q"), "newer|update", NewerVersion),
+        (lambda: set_byte(2, 0x31), "newer|update", NewerVersion),
+        (lambda: set_byte(3, 4), "newer|update", NewerVersion),
+        (lambda: with_header(longer_description), "newer|update", NewerVersion),
+        (lambda: set_byte(FIELDS + 4, 255 - golden("grey")[HEADER + 2 + FIELDS + 4]), "prior", MissingPrior),
+    ],
+    ids=["major version", "critical chunk", "depth code", "family", "description", "prior"],
+)
+def test_both_refuse_what_is_of_a_newer_version(make: Callable[[], bytes], message: str, refusal: type) -> None:
     with pytest.raises(CorruptFileError, match=message):
         nifcodec.decode(make())
-    with pytest.raises(Refused):
+    with pytest.raises(refusal):
         second_reader.read(make())

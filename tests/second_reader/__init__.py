@@ -1,0 +1,93 @@
+"""A second reader of `.nif` files, written from FORMAT.md alone: slow, obvious, and without any part of nifcodec.
+
+It holds FORMAT.md to its word: what it decodes is what somebody else would decode who has nothing but that page and the
+prior's file. Names and order follow the page. NumPy holds arrays and multiplies them; symbols are decoded with Python's
+integers, one at a time. It reads pictures at their own size, and those of some thousand pixels in seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, List, NamedTuple, Optional
+
+import numpy as np
+
+from .container import Fetch, read_head, read_header, read_metadata, read_payload, to_samples
+from .context import COMPANDING
+from .conventions import MissingPrior, NewerVersion, Refused, require
+from .entropy import Stream, cumulated, frequencies_of_table, range_encoded, read_tensors
+from .lattice import Pass
+from .mlp import read_network
+from .prior import read_prior
+from .wavelet import Span, Wavelet, colours, read_region, read_wavelet
+
+__all__ = [
+    "COMPANDING",
+    "MissingPrior",
+    "NewerVersion",
+    "Pass",
+    "Picture",
+    "Refused",
+    "Stream",
+    "cumulated",
+    "frequencies_of_table",
+    "range_encoded",
+    "read",
+    "read_crop",
+    "read_prior",
+    "read_tensors",
+]
+
+
+class Picture(NamedTuple):
+    """What a file holds."""
+
+    integers: List[np.ndarray]
+    """Of families 1 and 2 the step indices, then each tensor; of family 3 the values in half steps of all bands in
+    their order, from level 0 on."""
+    planes: List[np.ndarray]
+    """Of family 3 the planes after level 0, in 1/64 of the step."""
+    samples: np.ndarray
+    """(rows, columns, channels): uint8, uint16 or, of depth code 2, float32."""
+    metadata: Dict[str, bytes]
+    """ICC profile `c`, EXIF `e` and XMP packet `x`, as far as they are there."""
+    wavelet: Optional[Wavelet]
+    """Of family 3 all that was decoded."""
+
+
+def read(data: bytes, watch: Optional[Callable[[Pass], None]] = None) -> Picture:
+    """A whole file.
+
+    Args:
+        watch: is given each pass of the bands.
+    """
+    fetch = of_bytes(data)
+    head = read_head(fetch)
+    payload = read_payload(head, fetch)
+    header = read_header(head.chunks["H"])
+    metadata = {kind: read_metadata(content) for kind, content in head.chunks.items() if kind in "cex"}
+    if header.family < 3:
+        integers, field = read_network(header, payload)
+        return Picture(integers, [], to_samples(field, header), metadata, None)
+    wavelet = read_wavelet(header, head, payload, watch)
+    integers = [values for bands in wavelet.levels for values in bands.values()]
+    samples = to_samples(colours(wavelet), header)
+    return Picture(integers, list(wavelet.planes.values()), samples, metadata, wavelet)
+
+
+def read_crop(fetch: Fetch, rows: Span, columns: Span) -> np.ndarray:
+    """Samples of a part of a wavelet picture, from only the bytes that it needs; the file has an index.
+
+    Args:
+        fetch: from an offset in the file and a length to so many bytes, fewer where the file ends before.
+        rows, columns: from, to.
+    """
+    head = read_head(fetch)
+    header = read_header(head.chunks["H"])
+    require(header.family == 3, "a part is read of family 3 alone")
+    require(0 <= rows[0] < rows[1] <= header.height and 0 <= columns[0] < columns[1] <= header.width, "rectangle")
+    return to_samples(read_region(header, head, fetch, rows, columns), header)
+
+
+def of_bytes(data: bytes) -> Fetch:
+    """A file that is there."""
+    return lambda offset, length: data[offset : offset + length]
