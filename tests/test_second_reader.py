@@ -19,7 +19,7 @@ from second_reader.container import read_head, read_header
 from second_reader.conventions import Bytes, varint
 from second_reader.lattice import Coding, read_lattice
 from second_reader.wavelet import Layout
-from test_exactness import EXPECTED, WAVELETS, assert_same_picture, golden
+from test_wavelet_exactness import EXPECTED, WAVELETS, assert_same_picture, golden
 
 import nifcodec
 from nifcodec import container, decoder

@@ -188,7 +188,7 @@ import sys
 import numpy as np
 from nifcodec import encoder
 from nifcodec.config import EncodeConfig
-from test_wavelet_devices import PICTURE
+from test_wavelet_training import PICTURE
 for replicas in (4, 2, 1):
     encoded = encoder.encode_image(encoder.from_array(PICTURE), configure(effort=3, device="cpu", replicas=replicas))
     print(encoded.report.device)
@@ -280,7 +280,7 @@ import sys
 from nifcodec import encoder
 from nifcodec.config import EncodeConfig
 from nifcodec.fields import checkpoint
-from test_wavelet_devices import PICTURE
+from test_wavelet_training import PICTURE
 checkpoint.SAVE_SECONDS = 0.0
 data = encoder.encode(PICTURE, configure(steps=6, quality=70, checkpoint=sys.argv[1], resume=True))
 open(sys.argv[2], "wb").write(data)
