@@ -76,7 +76,7 @@ def test_the_example_of_the_page() -> None:
     stream = Stream(bytes.fromhex("77AC7CD5"))
     table = cumulated([381301, 1525201, 3431702, 6100804, 3431702, 1525201, 381305])
     assert [stream.symbol(table) for _ in range(11)] == [3, 3, 2, 4, 0, 6, 3, 1, 5, 3, 2]
-    assert (stream.shifts, stream.window) == (0, 0x77AC7CD500000000)
+    assert (stream.words, stream.window) == (0, 0x77AC7CD500000000)
     assert (stream.offset, stream.width) == (0x1B2E5D31, 0x2BE344C06)
     stream.finish()
 

@@ -111,17 +111,17 @@ class Transfer:
 
     def __init__(self, header: Bytes) -> None:
         self.curve_number = header.number(1)
-        self.low, self.high, self.gain = struct.unpack("<3f", header.take(12))
+        self.darkest, self.brightest, self.gain = struct.unpack("<3f", header.take(12))
         require(self.curve_number <= 2, "curve")
-        require(all(map(math.isfinite, (self.low, self.high, self.gain))), "transfer is not finite")
-        require(self.low <= self.high and self.gain > 0, "transfer")
-        largest = max(abs(self.low), abs(self.high)) * self.gain
+        require(all(map(math.isfinite, (self.darkest, self.brightest, self.gain))), "transfer is not finite")
+        require(self.darkest <= self.brightest and self.gain > 0, "transfer")
+        largest = max(abs(self.darkest), abs(self.brightest)) * self.gain
         require(self.curve_number != 2 or largest <= 10000, "PQ ends at 10000 cd/m2")
 
     m1, m2, c1, c2, c3 = 2610 / 16384, 128 * 2523 / 4096, 3424 / 4096, 32 * 2413 / 4096, 32 * 2392 / 4096
 
     def perceptual(self, y: float) -> float:
-        """P(y)."""
+        """pq(y)."""
         return ((self.c1 + self.c2 * y**self.m1) / (1 + self.c3 * y**self.m1)) ** self.m2
 
     def curve(self, light: float) -> float:
@@ -143,9 +143,9 @@ class Transfer:
         return math.copysign(x, value)
 
     def light(self, code: float) -> float:
-        low, high = self.curve(self.low), self.curve(self.high)
+        low, high = self.curve(self.darkest), self.curve(self.brightest)
         code = min(max(code, 0), 1)
-        return min(max(self.inverse(low + code * (high - low)), self.low), self.high)
+        return min(max(self.inverse(low + code * (high - low)), self.darkest), self.brightest)
 
 
 def to_samples(field: np.ndarray, header: Header) -> np.ndarray:

@@ -125,20 +125,20 @@ class Context(NamedTuple):
 
 def context(scale: int, mean: int, quantizer: str) -> Context:
     shift = (scale - 32) // 4 + 1 if scale >= 32 else 0
-    row = scale - 4 * shift
+    low_scale = scale - 4 * shift
     if quantizer == "Q1" and abs(mean) <= 10 and shift == 0:
-        return Context(scale, mean, quantizer, 0, mean < 0, shift, 320 + 16 * row + abs(mean))
+        return Context(scale, mean, quantizer, 0, mean < 0, shift, 320 + 16 * low_scale + abs(mean))
     if quantizer == "Q1":
         away = (abs(mean) + 8) >> 3
         fraction = abs(mean) - 8 * away + 4
         base = -away if mean < 0 else away
-        mirrored, first = (fraction < 0) != (mean < 0), 331 + 16 * row
+        mirrored, first = (fraction < 0) != (mean < 0), 331 + 16 * low_scale
     else:
         base = (mean + 4) >> 3
         fraction = mean - 8 * base
-        mirrored, first = fraction < 0, 5 * row + (160 if quantizer == "Q0" else 0)
-    column = 0 if shift > 0 else abs(fraction)
-    return Context(scale, mean, quantizer, base, mirrored, shift, first + column)
+        mirrored, first = fraction < 0, 5 * low_scale + (160 if quantizer == "Q0" else 0)
+    distance = 0 if shift > 0 else abs(fraction)
+    return Context(scale, mean, quantizer, base, mirrored, shift, first + distance)
 
 
 def read_pass(stream: Stream, prior: Prior, contexts: Sequence[Context]) -> List[int]:

@@ -35,7 +35,7 @@ class Stream:
         self.position = 0
         self.window = self.offset = self.next_bytes(8)
         self.width = 2**64 - 1
-        self.shifts = 0
+        self.words = 0
         self.coded: List[Tuple[int, int]] = []
 
     def next_bytes(self, count: int) -> int:
@@ -53,11 +53,11 @@ class Stream:
         self.offset -= unit * before
         self.width = unit * frequency
         if self.width < 2**32:
-            word = self.next_bytes(4)
+            following = self.next_bytes(4)
             self.width <<= 32
-            self.offset = (self.offset << 32) + word
-            self.window = ((self.window << 32) + word) % 2**64
-            self.shifts += 1
+            self.offset = (self.offset << 32) + following
+            self.window = ((self.window << 32) + following) % 2**64
+            self.words += 1
         return symbol
 
     def raw(self, bits: int) -> int:
@@ -80,13 +80,13 @@ class Stream:
         low = (self.window - self.offset) % 2**64
         gap = next(gap for gap in (-low % 2**zeros for zeros in (64, 56, 48, 40, 32)) if gap < self.width)
         require(self.offset == gap, "the stream is not the encoder's")
-        require(len(self.data) <= 4 * self.shifts + 8, "bytes after the last symbol")
+        require(len(self.data) <= 4 * self.words + 8, "bytes after the last symbol")
         require(self.data[-1:] != b"\0", "the stream ends with a zero byte")
 
 
 def range_encoded(coded: Sequence[Tuple[int, int]]) -> bytes:
     """The encoder: the stream of symbols, each as its `before` and `frequency`."""
-    low, width, shifts = 0, 2**64 - 1, 0
+    low, width, words = 0, 2**64 - 1, 0
     for before, frequency in coded:
         unit = width >> 24
         low += unit * before
@@ -94,17 +94,17 @@ def range_encoded(coded: Sequence[Tuple[int, int]]) -> bytes:
         if width < 2**32:
             low <<= 32
             width <<= 32
-            shifts += 1
+            words += 1
     points = (-(-low >> zeros) << zeros for zeros in (64, 56, 48, 40, 32))
     point = next(point for point in points if point < low + width)
-    return point.to_bytes(4 * shifts + 8, "big").rstrip(b"\0")
+    return point.to_bytes(4 * words + 8, "big").rstrip(b"\0")
 
 
 # Tables
 
 
 def roots() -> List[int]:
-    """R[0] to R[16]: 2^-(1 / 2^j) in units of 2^-62."""
+    """root[0] to root[16]: 2^-(1 / 2^j) in units of 2^-62."""
     found = [2**61]
     for _ in range(16):
         found.append(math.isqrt(found[-1] << 62))
@@ -115,7 +115,7 @@ ROOTS = roots()
 
 
 def product(byte: int, first: int) -> int:
-    """C[byte], and with `first` 8 D[byte]."""
+    """coarse[byte], and with `first` 8 fine[byte]."""
     value = 2**62
     for j in range(1, 9):
         if byte >> (8 - j) & 1:
@@ -124,21 +124,21 @@ def product(byte: int, first: int) -> int:
 
 
 def power(x: int) -> int:
-    """P(x) = 2^-(x / 2^16) in units of 2^-62."""
+    """2^-(x / 2^16) in units of 2^-62."""
     return ((product((x >> 8) % 256, 0) * product(x % 256, 8)) >> 62) >> (x >> 16)
 
 
 @lru_cache(maxsize=None)
 def frequencies_of_table(number: int) -> List[int]:
-    shape, scale_number = divmod(number, 64)
-    scale = (65536, 75281, 86475, 99334, 114105)[scale_number % 5] << (scale_number // 5)
+    shape, breadth_number = divmod(number, 64)
+    s = (65536, 75281, 86475, 99334, 114105)[breadth_number % 5] << (breadth_number // 5)
     if shape == 0:
-        reach = ((16 * scale) >> 20) + 8
-        weights = [power((v << 36) // scale) for v in range(reach + 1)]
+        reach = ((16 * s) >> 20) + 8
+        weights = [power((value << 36) // s) for value in range(reach + 1)]
     else:
-        reach = ((5 * scale) >> 20) + 8
-        weights = [power((v * v << 56) // scale**2) for v in range(reach + 1)]
-    ordered = [weights[abs(v)] for v in range(-reach, reach + 1)] + [weights[reach]]
+        reach = ((5 * s) >> 20) + 8
+        weights = [power((value**2 << 56) // s**2) for value in range(reach + 1)]
+    ordered = [weights[abs(value)] for value in range(-reach, reach + 1)] + [weights[reach]]
     total = sum(ordered)
     frequencies = [1 + weight * (2**24 - len(ordered)) // total for weight in ordered]
     frequencies[reach] += 2**24 - sum(frequencies)

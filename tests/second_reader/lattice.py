@@ -108,7 +108,6 @@ class States:
 
 
 def scaled(x: np.ndarray, factor: int) -> np.ndarray:
-    """R(x, factor)."""
     return (x * factor + 8192) >> 14
 
 
@@ -208,7 +207,7 @@ def read_bands(
                     coding.watch(one)
         if level < len(checks):
             require(crc % (65536 if level == 0 else 256) == checks[level], f"check of level {level}")
-        ends.append(min(start + 4 * stream.shifts + 8, len(payload.data)))
+        ends.append(min(start + 4 * stream.words + 8, len(payload.data)))
         low_pass = synthesise(low_pass, found[level])
     if finest == 0:
         stream.finish()

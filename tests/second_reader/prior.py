@@ -77,6 +77,7 @@ def read_prior(data: bytes) -> Prior:
     hidden = [(file.number(1), file.number(1)) for _ in range(3)]
     corrections, layers, channels = file.take(3)
     require(min(corrections, layers, channels, *(min(pair) for pair in hidden)) >= 1, "size of the prior")
+    require(layers > 1 or channels == 1, "channels between layers that are not there")
 
     networks = {}
     for key in product(range(3), range(3), range(3), range(2)):
