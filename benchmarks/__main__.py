@@ -1,5 +1,6 @@
 """Command line: `python -m benchmarks rd` sweeps codecs, `... cost` prints one number a codec and lambda,
-`... efforts` time and gain of each effort, `... kinds` where nifcodec wins and loses by the kind of picture,
+`... bd` compares stored rows by BD-rate and interpolated cost, `... efforts` time and gain of each effort,
+`... kinds` where nifcodec wins and loses by the kind of picture,
 `... watching` training speed with and without --tensorboard, `... large` time and memory of a large picture,
 `... original` the example that the MLP fields come from, and what its defects cost.
 """
@@ -12,9 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
-from benchmarks import drawings, efforts, kinds, kodak, large, machine, peers, plot, rd, report, watching
+from benchmarks import bdtable, drawings, efforts, kinds, kodak, large, machine, peers, plot, rd, report, watching
 from benchmarks.codecs import DEFAULT_CODECS, Codec, parse_codecs
-from benchmarks.rows import Row, average_curve, counted
+from benchmarks.rows import Row, average_curve, codec_names, counted
 from nifcodec.errors import ConfigError, MissingDependencyError, NifError
 
 CODECS_HELP = """\
@@ -70,6 +71,16 @@ def _parser() -> argparse.ArgumentParser:
     cost = commands.add_parser("cost", help=about, parents=[shared, lambdas], **style)  # type: ignore[arg-type]
     cost.add_argument("--json", action="store_true", help="print JSON in place of the table")
     cost.set_defaults(run=_run_cost)
+    about = "BD-rates and interpolated cost from stored rows; measures nothing"
+    stored = commands.add_parser("bd", help=about, parents=[lambdas], description=about)
+    stored.add_argument(
+        "tables", nargs="*", type=Path, default=list(bdtable.STORED), metavar="FILE",
+        help="rows, as for --peers (default: those in benchmarks/stored)",
+    )  # fmt: skip
+    stored.add_argument("--codecs", metavar="NAME,NAME", help="that get a column (default: all whose name is nif...)")
+    stored.add_argument("--images", metavar="NAME,NAME", help="(default: those that all of --codecs have)")
+    stored.add_argument("--plot", type=Path, metavar="PATH", help="also draw PATH.png and PATH.svg")
+    stored.set_defaults(run=_run_bd)
     effort = commands.add_parser("efforts", help="seconds and cost of each effort", parents=[runs, lambdas])
     effort.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="measured as RGB, 8 bits, no alpha")
     effort.add_argument("--efforts", type=int, nargs="+", default=[1, 3, 5, 7, 9], metavar="E", help="(1 3 5 7 9)")
@@ -162,6 +173,23 @@ def _run_cost(options: argparse.Namespace, command: List[str]) -> int:
         print(f"Mean of 1000 (MSE + lambda bpp) over {number}, each at its best setting; less is better.\n")
         print(kodak.markdown(costs, names, multipliers))
     return _exit_code(failures)
+
+
+def _run_bd(options: argparse.Namespace, command: List[str]) -> int:
+    multipliers = _multipliers(options)
+    rows = peers.load(options.tables)
+    names = [name for name in codec_names(rows) if name.startswith("nif")]
+    codecs = names if options.codecs is None else options.codecs.split(",")
+    images = bdtable.pictures_of(rows, codecs, None if options.images is None else options.images.split(","))
+    table, left_out = bdtable.markdown(rows, codecs, images, multipliers)
+    _name_incomplete(left_out, len(images))
+    print(f"{counted(len(images), 'picture')}: {', '.join(images)}.")
+    print("%: BD-rate of the mean curves. J: mean of the least on each picture's interpolated curve.\n")
+    print(table)
+    if options.plot is not None:
+        ours, others = bdtable.curves(rows, codecs, images)
+        plot.draw(ours, others, f"mean of {counted(len(images), 'picture')}", options.plot)
+    return 0
 
 
 def _run_efforts(options: argparse.Namespace, command: List[str]) -> int:

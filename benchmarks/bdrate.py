@@ -50,18 +50,28 @@ def front(bpp: np.ndarray, quality: np.ndarray) -> Tuple[np.ndarray, np.ndarray]
     return rates, values
 
 
+def interpolate(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """The PCHIP interpolant through (x, y) at points within [x[0], x[-1]]; x ascending, at least two points."""
+    piece = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(x) - 2)
+    t = at - x[piece]
+    constant, first, second, third = (terms[piece] for terms in _coefficients(x, y))
+    return np.asarray(constant + t * (first + t * (second + t * third)))
+
+
 def _mean(x: np.ndarray, y: np.ndarray, low: float, high: float) -> float:
     """Mean over [low, high] of the PCHIP interpolant through (x, y); x ascending, at least two points."""
+    a = np.clip(low, x[:-1], x[1:]) - x[:-1]
+    b = np.clip(high, x[:-1], x[1:]) - x[:-1]
+    area = sum(float(np.sum(c * (b ** (i + 1) - a ** (i + 1)))) / (i + 1) for i, c in enumerate(_coefficients(x, y)))
+    return area / (high - low)
+
+
+def _coefficients(x: np.ndarray, y: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of the cubic of every piece, by rising power of the distance from the piece's left end."""
     h = np.diff(x)
     slopes = np.diff(y) / h
     d = _derivatives(h, slopes)
-    second = (3 * slopes - 2 * d[:-1] - d[1:]) / h
-    third = (d[:-1] + d[1:] - 2 * slopes) / h**2
-    a = np.clip(low, x[:-1], x[1:]) - x[:-1]
-    b = np.clip(high, x[:-1], x[1:]) - x[:-1]
-    terms = (y[:-1], d[:-1], second, third)
-    area = sum(float(np.sum(c * (b ** (i + 1) - a ** (i + 1)))) / (i + 1) for i, c in enumerate(terms))
-    return area / (high - low)
+    return y[:-1], d[:-1], (3 * slopes - 2 * d[:-1] - d[1:]) / h, (d[:-1] + d[1:] - 2 * slopes) / h**2
 
 
 def _derivatives(h: np.ndarray, slopes: np.ndarray) -> np.ndarray:

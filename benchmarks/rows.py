@@ -30,6 +30,7 @@ class Row:
         msssim_rgb: multi-scale structural similarity, at most 1.
         enc_s, dec_s: wall seconds.
         averaging: of a published mean: "mean_psnr" or "mean_mse"; else empty.
+        source: where a published row comes from; empty where the row was measured.
         digest, version, seed: of the pixels, of the codec, and of everything random: what a resumed run compares.
     """
 
@@ -47,6 +48,7 @@ class Row:
     enc_s: float = UNKNOWN
     dec_s: float = UNKNOWN
     averaging: str = ""
+    source: str = ""
     digest: str = ""
     version: str = ""
     seed: int = 0

@@ -48,11 +48,11 @@ CODES = {
 }
 
 
-def test_every_error_has_a_code_that_the_readme_lists() -> None:
+def test_every_error_has_a_code_that_the_documentation_lists() -> None:
     found = {name: kind.exit_code for name, kind in vars(errors).items() if isinstance(kind, type)}
     assert found == CODES
-    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
-    table = readme.split("| exit code | meaning |")[1].split("\n\n")[0]
+    page = (Path(__file__).resolve().parents[1] / "docs" / "cli.md").read_text(encoding="utf-8")
+    table = page.split("| exit code | meaning |")[1].split("\n\n")[0]
     listed = [int(line.split("|")[1]) for line in table.splitlines()[2:]]
     assert listed == sorted({0, *CODES.values()})
 
