@@ -11,12 +11,11 @@ import hashlib
 import io
 import os
 import time
-from dataclasses import asdict
 from typing import Any, Dict, Mapping, Optional
 
 import numpy as np
 
-from nifcodec.config import DEVICE_OPTIONS, WATCH_OPTIONS, EncodeConfig
+from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError, MissingDependencyError
 from nifcodec.files import read_bytes, write_bytes
 
@@ -28,9 +27,7 @@ Record = Mapping[str, Any]  # arrays and numbers by name
 
 def identity(image: np.ndarray, config: EncodeConfig) -> str:
     """Hexadecimal digest of a picture, (H, W, C) of any type, and the options that its training depends on."""
-    free = (*DEVICE_OPTIONS, *WATCH_OPTIONS)
-    options = {name: value for name, value in asdict(config).items() if name not in free}
-    digest = hashlib.sha256(f"{options} {image.dtype} {image.shape}".encode())
+    digest = hashlib.sha256(f"{config.of_the_result()} {image.dtype} {image.shape}".encode())
     digest.update(np.ascontiguousarray(image))
     return digest.hexdigest()
 
