@@ -94,7 +94,8 @@ class EncodeJob:
         importlib.import_module("nifcodec.training")
         if config.checkpoint is None:
             return None
-        return Checkpoint(config.checkpoint, identity(self.signal.samples, config), config.resume)
+        described = identity(self.signal.samples, config)
+        return Checkpoint(config.checkpoint, described, config.resume, config.checkpoint_every)
 
     def check_smallest(self, size: int) -> None:
         """Raises ConfigError where the smallest file that can be made, of `size` bytes, is above the target.

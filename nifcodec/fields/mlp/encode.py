@@ -109,16 +109,7 @@ def _trainer(job: EncodeJob) -> "Fit":
     from nifcodec.fields.mlp.training.fit import fit
 
     def train(spec: MlpDescription, target_bits: Optional[float]) -> "FitResult":
-        result = fit(
-            job.signal.values(),
-            spec,
-            config,
-            job.hooks.progress,
-            job.hooks.interrupt,
-            target_bits=target_bits,
-            checkpoint=checkpoint,
-            watch=job.hooks.watch,
-        )
+        result = fit(job.signal.values(), spec, config, job.hooks, target_bits=target_bits, checkpoint=checkpoint)
         if result.steps == 0:
             raise InterruptedEncodeError("interrupted before the first training step: nothing was written")
         return result

@@ -238,20 +238,21 @@ def train_filter(
 
 
 def filter_gain(
-    kernels: Arrays,
-    biases: Arrays,
-    conditions: Arrays,
+    kernels: Sequence[np.ndarray],
+    biases: Sequence[np.ndarray],
+    conditions: Sequence[np.ndarray],
     rebuilt: np.ndarray,
     originals: np.ndarray,
     features: np.ndarray,
 ) -> float:
     """Decibels that the network gains with each patch's best weights, mean over all patches."""
-    weights = [[tf.constant(array.astype(np.float32)) for array in part] for part in (kernels, biases, conditions)]
+    constants = [[tf.constant(array.astype(np.float32)) for array in part] for part in (kernels, biases, conditions)]
     gains: List[float] = []
     for start in range(0, len(features), 16):
         x, y, f = (
             tf.constant(array[start : start + 16].astype(np.float32)) for array in (rebuilt, originals, features)
         )
-        after, before = errors(corrections(*weights, tf.nn.space_to_depth(x, 2), f), x, y)
+        change = corrections(constants[0], constants[1], constants[2], tf.nn.space_to_depth(x, 2), f)
+        after, before = errors(change, x, y)
         gains += (10 * np.log10(before.numpy() / after.numpy())).tolist()
     return float(np.mean(gains))
