@@ -1,4 +1,4 @@
-"""One picture to encode, as the encoder hands it to a family of fields."""
+"""One picture to encode, as the encoder hands it to a family of fields, and what comes back."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ from typing import Callable, Optional
 from nifcodec.config import DEFAULT_QUALITY, EncodeConfig
 from nifcodec.errors import ConfigError
 from nifcodec.fields.checkpoint import Checkpoint, identity
-from nifcodec.fields.family import CodedField
 from nifcodec.fields.hooks import Hooks
 from nifcodec.picture.signal import Signal
+
+
+@dataclass(frozen=True)
+class CodedField:
+    """What a family's encoder hands over: its parts of the file, the steps it took, and on what, in words."""
+
+    family: int
+    description: bytes
+    payload: bytes
+    steps: int
+    placement: Optional[str] = None
 
 
 @dataclass(frozen=True)
