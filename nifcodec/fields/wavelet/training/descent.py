@@ -70,9 +70,7 @@ class Descent:
     def vjp(
         self, around: tf.Tensor, residual: tf.Tensor, counted: tf.Tensor, feature: tf.Tensor, *weights: tf.Tensor
     ) -> Tuple[tf.Tensor, tf.Tensor]:
-        """A tile's residual after its correction, and the residual's product with the correction's derivatives.
-
-        All float32, in steps.
+        """A tile's residual after its correction, and where that residual draws the planes. All float32, in steps.
 
         Args:
             around: planes of the tile and of the network's reach around it, (1, H + 2 reach, W + 2 reach, 3).
@@ -82,8 +80,8 @@ class Descent:
             weights: kernels, biases, conditioning of the network of one correction.
 
         Returns:
-            The residual less the correction, (1, H, W, 3), and the vector-Jacobian product of that and of the correction
-            by `around`, of the shape of `around`.
+            The residual less the correction, (1, H, W, 3), and the vector-Jacobian product of that with the correction's
+            derivatives by `around`, of the shape of `around`.
         """
         layers = len(self._network.kernels)
         parts = weights[:layers], weights[layers : 2 * layers], weights[2 * layers :]

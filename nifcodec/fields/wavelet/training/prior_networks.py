@@ -165,16 +165,16 @@ def corrections(
     return tf.stack([tf.nn.depth_to_space(part, 2) for part in each], 1)
 
 
-def best_weights(change: tf.Tensor, missing: tf.Tensor) -> tf.Tensor:
-    """Least-squares weights (N, corrections) of changes (N, corrections, P) that fill up what is missing, (N, P).
+def best_weights(change: tf.Tensor, residual: tf.Tensor) -> tf.Tensor:
+    """Least-squares weights (N, corrections) of changes (N, corrections, P) that come nearest to a residual, (N, P).
 
     A ridge towards 1 keeps weights of corrections that do nothing near it. No gradient passes: at the best weights
     there is none (envelope theorem).
     """
     change = tf.stop_gradient(change)
     products = tf.einsum("nkp,nlp->nkl", change, change)
-    wanted = tf.einsum("nkp,np->nk", change, missing) - tf.reduce_sum(products, axis=2)
-    ridge = RIDGE * tf.reduce_sum(missing**2, axis=1) + 1e-6
+    wanted = tf.einsum("nkp,np->nk", change, residual) - tf.reduce_sum(products, axis=2)
+    ridge = RIDGE * tf.reduce_sum(residual**2, axis=1) + 1e-6
     matrix = products + ridge[:, None, None] * tf.eye(change.shape[1])
     weights = 1 + tf.linalg.solve(matrix, wanted[..., None])[..., 0]
     return tf.round(weights * WEIGHT_UNIT) / WEIGHT_UNIT
@@ -183,15 +183,15 @@ def best_weights(change: tf.Tensor, missing: tf.Tensor) -> tf.Tensor:
 def errors(change: tf.Tensor, rebuilt: tf.Tensor, original: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
     """Mean squared errors (N,) of patches, corrected with the best weights for luma and for chroma, and before."""
     border = (rebuilt.shape[1] - change.shape[2]) // 2
-    missing = (original - rebuilt)[:, border:-border, border:-border]
-    count = tf.shape(missing)[0]
+    residual = (original - rebuilt)[:, border:-border, border:-border]
+    count = tf.shape(residual)[0]
     after = tf.zeros(count)
     for where in (slice(0, 1), slice(1, 3)):
         parts = tf.reshape(change[..., where], [count, change.shape[1], -1])
-        lacks = tf.reshape(missing[..., where], [count, -1])
-        weights = best_weights(parts, lacks)
-        after += tf.reduce_sum((lacks - tf.einsum("nk,nkp->np", weights, parts)) ** 2, axis=1)
-    return after / (3.0 * missing.shape[1] * missing.shape[2]), tf.reduce_mean(missing**2, axis=(1, 2, 3))
+        left = tf.reshape(residual[..., where], [count, -1])
+        weights = best_weights(parts, left)
+        after += tf.reduce_sum((left - tf.einsum("nk,nkp->np", weights, parts)) ** 2, axis=1)
+    return after / (3.0 * residual.shape[1] * residual.shape[2]), tf.reduce_mean(residual**2, axis=(1, 2, 3))
 
 
 def train_filter(
