@@ -80,7 +80,7 @@ class Descent:
             weights: kernels, biases, conditioning of the network of one correction.
 
         Returns:
-            The residual less the correction, (1, H, W, 3), and the vector-Jacobian product of that with the correction's
+            The residual less the correction, (1, H, W, 3), and the vector-Jacobian product of it with the correction's
             derivatives by `around`, of the shape of `around`.
         """
         layers = len(self._network.kernels)
