@@ -1,4 +1,4 @@
-"""One picture to encode, as the encoder hands it to a family of fields."""
+"""One picture to encode, as the encoder hands it to a family of fields, and what comes back."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ from typing import Callable, Optional
 from nifcodec.config import DEFAULT_QUALITY, EncodeConfig
 from nifcodec.errors import ConfigError
 from nifcodec.fields.checkpoint import Checkpoint, identity
-from nifcodec.fields.family import CodedField
 from nifcodec.fields.hooks import Hooks
 from nifcodec.picture.signal import Signal
+
+
+@dataclass(frozen=True)
+class CodedField:
+    """What a family's encoder hands over: its parts of the file, the steps it took, and on what, in words."""
+
+    family: int
+    description: bytes
+    payload: bytes
+    steps: int
+    placement: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,8 @@ class EncodeJob:
         importlib.import_module("nifcodec.training")
         if config.checkpoint is None:
             return None
-        return Checkpoint(config.checkpoint, identity(self.signal.samples, config), config.resume)
+        described = identity(self.signal.samples, config)
+        return Checkpoint(config.checkpoint, described, config.resume, config.checkpoint_every)
 
     def check_smallest(self, size: int) -> None:
         """Raises ConfigError where the smallest file that can be made, of `size` bytes, is above the target.

@@ -14,8 +14,7 @@ from functools import lru_cache
 from math import ceil, log2
 from typing import Callable, Dict, Generator, NamedTuple, Optional, Protocol, Set, Tuple, TypeVar
 
-from nifcodec.fields.family import CodedField
-from nifcodec.fields.job import EncodeJob, Goal
+from nifcodec.fields.job import CodedField, EncodeJob, Goal
 
 DECIBELS_PER_OCTAVE = 4.5  # that a photograph gains while its size doubles
 SIZE_TOLERANCE, PSNR_TOLERANCE = 0.02, 0.02  # in octaves: 1.4 % of a size, 0.09 dB

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Callable, Optional
 from nifcodec.config import EncodeConfig
 from nifcodec.entropy.tensors import encode_tensors
 from nifcodec.errors import InterruptedEncodeError
-from nifcodec.fields.family import CodedField
 from nifcodec.fields.hooks import Hooks
-from nifcodec.fields.job import EncodeJob, Goal
+from nifcodec.fields.job import CodedField, EncodeJob, Goal
 from nifcodec.fields.mlp.description import FAMILY_IDS, MlpDescription, pack
 from nifcodec.fields.mlp.sizing import design
 from nifcodec.fields.mlp.weights import STEP_INDICES, QuantizedMlp, quantize
@@ -127,16 +126,7 @@ def _trainer(job: EncodeJob) -> "Fit":
     from nifcodec.fields.mlp.training.fit import fit
 
     def train(spec: MlpDescription, target_bits: Optional[float]) -> "FitResult":
-        result = fit(
-            job.signal.values(),
-            spec,
-            config,
-            job.hooks.progress,
-            job.hooks.interrupt,
-            target_bits=target_bits,
-            checkpoint=checkpoint,
-            watch=job.hooks.watch,
-        )
+        result = fit(job.signal.values(), spec, config, job.hooks, target_bits=target_bits, checkpoint=checkpoint)
         if result.steps == 0:
             raise InterruptedEncodeError("interrupted before the first training step: nothing was written")
         return result

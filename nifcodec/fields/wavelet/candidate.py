@@ -7,7 +7,7 @@ from typing import Dict, List, Optional
 
 import numpy as np
 
-from nifcodec.fields.family import CodedField
+from nifcodec.fields.job import CodedField
 from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
 from nifcodec.fields.wavelet.search.coding import Coding, QuantizedBands

@@ -10,9 +10,8 @@ from typing import List, Optional, Tuple
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import MissingDependencyError
 from nifcodec.fields import rate_control
-from nifcodec.fields.family import CodedField
 from nifcodec.fields.hooks import Hooks
-from nifcodec.fields.job import EncodeJob, Goal
+from nifcodec.fields.job import CodedField, EncodeJob, Goal
 from nifcodec.fields.rate_control import Miss, Steps
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.candidate import Candidate

@@ -94,7 +94,7 @@ def _load(path: str, rng: np.random.Generator) -> Tuple[np.ndarray, bool]:
     if rng.random() < SHRUNK:
         factor = max(rng.uniform(SMALLEST, 1.0), (PATCH + PHASE) / min(rgb.shape[:2]))
         size = (round(rgb.shape[1] * factor), round(rgb.shape[0] * factor))
-        rgb = np.asarray(PIL.Image.fromarray(rgb).resize(size, PIL.Image.LANCZOS))
+        rgb = np.asarray(PIL.Image.fromarray(rgb).resize(size, PIL.Image.Resampling.LANCZOS))
     height, width = (min(side - PHASE, CROP) if large else side - PHASE for side in rgb.shape[:2])
     y, x = int(rng.integers(0, rgb.shape[0] - height + 1)), int(rng.integers(0, rgb.shape[1] - width + 1))
     rgb = rgb[y : y + height, x : x + width]
