@@ -35,6 +35,7 @@ class Goal:
         psnr: dB that the decoded picture is to reach, None where that is not asked for.
         pack: a coded field -> the whole file.
         measure: a whole file -> dB of what it decodes to, against the picture.
+        overhead: bytes of the file without description and payload.
         strippable: the file holds metadata that could be left out.
     """
 
@@ -43,6 +44,7 @@ class Goal:
     psnr: Optional[float]
     pack: Callable[[CodedField], bytes]
     measure: Callable[[bytes], float]
+    overhead: int
     strippable: bool = False
 
     @staticmethod
@@ -59,19 +61,16 @@ class Goal:
         """
         target = config.target_size if config.bpp is None else int(config.bpp * pixels / 8)
         quality = DEFAULT_QUALITY if config.quality is None else config.quality
-        goal = Goal(quality, target, config.psnr, pack, measure, strippable)
-        if target is not None and target <= goal.overhead():
-            raise goal._too_small(f"the file takes {goal.overhead()} without its weights")
+        overhead = len(pack(CodedField(1, b"", b"", 0)))
+        goal = Goal(quality, target, config.psnr, pack, measure, overhead, strippable)
+        if target is not None and target <= overhead:
+            raise goal._too_small(f"the file takes {overhead} without its weights")
         return goal
 
     @property
     def is_quality(self) -> bool:
         """Whether neither a size nor a PSNR is asked for."""
         return self.target_bytes is None and self.psnr is None
-
-    def overhead(self) -> int:
-        """Bytes of the file without description and weights."""
-        return len(self.pack(CodedField(1, b"", b"", 0)))
 
     def check_smallest(self, size: int) -> None:
         """Raises ConfigError where the smallest file that can be made, of `size` bytes, is above the target."""
