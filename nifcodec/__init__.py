@@ -1,4 +1,4 @@
-"""nifcodec: a picture as a small neural field, trained on it and entropy coded.
+"""nifcodec: a picture as a small neural field, fitted to it and entropy coded.
 
     data = nifcodec.encode(pixels, nifcodec.EncodeConfig(bpp=0.5))   # uint8 (H, W, 1..4) -> bytes
     pixels = nifcodec.decode(data, scale=2)
@@ -12,18 +12,35 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, List
 
-from nifcodec.config import EncodeConfig
-from nifcodec.errors import NifError
-
 if TYPE_CHECKING:
+    from nifcodec.config import EncodeConfig
     from nifcodec.decoder import FileInfo, decode, inspect
     from nifcodec.encoder import encode
+    from nifcodec.errors import NifError
+    from nifcodec.fields.mlp.options import FourierOptions, SirenOptions
+    from nifcodec.fields.wavelet.options import WaveletOptions
 
 __version__ = "0.1.0"
-__all__ = ["EncodeConfig", "FileInfo", "NifError", "__version__", "decode", "encode", "inspect"]
+__all__ = [
+    "EncodeConfig",
+    "FileInfo",
+    "FourierOptions",
+    "NifError",
+    "SirenOptions",
+    "WaveletOptions",
+    "__version__",
+    "decode",
+    "encode",
+    "inspect",
+]
 
 _HOMES = {
+    "EncodeConfig": "nifcodec.config",
     "FileInfo": "nifcodec.decoder",
+    "FourierOptions": "nifcodec.fields.mlp.options",
+    "NifError": "nifcodec.errors",
+    "SirenOptions": "nifcodec.fields.mlp.options",
+    "WaveletOptions": "nifcodec.fields.wavelet.options",
     "decode": "nifcodec.decoder",
     "encode": "nifcodec.encoder",
     "inspect": "nifcodec.decoder",

@@ -163,7 +163,7 @@ def wavelet_integers(file: NifFile) -> Tuple[np.ndarray, List[Planes]]:
         plane, levels = decode_lattice(file.payload, lattice, conditions)
         return plane, [filled(lattice, level, bands) for level, bands in enumerate(levels)]
     tiling = Tiling(*size, 1 << spec.tile_exponent)
-    root, *tiles = unpack_tiles(file.payload, tiling.count)
+    root, *tiles = unpack_tiles(file.payload, 1 + tiling.count)
     low, coarse = decode_lattice(root, tiling.root, conditions)
     whole = [filled(tiling.whole, level, {}) for level in range(TILE_LEVELS)]
     for number, payload in enumerate(tiles):

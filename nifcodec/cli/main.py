@@ -13,7 +13,7 @@ import warnings
 from typing import Callable, List, Optional, Sequence, Tuple
 
 from nifcodec import __version__
-from nifcodec.cli.options import add_encode, add_paths, given_options
+from nifcodec.cli.options import add_encode, add_outputs, given_options
 from nifcodec.errors import ConfigError, InterruptedEncodeError, NifError
 from nifcodec.fields import families
 from nifcodec.files import STREAM, say
@@ -70,7 +70,8 @@ def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         description="Renders each .nif as a picture beside it: PNG, or EXR of a float picture, unless told otherwise.",
     )
     command.set_defaults(run=_decode)
-    add_paths(command, ".nif, or - for standard input", "picture, its format by the ending; - for standard output")
+    command.add_argument("inputs", nargs="+", metavar="IN", help=".nif, or - for standard input")
+    add_outputs(command, "picture, its format by the ending; - for standard output")
     command.add_argument(
         "--format",
         metavar="F",

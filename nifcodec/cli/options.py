@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from numbers import Integral
-from typing import Any, Callable, Dict, Optional
+from dataclasses import replace
+from typing import Any, Callable, Dict, List
 
-from nifcodec.config import TARGETS, Described, EncodeConfig, described
+from nifcodec.config import BESIDE_THE_RESULT, FIELD, GOAL, TARGETS, EncodeConfig
 from nifcodec.fields import families
+from nifcodec.options import Option, described
 
-_FIELD = "the field and its training"
+MOST_SHOWN = 10_000  # a range that goes beyond is no help
 
 
 def add_encode(
@@ -23,62 +24,71 @@ def add_encode(
         argument_default=argparse.SUPPRESS,
     )
     command.set_defaults(run=run)
-    add_paths(command, "picture, or - for standard input", "FILE.nif, or - for standard output")
-    _add_reporting(command)
-    field = command.add_argument_group(_FIELD)
-    field.add_argument("--field", choices=families.names(), help=f"kind of field (default {EncodeConfig.field})")
-    groups: Dict[str, Any] = {"": command, _FIELD: field}
-    target = command.add_mutually_exclusive_group()
-    for name, about in encode_options().items():
-        if name in TARGETS:
-            _add(target, name, about)
-            continue
-        if about.group not in groups:
-            groups[about.group] = command.add_argument_group(about.group)
-        _add(groups[about.group], name, about)
+    command.add_argument("inputs", nargs="+", metavar="IN", help="picture, or - for standard input")
+    options = encode_options()
+    for heading in _headings(options):
+        if heading == FIELD:  # what everybody needs stands above it
+            _add_output(command.add_argument_group("output"))
+        group = command.add_argument_group(heading)
+        target = group.add_mutually_exclusive_group() if heading == GOAL else group
+        for name, option in options.items():
+            if option.group == heading:
+                _add(target if name in TARGETS else group, name, option)
 
 
-def encode_options() -> Dict[str, Described]:
-    """All options of an encode: those of every family first, then those of one family."""
+def encode_options() -> Dict[str, Option]:
+    """All options of an encode by name: those of every family first, then those that only some have."""
     found = described(EncodeConfig)
-    for name in families.names():
-        found.update({option: about for option, about in described(families.options_of(name)).items()})
+    found["field"] = replace(found["field"], choices=tuple(families.names()))
+    for family in families.names():
+        found.update(described(families.options_of(family)))
     return found
 
 
 def given_options(arguments: argparse.Namespace) -> Dict[str, Any]:
     """The options of an encode that were given, by name."""
-    names = {"field", *encode_options()}
-    return {name: value for name, value in vars(arguments).items() if name in names}
+    return {name: vars(arguments)[name] for name in encode_options() if name in arguments}
 
 
-def _add(where: Any, name: str, about: Described) -> None:
-    flags = about.flags or (f"--{name.replace('_', '-')}",)
-    if about.kind is bool:
-        off = flags[0].startswith("--no-")
-        where.add_argument(*flags, dest=name, action="store_false" if off else "store_true", help=about.help)
-    elif about.choices:
-        where.add_argument(*flags, dest=name, choices=about.choices, help=about.help)
-    else:
-        kind: Optional[Callable[[str], Any]] = None
-        if about.limits is not None:
-            kind = int if about.kind is Integral else float
-        where.add_argument(
-            *flags, dest=name, metavar=about.metavar, help=about.help, **({"type": kind} if kind else {})
-        )
+def add_outputs(where: Any, output: str) -> None:
+    """Where the outputs go; `output` is the help on one."""
+    names = where.add_mutually_exclusive_group()
+    names.add_argument("-o", "--output", metavar="OUT", default=None, help=output)
+    names.add_argument("--out-dir", metavar="DIR", default=None, help="folder of the outputs; made where missing")
+    where.add_argument("-f", "--force", action="store_true", default=False, help="replace an existing output")
 
 
-def add_paths(command: argparse.ArgumentParser, inputs: str, output: str) -> None:
-    """Inputs, and where the outputs go, with help on what they are."""
-    command.add_argument("inputs", nargs="+", metavar="IN", help=inputs)
-    where = command.add_mutually_exclusive_group()
-    where.add_argument("-o", "--output", metavar="OUT", default=None, help=output)
-    where.add_argument("--out-dir", metavar="DIR", default=None, help="folder of the outputs; made where missing")
-    command.add_argument("-f", "--force", action="store_true", default=False, help="replace an existing output")
-
-
-def _add_reporting(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--json", action="store_true", default=False, help="one JSON object a picture on stdout")
-    loudness = command.add_mutually_exclusive_group()
+def _add_output(group: Any) -> None:
+    add_outputs(group, "FILE.nif, or - for standard output")
+    group.add_argument("--json", action="store_true", default=False, help="one JSON object a picture on stdout")
+    loudness = group.add_mutually_exclusive_group()
     loudness.add_argument("--quiet", action="store_true", default=False, help="print errors only")
     loudness.add_argument("-v", "--verbose", action="store_true", default=False, help="print the bytes of each part")
+
+
+def _headings(options: Dict[str, Option]) -> List[str]:
+    """The groups of the options: what the file depends on first, then where it trains and who watches."""
+    found = dict.fromkeys(option.group for option in options.values())
+    return [*(name for name in found if name not in BESIDE_THE_RESULT), *BESIDE_THE_RESULT]
+
+
+def _add(where: Any, name: str, option: Option) -> None:
+    flags = option.flags or (f"--{name.replace('_', '-')}",)
+    if option.kind is bool:
+        action = "store_false" if flags[0].startswith("--no-") else "store_true"
+        where.add_argument(*flags, dest=name, action=action, help=option.help)
+    elif option.choices:
+        where.add_argument(*flags, dest=name, choices=option.choices, help=_help(option))
+    else:
+        where.add_argument(*flags, dest=name, type=option.kind, metavar=option.metavar or "N", help=_help(option))
+
+
+def _help(option: Option) -> str:
+    """What the option is, its range where that helps, and its default."""
+    notes = []
+    if option.limits is not None and option.limits[1] <= MOST_SHOWN:
+        notes.append("{:g} to {:g}".format(*option.limits))
+    default = option.unset if option.default is None else option.default
+    if default != "":
+        notes.append(f"default: {default}")
+    return f"{option.help} ({'; '.join(notes)})" if notes else option.help

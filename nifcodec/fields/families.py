@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, List, NamedTuple, Type
+from typing import TYPE_CHECKING, Any, List, Mapping, NamedTuple, Type
 
-from nifcodec.config import EncodeConfig, described
+from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError, UnsupportedVersionError
+from nifcodec.options import described
 
 if TYPE_CHECKING:
     from nifcodec.fields.family import Family
@@ -69,23 +70,24 @@ def complete(config: EncodeConfig) -> EncodeConfig:
 
 
 def configure(**settings: Any) -> EncodeConfig:
-    """An `EncodeConfig` from options by name, those of every family and those that only the field has.
+    """An `EncodeConfig` from options by name, those of every family beside those that only the field's family has.
 
     Raises ConfigError: an option that the field does not have, or one outside of its range.
     """
-    field = settings.get("field", EncodeConfig.field)
-    kind = options_of(field)
+    kind = options_of(settings.get("field", EncodeConfig.field))
     own = {name: settings.pop(name) for name in described(kind) if name in settings}
-    foreign = [name for name in settings if name not in EncodeConfig.__dataclass_fields__]
-    if foreign:
-        raise ConfigError(_foreign(field, foreign))
+    _refuse_foreign(settings)
     return complete(EncodeConfig(**settings, options=kind(**own)))
 
 
-def _foreign(field: str, foreign: List[str]) -> str:
-    homes = [name for name in names() if set(foreign) <= set(described(options_of(name)))]
-    advice = f"give --field {' or '.join(homes)}" if homes else "leave it out"
-    return f"the field {field} has no {' or '.join(foreign)}: {advice}"
+def _refuse_foreign(settings: Mapping[str, Any]) -> None:
+    """Raises ConfigError for settings that are not options of every family."""
+    foreign = [name for name in settings if name not in described(EncodeConfig)]
+    if foreign:
+        field = settings.get("field", EncodeConfig.field)
+        homes = [name for name in names() if set(foreign) <= set(described(options_of(name)))]
+        advice = f"give --field {' or '.join(homes)}" if homes else "leave it out"
+        raise ConfigError(f"the field {field} has no {' or '.join(foreign)}: {advice}")
 
 
 def _row(name: str) -> Row:

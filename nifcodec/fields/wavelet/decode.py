@@ -82,7 +82,7 @@ class WaveletRender:
     def _region(self, reduction: int) -> Region:
         payload = self._file.payload
         if self.tiling is not None:
-            parts = unpack_tiles(payload, self.tiling.count)
+            parts = unpack_tiles(payload, 1 + self.tiling.count)
             self._check_index(parts, [self.tiling.root.levels] + [TILE_LEVELS] * self.tiling.count)
             return TiledPlanes(parts, self.tiling, self._conditions, reduction)
         self._check_index([payload], [self.lattice.levels])

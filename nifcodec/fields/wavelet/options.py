@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 
-from nifcodec.config import EncodeConfig, check, number
+from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError
+from nifcodec.options import check, option
 
+LATTICE = "field wavelet"  # heading of the command line's help
 LARGEST_WHOLE = 1 << 21  # pixels of a picture that may be one lattice: what is decoded at once stays small
-
-_FIELD = "the lattice, of wavelet"
 
 
 @dataclass(frozen=True)
@@ -19,18 +18,12 @@ class WaveletOptions:
 
     Attributes:
         tile_exponent: log2 of the side of a tile in pixels.
-        largest_whole: pixels from which on a picture has tiles; one with fewer is one lattice.
+        largest_whole: pixels of the largest picture that is one lattice; one with more is cut into tiles.
     """
 
-    tile_exponent: int = number(10, "log2 of the side of a tile (default 10)", Integral, 7, 11, "N", group=_FIELD)
-    largest_whole: int = number(
-        LARGEST_WHOLE,
-        f"pixels of a picture that gets no tiles (default {LARGEST_WHOLE})",
-        Integral,
-        0,
-        LARGEST_WHOLE,
-        "N",
-        group=_FIELD,
+    tile_exponent: int = option(int, 10, "log2 of the side of a tile in pixels", LATTICE, limits=(7, 11))
+    largest_whole: int = option(
+        int, LARGEST_WHOLE, "most pixels of a picture without tiles", LATTICE, limits=(0, LARGEST_WHOLE)
     )
 
     def __post_init__(self) -> None:

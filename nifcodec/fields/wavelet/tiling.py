@@ -31,6 +31,11 @@ class Tile:
     columns: Span
     lattice: Lattice
 
+    @property
+    def pixels(self) -> int:
+        """How many it has."""
+        return (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
+
     def low(self, plane: np.ndarray) -> np.ndarray:
         """Its part of the root's native plane (colours, rows, columns)."""
         rows, columns = self._at(TILE_LEVELS)
@@ -82,9 +87,9 @@ def at_level(span: Span, level: int) -> Span:
     return span[0] >> level, -(-span[1] >> level)
 
 
-def pack_tiles(*parts: bytes) -> bytes:
+def pack_tiles(parts: Sequence[CodedPart]) -> bytes:
     """The payload of the root and all tiles: the size of each, then all of them."""
-    return b"".join([*(write_varint(len(part)) for part in parts), *parts])
+    return b"".join([*(write_varint(len(part.data)) for part in parts), *(part.data for part in parts)])
 
 
 def pack_index(parts: Sequence[CodedPart]) -> bytes:
@@ -122,15 +127,15 @@ def check_index(index: bytes, parts: Sequence[bytes], levels: Sequence[int]) -> 
 
 
 def unpack_tiles(data: bytes, count: int) -> List[bytes]:
-    """The bytes of the root and of each of `count` tiles.
+    """The bytes of each of `count` parts: the root and the tiles.
 
     Raises:
         TruncatedError, MalformedError: the sizes are not those of the data.
     """
-    if count >= len(data):
+    if count > len(data):
         raise TruncatedError("the file ends inside of the sizes of its tiles")
     sizes, offset = [], 0
-    for _ in range(count + 1):
+    for _ in range(count):
         size, offset = read_varint(data, offset, "size of a tile")
         sizes.append(size)
     if sum(sizes) != len(data) - offset:

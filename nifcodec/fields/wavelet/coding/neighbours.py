@@ -1,9 +1,10 @@
 """What the context model sees: for each coefficient, the already decoded integers around it.
 
-A level's bands are coded together, a row at a time, in two passes a row: even columns first, then odd columns, which
-then see both of their neighbours. Subband b runs `WAVEFRONT_LAG` rows behind band b - 1, so that a band sees rows on both sides in
-the bands before it. The integers are kept in a skewed array, whose row t holds row t - WAVEFRONT_LAG * b of band b: all that one
-pass codes lies in one row, and a neighbour is the same offset for every coefficient of a band.
+A level's bands are coded together in a wavefront, a row at a time, in two passes a row: even columns first, then odd
+columns, which then see both of their neighbours. Subband b runs `WAVEFRONT_LAG` rows behind subband b - 1, so that it
+sees rows on both sides in the subbands before it. The integers are kept in a skewed array, whose row t holds row
+t - WAVEFRONT_LAG * b of subband b: all that one pass codes lies in one row, and a neighbour is the same offset for
+every coefficient of a subband.
 
 Everything here is integer arithmetic on integers: the same numbers on every machine.
 """
