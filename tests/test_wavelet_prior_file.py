@@ -1,4 +1,4 @@
-"""The file of a prior: what is packed comes back, every promise that is broken is refused, and the shipped one's card."""
+"""The file of a prior: what is packed comes back, every broken promise is refused, and the shipped one has a card."""
 
 from __future__ import annotations
 

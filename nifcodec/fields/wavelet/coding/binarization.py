@@ -27,7 +27,7 @@ TABLES = Q1_START + Q1_ROWS * FIRST_SHIFTED
 
 @dataclass(frozen=True)
 class Binarized:
-    """Indices as what is coded: a symbol under a table, raw low bits, and an escape's excess, -1 where there is none."""
+    """Indices as what is coded: a symbol under a table, raw low bits, and the excess of an escape, else -1."""
 
     tables: np.ndarray
     symbols: np.ndarray
