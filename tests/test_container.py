@@ -172,9 +172,7 @@ def test_a_packer_compresses_the_metadata_once():
         ):
             data = packer(*field)
             family, description, payload, index = (*field, b"")[:4]
-            assert unpack(data) == replace(
-                RICH, family=family, description=description, payload=payload, index=index
-            )
+            assert unpack(data) == replace(RICH, family=family, description=description, payload=payload, index=index)
         assert compress.call_count == 3
     for family in (0, 256):
         with pytest.raises(ValueError, match="no family"):
