@@ -3,13 +3,17 @@
 import struct
 import zlib
 from dataclasses import replace
+from unittest import mock
 
+import numpy as np
 import pytest
+from conftest import nif_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import nifcodec
 from nifcodec import container
-from nifcodec.container import SIGNATURE, Limits, NifFile, pack, part_sizes, read_header, unpack
+from nifcodec.container import SIGNATURE, Limits, NifFile, Packer, pack, part_sizes, read_header, unpack
 from nifcodec.entropy import varint, zstd
 from nifcodec.errors import (
     ChecksumError,
@@ -35,6 +39,7 @@ def build(*chunks, version=b"\1\0"):
 
 
 HEADER = chunk(b"H", b"\x80\x06\x80\x04\x03\x01descr")
+INDEX = chunk(b"i", b"parts")
 WEIGHTS = chunk(b"W", b"payload")
 
 
@@ -54,7 +59,16 @@ def test_golden_header_of_a_float_picture():
 
 
 @pytest.mark.parametrize(
-    "file", [PLAIN, RICH, LIGHT, replace(PLAIN, payload=b"", description=b""), replace(RICH, exif=b"", depth=16)]
+    "file",
+    [
+        PLAIN,
+        RICH,
+        LIGHT,
+        replace(PLAIN, payload=b"", description=b""),
+        replace(RICH, exif=b"", depth=16),
+        replace(PLAIN, index=b"parts"),
+        replace(RICH, index=bytes(70_000)),
+    ],
 )
 def test_round_trip(file):
     data = pack(file)
@@ -78,6 +92,7 @@ def test_round_trip(file):
         icc=st.binary(max_size=300),
         exif=st.binary(max_size=300),
         xmp=st.binary(max_size=300),
+        index=st.binary(max_size=300),
     )
 )
 def test_any_file_round_trips(file):
@@ -109,6 +124,61 @@ def test_unknown_ancillary_chunks_are_skipped():
     data = build(HEADER, extra, chunk(b"x", b"\0\2hi"), extra, WEIGHTS, version=b"\1\7")
     assert unpack(data) == replace(PLAIN, xmp=b"hi")
     assert part_sizes(data)["metadata"] == 2 * len(extra) + 10
+
+
+def test_the_index_stands_directly_before_the_weights():
+    note, extra = chunk(b"x", b"\0\2hi"), chunk(b"q", b"later")
+    file = replace(PLAIN, xmp=b"hi", index=b"parts")
+    assert pack(file) == build(HEADER, note, INDEX, WEIGHTS)
+    data = build(HEADER, extra, note, extra, INDEX, WEIGHTS)
+    assert unpack(data) == file
+    # As much of the file as is before the weights tells where its parts lie.
+    assert read_header(data[: len(data) - len(WEIGHTS) + 1]) == replace(file, payload=b"")
+    with pytest.raises(TruncatedError):
+        read_header(data[: len(data) - len(WEIGHTS)])
+
+
+def test_the_index_is_no_metadata():
+    sizes = part_sizes(pack(replace(RICH, index=b"parts")))
+    assert sizes["metadata"] == part_sizes(pack(RICH))["metadata"]
+    assert sizes["header"] == part_sizes(pack(RICH))["header"] + len(INDEX)
+    assert sum(sizes.values()) == len(pack(replace(RICH, index=b"parts")))
+
+
+@pytest.mark.parametrize("family", ["fourier", "siren"])
+def test_other_families_skip_an_index(family):
+    file = unpack(nif_bytes(9, 5, family=family))
+    data = pack(replace(file, index=b"no index of anything"))
+    assert unpack(data).index == b"no index of anything"
+    np.testing.assert_array_equal(nifcodec.decode(data), nifcodec.decode(pack(file)))
+    assert nifcodec.inspect(data).settings == nifcodec.inspect(pack(file)).settings
+
+
+def test_bytes_after_a_description_are_kept():
+    """Those that a later minor version adds: the description is the rest of the header."""
+    data = build(chunk(b"H", b"\x80\x06\x80\x04\x03\x03descr and more"), WEIGHTS, version=b"\1\7")
+    assert unpack(data).description == b"descr and more"
+    assert unpack(pack(unpack(data))) == unpack(data)
+
+
+def test_a_packer_compresses_the_metadata_once():
+    with mock.patch.object(container, "compress", wraps=container.compress) as compress:
+        packer = Packer(replace(RICH, family=99, description=b"not looked at", payload=bytes(9)))
+        assert compress.call_count == 3
+        for field in (
+            (1, b"descr", b"payload"),
+            (3, b"", b"", b"parts"),
+            (2, bytes(9), bytes(1000)),
+        ):
+            data = packer(*field)
+            family, description, payload, index = (*field, b"")[:4]
+            assert unpack(data) == replace(RICH, family=family, description=description, payload=payload, index=index)
+        assert compress.call_count == 3
+    for family in (0, 256):
+        with pytest.raises(ValueError, match="no family"):
+            packer(family, b"", b"")
+    with pytest.raises(LimitError):
+        packer(1, bytes(container.DEFAULT_LIMITS.description + 1), b"")
 
 
 HUGE = varint.write_varint(2**17 + 1)
@@ -148,6 +218,14 @@ REFUSED = {
     "two headers": (build(HEADER, HEADER, WEIGHTS), MalformedError, "H behind H"),
     "two profiles": (build(HEADER, *[chunk(b"c", b"\0\1i")] * 2, WEIGHTS), MalformedError, "c behind c"),
     "wrong order": (build(HEADER, chunk(b"x", b"\0\1i"), chunk(b"e", b"\0\1i"), WEIGHTS), MalformedError, "e behind x"),
+    "two indices": (build(HEADER, INDEX, INDEX, WEIGHTS), MalformedError, "i between the index and the weights"),
+    "unknown after the index": (build(HEADER, INDEX, chunk(b"q", b""), WEIGHTS), MalformedError, "q between"),
+    "metadata after the index": (build(HEADER, INDEX, chunk(b"x", b"\0\1i"), WEIGHTS), MalformedError, "x between"),
+    "critical after the index": (build(HEADER, INDEX, chunk(b"Q", b""), WEIGHTS), UnsupportedVersionError, "chunk Q"),
+    "index first": (build(INDEX, HEADER, WEIGHTS), MalformedError, "header H must be"),
+    "index last": (build(HEADER, WEIGHTS, INDEX), MalformedError, "followed by 11 bytes"),
+    "index without weights": (build(HEADER, INDEX), TruncatedError, "before its weights"),
+    "checksum of the index": (build(HEADER, INDEX[:-1] + b"?", WEIGHTS), ChecksumError, "chunk i"),
     "after the weights": (build(HEADER, WEIGHTS, chunk(b"q", b"")), MalformedError, "followed by 6 bytes"),
     "trailing byte": (build(HEADER, WEIGHTS) + b"\0", MalformedError, "followed by 1 bytes"),
     "many chunks": (build(HEADER, *[chunk(b"q", b"")] * 300, WEIGHTS), LimitError, "chunks"),
@@ -242,8 +320,9 @@ def test_what_no_reader_takes_is_not_written():
         ("depth", 9),
         ("depth", 32),
         ("family", 0),
+        ("family", 256),
     ):
-        with pytest.raises(ValueError, match="no picture"):
+        with pytest.raises(ValueError, match="no family" if field == "family" else "no picture"):
             pack(replace(PLAIN, **{field: value}))
 
 

@@ -18,8 +18,8 @@ from nifcodec.entropy.tables import (
     code_lengths,
     frequencies,
     largest,
-    model,
     power_of_half,
+    table,
 )
 
 # Of all tables as little-endian int64, in order of their identifiers. A change makes every old file unreadable.
@@ -48,13 +48,15 @@ def test_table_of_the_format_description():
 
 @pytest.mark.parametrize("table_id", range(TABLE_COUNT))
 def test_tables_are_legal_and_symmetric(table_id):
-    table, top = frequencies(table_id), largest(table_id)
-    assert table.shape == (2 * top + 2,)
-    assert table.sum() == TOTAL
-    assert table.min() >= 1
-    assert (table[: 2 * top + 1] == table[2 * top :: -1]).all()
-    assert (np.diff(table[top : 2 * top + 1]) <= 0).all()
-    assert model(table_id).size == 2 * top + 2
+    counts, top = frequencies(table_id), largest(table_id)
+    assert counts.shape == (2 * top + 2,)
+    assert counts.sum() == TOTAL
+    assert counts.min() >= 1
+    assert (counts[: 2 * top + 1] == counts[2 * top :: -1]).all()
+    assert (np.diff(counts[top : 2 * top + 1]) <= 0).all()
+    ready = table(table_id)
+    assert ready.size == 2 * top + 2
+    assert np.diff(ready.cumulative).tolist() == [counts.tolist()]
 
 
 @pytest.mark.parametrize("index", [5, 20, 33, 50, 63])

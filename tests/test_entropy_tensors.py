@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from second_reader import read_tensors
+from second_reader import Refused, read_tensors
 
-from nifcodec.entropy.exp_golomb import escape_bits
+from nifcodec.entropy.exp_golomb import code_bits, put_code
 from nifcodec.entropy.range_coder import Encoder
-from nifcodec.entropy.tables import largest, model
+from nifcodec.entropy.tables import largest, table
 from nifcodec.entropy.tensors import (
     COUNT_PER_BYTE,
     FREE_COUNT,
@@ -17,7 +17,9 @@ from nifcodec.entropy.tensors import (
     MAX_ZSTANDARD_COUNT,
     RANGE_CODED,
     ZSTANDARD,
+    decode_range,
     decode_tensors,
+    encode_range,
     encode_tensors,
     ideal_bits,
     table_costs,
@@ -126,16 +128,71 @@ def test_all_zero_weights_cost_almost_nothing():
 def test_more_weights_than_the_bytes_may_stand_for_are_refused():
     # What the coder alone would take: zeros under the table that gives them next to no bits.
     encoder = Encoder()
-    encoder.put(np.full(1 << 16, largest(0), np.int32), model(0))
+    encoder.put(np.full(1 << 16, largest(0), np.int32), table(0))
     data = bytes([RANGE_CODED, 0]) + encoder.finish()
     with pytest.raises(LimitError, match="65536 weights in"):
         decode_tensors(data, [(1 << 16,)])
 
 
+def test_as_many_weights_as_the_bytes_may_stand_for_are_read():
+    """The payload counts as a whole, with its method and its tables."""
+
+    def payload(count):
+        encoder = Encoder()
+        encoder.put(np.append(np.full(count - 1, largest(0)), 2 * largest(0)), table(0))
+        return bytes([RANGE_CODED, 0]) + encoder.finish()
+
+    most = FREE_COUNT + COUNT_PER_BYTE * len(payload(FREE_COUNT))
+    data = payload(most)
+    assert most == FREE_COUNT + COUNT_PER_BYTE * len(data)
+    for values in (decode_tensors(data, [(most,)])[0], read_tensors(data, [(most,)])[0]):
+        assert (int(values[-1]), np.count_nonzero(values)) == (largest(0), 1)
+    with pytest.raises(LimitError):
+        decode_tensors(data, [(most + 1,)])
+    with pytest.raises(Refused):
+        read_tensors(data, [(most + 1,)])
+
+
+def test_range_coded_tensors_stand_alone():
+    """Without the byte of the method; so a lattice holds its coarsest low-pass plane."""
+    tensors = network(np.random.default_rng(3), width=5)
+    tensors[0][0, 0] = -MAX_SYMBOL
+    data = encode_range(tensors)
+    assert encode_tensors(tensors) == bytes([RANGE_CODED]) + data
+    for tensor, again in zip(tensors, decode_range(data, shapes_of(tensors))):
+        assert np.array_equal(again, tensor)
+    assert encode_range([]) == b"" and decode_range(b"", []) == []
+    with pytest.raises(TruncatedError, match="tables"):
+        decode_range(data[:3], shapes_of(tensors))
+
+
+@pytest.mark.parametrize("value", [10, -10, 700, -700, MAX_SYMBOL, -MAX_SYMBOL])
+def test_an_escape_has_its_sign_once(value):
+    """The table's escape is one for both signs, and the code says the sign: none can contradict another."""
+    top = largest(0)
+    encoder = Encoder()
+    encoder.put(np.array([2 * top + 1]), table(0))
+    put_code(encoder, np.array([abs(value) - top - 1]), np.array([value < 0]))
+    data = bytes([0]) + encoder.finish()
+    assert decode_range(data, [(1,)])[0].tolist() == [value]
+    assert read_tensors(bytes([RANGE_CODED]) + data, [(1,)])[0].tolist() == [value]
+
+
+def test_an_escaped_value_above_the_limit_is_refused():
+    encoder = Encoder()
+    encoder.put(np.array([2 * largest(0) + 1]), table(0))
+    put_code(encoder, np.array([MAX_SYMBOL - largest(0)]), np.array([True]))
+    data = bytes([RANGE_CODED, 0]) + encoder.finish()
+    with pytest.raises(MalformedError, match="outside"):
+        decode_tensors(data, [(1,)])
+    with pytest.raises(Refused):
+        read_tensors(data, [(1,)])
+
+
 def test_costs_count_escapes():
     values = np.array([2000, -2000, 5])
     top = largest(10)
-    expected = 2 * float(escape_bits(np.array([2000 - top - 1]))[0])
+    expected = 2 * (float(code_bits(np.array([2000 - top - 1]))[0]) + 1)
     costs = table_costs(values)
     assert costs[10] > expected
     assert costs.shape == (128,)

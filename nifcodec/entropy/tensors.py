@@ -85,8 +85,11 @@ def encode_range(tensors: Sequence[np.ndarray]) -> bytes:
 
 
 def decode_range(data: bytes, shapes: Sequence[Tuple[int, ...]]) -> List[np.ndarray]:
-    """Inverse of `encode_range`; errors as of `decode_tensors`."""
-    sizes = _sizes(len(data), shapes)
+    """Inverse of `encode_range`, for which the caller bounds the shapes.
+
+    Raises TruncatedError, MalformedError.
+    """
+    sizes = [_size(shape) for shape in shapes]
     if len(data) < len(sizes):
         raise TruncatedError("the weights end inside of the list of their tables")
     table_ids, stream = data[: len(sizes)], data[len(sizes) :]

@@ -66,8 +66,12 @@ class Stream:
 
     def exp_golomb(self, count: int, signed: bool) -> List[Tuple[int, int]]:
         """Integers that are coded together: sign (-1 or 1; without signs 1) and excess of each."""
+        most = 8 * len(self.data) + 128
+        require(count <= most, "more integers than the stream may have")
+        lengths = [self.symbol(LENGTHS) for _ in range(count)]
+        require(sum(lengths) + signed * count <= most, "more bits than the stream may have")
         found = []
-        for length in [self.symbol(LENGTHS) for _ in range(count)]:
+        for length in lengths:
             sign = -1 if signed and self.raw(1) else 1
             number = 1
             for _ in range(length):
