@@ -8,22 +8,27 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from nifcodec import container, encoder
+from nifcodec import container
+from nifcodec.config import EncodeConfig
 from nifcodec.container import NifFile
 from nifcodec.entropy.tensors import encode_tensors
+from nifcodec.fields import families
 from nifcodec.fields.family import CodedField
-from nifcodec.fields.job import EncodeJob
+from nifcodec.fields.hooks import Hooks
+from nifcodec.fields.job import Goal
 from nifcodec.fields.mlp.description import FAMILY_IDS, MlpDescription, pack
 from nifcodec.fields.mlp.sizing import design
 from nifcodec.fields.mlp.weights import QuantizedMlp, quantize
 from nifcodec.picture.image import from_array
+from nifcodec.picture.signal import Signal
 from nifcodec.picture.write import write_image
 
 # The benchmarks are not run on Python 3.8.
@@ -70,6 +75,12 @@ def rows(output: str) -> List[Dict[str, Any]]:
     return [json.loads(line) for line in output.splitlines()]
 
 
+def replace_encoders(monkeypatch: pytest.MonkeyPatch, encode: Callable[..., CodedField]) -> None:
+    """Every family encodes with `encode`, a function like `Family.encode`."""
+    named = families.named
+    monkeypatch.setattr(families, "named", lambda name: replace(named(name), encode=encode))
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a picture, a.png (`PIXELS`), and a file, field.nif."""
@@ -83,13 +94,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Encoding without training: the network stays random."""
 
-    def train(task: EncodeJob) -> CodedField:
-        family = "siren" if task.config.field == "siren" else "fourier"
-        network = random_network(task.image.channels, family, task.config.seed)
+    def encode(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> CodedField:
+        family = "siren" if config.field == "siren" else "fourier"
+        network = random_network(signal.channels, family, config.seed)
         payload = encode_tensors(network.to_payload())
         return CodedField(FAMILY_IDS[family], pack(network.spec), payload, 7)
 
-    monkeypatch.setattr(encoder, "TRAINERS", dict.fromkeys(("wavelet", "fourier", "siren"), train))
+    replace_encoders(monkeypatch, encode)
 
 
 @pytest.fixture

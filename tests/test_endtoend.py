@@ -167,7 +167,7 @@ def test_without_tensorflow_encode_says_what_to_install_and_decode_works(tmp_pat
     from conftest import nif_bytes
 
     (tmp_path / "field.nif").write_bytes(nif_bytes(9, 7))
-    program = "import sys; sys.modules['tensorflow'] = None; import nifcodec.cli; sys.exit(nifcodec.cli.main())"
+    program = "import sys; sys.modules['tensorflow'] = None; from nifcodec.cli.main import main; sys.exit(main())"
 
     def run(*argv: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run([sys.executable, "-c", program, *argv], capture_output=True, text=True, check=False)

@@ -28,7 +28,7 @@ PIXELS = np.random.default_rng(3).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 # The process kills itself when it comes to the call that is named.
 KILLED = """
 import os, signal, sys
-from nifcodec.cli import main
+from nifcodec.cli.main import main
 def kill(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 setattr(os, sys.argv[1], kill)

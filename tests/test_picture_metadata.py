@@ -10,7 +10,7 @@ from typing import Any, Dict
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
-from test_image import SRGB, UPRIGHT, exif_with_orientation, saved
+from test_picture_files import SRGB, UPRIGHT, exif_with_orientation, saved
 
 import nifcodec
 from nifcodec.cli.main import main
