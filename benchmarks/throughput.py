@@ -27,7 +27,6 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from benchmarks.original import Settings, fit_network, keras_network, random_samples
-from nifcodec.fields.families import configure
 from nifcodec.picture.read import read_image
 
 PHOTOGRAPH = Path(__file__).resolve().parents[1] / "sample_images" / "coffee.png"
@@ -131,7 +130,7 @@ def _train_ours(
 
     from nifcodec.fields.mlp.training import networks
     from nifcodec.fields.mlp.training.samples import Sampler
-    from nifcodec.training.devices.base import Work
+    from nifcodec.training.devices.base import Placement, Work
     from nifcodec.training.devices.open import open_device
     from nifcodec.training.loop import Loop
 
@@ -141,7 +140,7 @@ def _train_ours(
         return tf.reduce_mean(tf.square(networks.forward(NETWORK, layout.split(flat), coords) - colours))
 
     loop = Loop(
-        device=open_device(configure(field="fourier", replicas=replicas)),
+        device=open_device(Placement(replicas=replicas)),
         work=Work(objective, Sampler(picture, BATCH, "random", 0).draw, steps * chunks, steps),
         evaluate=lambda flat: (float(flat[0]), 0.0, 0.0),
         report=lambda reached: after_chunk(),

@@ -84,9 +84,7 @@ class EncodeConfig:
         limits=(5, 80),
         metavar="DB",
     )
-    effort: int = option(
-        int, 5, "fastest to most careful", GOAL, limits=(1, 9), metavar="E", flags=("-e", "--effort")
-    )
+    effort: int = option(int, 5, "fastest to most careful", GOAL, limits=(1, 9), metavar="E", flags=("-e", "--effort"))
     steps: Optional[int] = option(
         int, None, "training steps; rounds of wavelet", GOAL, limits=(1, MOST_STEPS), unset="from the effort"
     )

@@ -82,6 +82,4 @@ def check(options: Any) -> None:
 
 def given(options: Any) -> Dict[str, Option]:
     """The options of an object that are not at their default, by name."""
-    return {
-        name: about for name, about in described(type(options)).items() if getattr(options, name) != about.default
-    }
+    return {name: about for name, about in described(type(options)).items() if getattr(options, name) != about.default}

@@ -103,7 +103,7 @@ def test_given_size_is_kept_and_an_impossible_one_refused():
     spec = design("fourier", 3, (64, 64), 1e5, FourierOptions(width=33, layers=2))
     assert (spec.width, spec.layers) == (33, 2)
     assert design("fourier", 1, (64, 64), 1e4).colour == "rgb"
-    with pytest.raises(ConfigError, match="this network cannot be stored: .*parameters"):
+    with pytest.raises(ConfigError, match=r"this network cannot be stored: .*parameters"):
         design("fourier", 3, (64, 64), 1e5, FourierOptions(width=2048, layers=32))
 
 

@@ -42,9 +42,7 @@ class MlpOptions:
     width: Optional[int] = option(
         int, None, "units of a hidden layer", NETWORK, limits=(1, MAX_WIDTH), unset="from the target"
     )
-    layers: Optional[int] = option(
-        int, None, "hidden layers", NETWORK, limits=(1, MAX_LAYERS), unset="from the target"
-    )
+    layers: Optional[int] = option(int, None, "hidden layers", NETWORK, limits=(1, MAX_LAYERS), unset="from the target")
     colour: str = option(str, "ycocg", "space of the network's output", NETWORK, choices=("rgb", "ycocg", "yuv"))
     batch_size: int = option(int, 4096, "samples a step", NETWORK, limits=(1, MOST_SAMPLES))
     sampling: str = option(
