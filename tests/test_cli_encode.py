@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 import numpy as np
 import pytest
-from conftest import PIXELS, replace_encoders, rows
+from conftest import PIXELS, nif_bytes, replace_encoders, rows
 
 import nifcodec
 from nifcodec import encoder
@@ -21,6 +21,7 @@ from nifcodec.fields.families import configure
 from nifcodec.fields.family import CodedField
 from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.job import Goal
+from nifcodec.picture import metrics
 from nifcodec.picture.image import Image, from_array
 from nifcodec.picture.signal import Signal
 from nifcodec.picture.write import write_image
@@ -52,6 +53,17 @@ def test_json_holds_what_the_file_measures(folder: Path, capsys: pytest.CaptureF
     assert row["seconds"] > 0
     assert set(row["parts"]) == {"header", "weights", "metadata"}
     assert sum(row["parts"].values()) == len(data)
+
+
+def test_the_report_is_of_the_bytes_and_not_of_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the encoder of `wavelet` makes is what is reported: here a file of another field."""
+    other = nif_bytes(7, 5, channels=1, family="siren")
+    monkeypatch.setattr(encoder, "_packer", lambda *_: lambda coded: other)
+    image = from_array(np.zeros((5, 7, 1), np.uint8))
+    report, info = encoder.encode_image(image, EncodeConfig(field="wavelet")).report, nifcodec.inspect(other)
+    for name in ("field", "bytes", "width", "height", "bpp", "parts"):
+        assert getattr(report, name) == getattr(info, name)
+    assert report.psnr_rgb == metrics.psnr(image.pixels, nifcodec.decode(other))
 
 
 def test_existing_output_is_refused_before_any_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

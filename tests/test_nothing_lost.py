@@ -18,6 +18,7 @@ from nifcodec.cli.main import main
 from nifcodec.errors import OutputError, OutputExistsError
 from nifcodec.fields.families import configure
 from nifcodec.picture.image import from_array
+from nifcodec.picture.read import read_image
 from nifcodec.picture.write import write_image
 
 resource = pytest.importorskip("resource")
@@ -245,5 +246,5 @@ def test_no_place_for_the_file_that_openexr_needs(work: Path, monkeypatch: pytes
     with pytest.raises(OutputError, match="TMPDIR"):
         write_image(light, "b.exr")
     with pytest.raises(OutputError, match="TMPDIR"):
-        nifcodec.picture.image.read_image("a.exr")
+        read_image("a.exr")
     assert not Path("b.exr").exists()
