@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from PIL import __version__ as pillow_version
 import nifcodec
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError, MissingDependencyError
-from nifcodec.fields.families import configure
+from nifcodec.fields import families
 
 NIF_QUALITIES = ("20", "40", "60", "80")
 
@@ -206,21 +206,21 @@ def _parse_nif(name: str, options: Sequence[str], parameter: str, settings: Tupl
     if parameter not in ("quality", "bpp", "psnr", "target_size"):
         raise ConfigError(f"{parameter!r} cannot be swept: quality, bpp, psnr and target_size can")
     values: Dict[str, Any] = {"seed": seed}
-    known = {field.name: str(field.type) for field in fields(EncodeConfig) if field.name not in ("field", "seed")}
+    known = {key: about for key, about in families.all_options().items() if key not in ("field", "seed")}
     for option in options[1:]:
         key, equals, value = option.partition("=")
         if not equals and key[:1] == "e" and key[1:].isdigit():
             values["effort"] = int(key[1:])
         elif equals and key in known:
             values[key] = _typed(value)
-            if isinstance(values[key], str) and known[key] != "str":
+            if isinstance(values[key], str) and known[key].kind is not str:
                 raise ConfigError(f"{option!r} in {name!r}: {key} is a number")
         else:
-            raise ConfigError(f"{option!r} in {name!r} is no option: give e1 to e9, or NAME=VALUE of EncodeConfig")
+            raise ConfigError(f"{option!r} in {name!r} is no option: give e1 to e9, or NAME=VALUE of an encode")
     if options:
         values["field"] = options[0]
     named = settings if parameter == "quality" else tuple(f"{parameter}={setting}" for setting in settings)
-    return NifCodec(name, named, configure(**values), parameter)
+    return NifCodec(name, named, families.configure(**values), parameter)
 
 
 def _parse_pillow(name: str, family: str, options: Sequence[str], settings: Tuple[str, ...]) -> Codec:

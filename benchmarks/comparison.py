@@ -21,9 +21,9 @@ from benchmarks.report import json_text, number, table
 from benchmarks.rows import UNKNOWN
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError
-from nifcodec.fields.families import configure
 from nifcodec.fields.hooks import Progress
 from nifcodec.fields.mlp.description import MlpDescription
+from nifcodec.fields.mlp.options import FourierOptions, MlpOptions, SirenOptions
 from nifcodec.fields.mlp.sizing import design
 from nifcodec.fields.progress_line import ProgressLine
 from nifcodec.fields.rendering import to_integers
@@ -136,8 +136,16 @@ def siren_spec(task: Task) -> MlpDescription:
 
 
 def _designed(task: Task, family: str, width: int) -> MlpDescription:
-    of, size = task.settings, (task.picture.pixels.shape[0], task.picture.pixels.shape[1])
-    return design(family, 3, size, 0.0, width=width, layers=of.layers, dimension=of.dimension, sigma=of.sigma)
+    size = (task.picture.pixels.shape[0], task.picture.pixels.shape[1])
+    return design(family, 3, size, 0.0, _options(task, family, width))
+
+
+def _options(task: Task, family: str, width: int) -> MlpOptions:
+    """Those of a network of ours with as many layers as the original's, and its encoding."""
+    of = task.settings
+    if family == "siren":
+        return SirenOptions(width=width, layers=of.layers)
+    return FourierOptions(width=width, layers=of.layers, dimension=of.dimension, sigma=of.sigma)
 
 
 def _perfect(task: Task, report: Report, done: Mapping[str, Part]) -> List[Line]:
@@ -170,16 +178,8 @@ def _ours(
 ) -> List[Line]:
     network, batch = spec(task), min(batch or task.settings.batch, task.pixels)
     steps = max(round(task.samples / batch), 1)
-    config = configure(
-        field=network.family,
-        width=network.width,
-        layers=network.layers,
-        dimension=network.dimension or None,
-        sigma=network.sigma or EncodeConfig.sigma,
-        batch_size=batch,
-        steps=steps,
-        seed=task.seed,
-    )
+    options = replace(_options(task, network.family, network.width), batch_size=batch)
+    config = EncodeConfig(field=network.family, steps=steps, seed=task.seed, options=options)
     data = nifcodec.encode(task.picture.pixels, config, progress=report)
     known = {"samples": steps * batch, "batch": batch, "parameters": network.parameter_count(), "bytes": len(data)}
     return [task.line(f"`{network.family}`", nifcodec.decode(data), **known)]
@@ -189,7 +189,7 @@ def _wavelet(task: Task, report: Report, done: Mapping[str, Part], *, beside: st
     if beside not in done:
         raise ConfigError(f"the wavelet field is given the bytes of {beside}: ask for {beside} too")
     size = done[beside].lines[0].bytes
-    config = configure(effort=task.effort, target_size=size, seed=task.seed)
+    config = EncodeConfig(effort=task.effort, target_size=size, seed=task.seed)
     data = nifcodec.encode(task.picture.pixels, config, progress=report)
     return [task.line(f"`wavelet`, `-e {task.effort}`", nifcodec.decode(data), bytes=len(data))]
 
@@ -201,8 +201,8 @@ JOBS: Dict[str, Job] = {
     "ycocg": partial(_original, colour="ycocg", variants={"YCoCg as it is, all else put right": NO_DEFECTS}),
     "true-ycocg": partial(_original, colour="true-ycocg", variants={"YCoCg put right too": NO_DEFECTS}),
     "fourier": partial(_ours, spec=fourier_spec, batch=0),
-    "fourier-4096": partial(_ours, spec=fourier_spec, batch=EncodeConfig.batch_size),
-    "siren-4096": partial(_ours, spec=siren_spec, batch=EncodeConfig.batch_size),
+    "fourier-4096": partial(_ours, spec=fourier_spec, batch=MlpOptions().batch_size),
+    "siren-4096": partial(_ours, spec=siren_spec, batch=MlpOptions().batch_size),
     "wavelet-small": partial(_wavelet, beside="fourier"),
     "wavelet-large": partial(_wavelet, beside="original"),
 }

@@ -18,8 +18,7 @@ from benchmarks import machine
 from benchmarks.report import table
 from benchmarks.rows import counted
 from nifcodec.errors import ConfigError, NifError
-from nifcodec.fields.wavelet.encode import TILE_EXPONENT
-from nifcodec.fields.wavelet.options import LARGEST_WHOLE
+from nifcodec.fields.wavelet.options import LARGEST_WHOLE, WaveletOptions
 
 NOISE = 1.0  # of the copies, in 8-bit steps, so that no two are the same
 ASPECT = 10 / 7
@@ -129,7 +128,7 @@ def run(sources: Sequence[np.ndarray], megapixels: float, quality: float, effort
         ):
             runs.append(measure(name, ["decode", coded, "-o", target, "-f", *extra, *cap]))
         with Image.open(target) as decoded:
-            overall, near, beside = errors(original, np.asarray(decoded), 1 << TILE_EXPONENT)
+            overall, near, beside = errors(original, np.asarray(decoded), 1 << WaveletOptions().tile_exponent)
     rows = [[r.name, f"{r.seconds:.1f}", f"{r.processor:.1f}", f"{r.megabytes:.0f}"] for r in runs]
     where = f"{counted(machine.cores(), 'core')}, {machine.processor()}"
     psnr = 10 * np.log10(255**2 / overall)

@@ -19,8 +19,7 @@ from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.job import Goal
 from nifcodec.monitor.watcher import Watcher
 from nifcodec.picture import metrics
-from nifcodec.picture.image import Image, from_array
-from nifcodec.picture.linear_light import finite
+from nifcodec.picture.image import Image, finite, from_array
 from nifcodec.picture.signal import Signal, to_signal
 
 Progress = Callable[[Any], None]
@@ -78,7 +77,7 @@ def encode(
         picture: (H, W) or (H, W, 1..4): grey, grey+alpha, RGB, RGBA with straight alpha; or an Image. uint8 and uint16
             are integers up to white, float32 and float16 are linear light, with premultiplied alpha.
         config: what is asked for.
-        progress: called now and then with a `progress.Progress`.
+        progress: called now and then with a `fields.hooks.Progress`.
         interrupt: polled now and then; True ends the training with the best state so far.
 
     Raises:

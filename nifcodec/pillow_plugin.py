@@ -14,9 +14,9 @@ from PIL import Image as PillowImage
 from PIL import ImageFile, UnidentifiedImageError
 
 from nifcodec import container, decoder, encoder
-from nifcodec.config import EncodeConfig
 from nifcodec.container import FLOAT_DEPTH, SIGNATURE, NifFile
 from nifcodec.errors import ConfigError, NifError, TruncatedError
+from nifcodec.fields import families
 from nifcodec.picture.colour import to_eight_bits, tone_map
 from nifcodec.picture.read import from_pillow
 from nifcodec.picture.window import choose_window
@@ -25,7 +25,7 @@ FORMAT, ENDING, MIME = "NIF", ".nif", "image/x-nif"
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 # Of more than 8 bits, Pillow has modes for grey only.
 DEEP_GREY_MODES = {16: "I;16", FLOAT_DEPTH: "F"}
-# Options of `save` that are those of an EncodeConfig; others are ignored, as by Pillow's own formats.
+# Options of `save` that are those of an encode; others are ignored, as by Pillow's own formats.
 # fmt: off
 OPTIONS = ("quality", "bpp", "target_size", "psnr", "effort", "seed", "steps", "field", "strip", "transfer", "sanitize")
 # fmt: on
@@ -174,7 +174,7 @@ def _save(picture: Any, target: "IO[bytes]", _filename: Union[str, bytes]) -> No
         metadata["exif"] = metadata["exif"].tobytes()
     options = {name: given[name] for name in OPTIONS if name in given}
     try:
-        config = EncodeConfig(**options)
+        config = families.configure(**options)
     except ConfigError as error:
         raise ValueError(f"cannot save a .nif with {options}: {error}") from error
     try:

@@ -12,13 +12,8 @@ import warnings
 import zlib
 from pathlib import Path
 from typing import Callable, Dict, List
-from unittest import mock
 
 import numpy as np
-
-from nifcodec.fields.families import configure
-from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription
-from nifcodec.fields.wavelet.planes import plane_kinds
 
 HERE = Path(__file__).resolve().parent
 GOLDEN, CORPUS = HERE / "golden", HERE / "corpus"
@@ -41,20 +36,23 @@ with instrumented:
     from nifcodec.entropy import varint
     from nifcodec.entropy.tensors import decode_tensors, encode_tensors
     from nifcodec.errors import CorruptFileError, NifError
-    from nifcodec.fields.mlp import description as mlp_spec
-    from nifcodec.fields.wavelet import decode, encode, priors
+    from nifcodec.fields.families import configure
+    from nifcodec.fields.mlp import description as mlp
+    from nifcodec.fields.mlp.family import MlpRender
+    from nifcodec.fields.wavelet import encode, priors
     from nifcodec.fields.wavelet.coding.bitstream import decode_lattice
     from nifcodec.fields.wavelet.coding.wavefront import Conditions
+    from nifcodec.fields.wavelet.decode import WaveletRender
+    from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription
     from nifcodec.fields.wavelet.lattice import Lattice
-
-    pass
-
+    from nifcodec.fields.wavelet.planes import plane_kinds
     from nifcodec.picture.transfer import Transfer
 
 # Pixels stored and rendered: an input is to be looked at in milliseconds.
 MAX_PIXELS = 2**12
 SHAPES = ([(2, 8), (8,), (8, 3), (3,)], [(4000,)], [(0,)], [], [(1,)] * 9, [(300, 300)])
 FAST = configure(quality=50, effort=1)
+TILED = configure(quality=50, effort=1, tile_exponent=7, largest_whole=0)
 STEP_INDEX = encode.quality_index(50)  # of payloads without their file
 SIZES = ((1, 1), (9, 8), (16, 16), (33, 20), (1, 40), (64, 1), (37, 23), (24, 40))
 TILED_SIZES = ((150, 12), (9, 140), (129, 129), (130, 1))
@@ -119,8 +117,7 @@ def read_tiles(layout: int, data: bytes) -> None:
     mixture = ((1,) * prior.restoration.corrections,) * 2
     description = WaveletDescription(STEP_INDEX, prior.hash, mixture, 7).pack()
     file = NifFile(width, height, channels, 8, FAMILY_ID, description, data)
-    field = decode.open_wavelet(file, reduction)
-    colours = field(np.array([0.01, 0.86, 0.99]), np.array([0.02, 0.9]))
+    colours = WaveletRender(file).samples(reduction)(np.array([0.01, 0.86, 0.99]), np.array([0.02, 0.9]))
     assert colours.shape == (2, 3, channels)
 
 
@@ -128,8 +125,8 @@ def read_network(layout: int, data: bytes) -> None:
     """A coordinate network: its description, its weights, and its renderer, also far outside of the picture."""
     family, channels, length = 1 + layout % 2, 1 + layout // 2 % 4, 4 + layout // 8 % 8
     file = NifFile(64, 48, channels, 8, family, data[:length], data[length:])
-    if mlp_spec.unpack(family, channels, file.description).parameter_count() <= MAX_PIXELS:
-        values = decoder.mlp_renderer(decoder.open_mlp(file))(np.array([0.1, 0.5, 7.0]), np.array([0.3, -2.0]))
+    if mlp.unpack(family, channels, file.description).parameter_count() <= MAX_PIXELS:
+        values = MlpRender(file).samples()(np.array([0.1, 0.5, 7.0]), np.array([0.3, -2.0]))
         assert values.shape == (2, 3, channels)
         assert np.isfinite(values).all()
 
@@ -163,8 +160,8 @@ def seeds() -> Dict[str, bytes]:
     for channels in range(1, 5):
         files[f"lattice{channels}"] = nifcodec.encode(pixels[..., :channels], FAST)
     for family, description in (("fourier", b"\x08\x00\x02\x10\x03\x00\x02"), ("siren", b"\x08\x00\x02\x12\x00\x1e")):
-        number = mlp_spec.FAMILY_IDS[family]
-        spec = mlp_spec.unpack(number, 3, description)
+        number = mlp.FAMILY_IDS[family]
+        spec = mlp.unpack(number, 3, description)
         shapes = [(len(spec.tensor_shapes()),), *spec.tensor_shapes()]
         tensors = [random.integers(-9, 10, shape).astype(np.int32) for shape in shapes]
         tensors[0] = np.array([40] + [0] * (len(tensors[0]) - 1), np.int32)
@@ -186,12 +183,11 @@ def seeds() -> Dict[str, bytes]:
             payload = container.unpack(nifcodec.encode(small, FAST)).payload
             layout = index + 8 * (channels - 1)
             found[f"payload-{width}x{height}x{channels}"] = bytes([READERS.index(read_lattice), layout]) + payload
-    with mock.patch.multiple(wavelet_encoder, TILED_FROM=1, TILE_EXPONENT=7):
-        for layout, (width, height) in enumerate(TILED_SIZES):
-            flat = np.full((height, width, 3), 90 + layout, np.uint8)
-            flat[::37, ::29] = 200
-            payload = container.unpack(nifcodec.encode(flat, FAST)).payload
-            found[f"tiles-{width}x{height}"] = bytes([READERS.index(read_tiles), layout + 4 * 2]) + payload
+    for layout, (width, height) in enumerate(TILED_SIZES):
+        flat = np.full((height, width, 3), 90 + layout, np.uint8)
+        flat[::37, ::29] = 200
+        payload = container.unpack(nifcodec.encode(flat, TILED)).payload
+        found[f"tiles-{width}x{height}"] = bytes([READERS.index(read_tiles), layout + 4 * 2]) + payload
     for layout, shapes in enumerate(SHAPES):
         tensors = [random.integers(-9, 10, shape).astype(np.int32) for shape in shapes]
         found[f"tensors-{layout}"] = bytes([READERS.index(read_tensors), layout]) + encode_tensors(tensors)

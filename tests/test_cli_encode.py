@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 import pytest
-from conftest import PIXELS, rows
+from conftest import PIXELS, nif_bytes, replace_encoders, rows
 
 import nifcodec
 from nifcodec import encoder
 from nifcodec.cli.main import main
+from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError
+from nifcodec.fields import families
 from nifcodec.fields.families import configure
 from nifcodec.fields.family import CodedField
-from nifcodec.fields.job import EncodeJob
+from nifcodec.fields.hooks import Hooks
+from nifcodec.fields.job import Goal
+from nifcodec.picture import metrics
 from nifcodec.picture.image import Image, from_array
+from nifcodec.picture.signal import Signal
 from nifcodec.picture.write import write_image
 
 pytestmark = pytest.mark.usefixtures("untrained")
@@ -50,10 +55,21 @@ def test_json_holds_what_the_file_measures(folder: Path, capsys: pytest.CaptureF
     assert sum(row["parts"].values()) == len(data)
 
 
+def test_the_report_is_of_the_bytes_and_not_of_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the encoder of `wavelet` makes is what is reported: here a file of another field."""
+    other = nif_bytes(7, 5, channels=1, family="siren")
+    monkeypatch.setattr(encoder, "_packer", lambda *_: lambda coded: other)
+    image = from_array(np.zeros((5, 7, 1), np.uint8))
+    report, info = encoder.encode_image(image, EncodeConfig(field="wavelet")).report, nifcodec.inspect(other)
+    for name in ("field", "bytes", "width", "height", "bpp", "parts"):
+        assert getattr(report, name) == getattr(info, name)
+    assert report.psnr_rgb == metrics.psnr(image.pixels, nifcodec.decode(other))
+
+
 def test_existing_output_is_refused_before_any_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("a.nif").write_bytes(b"kept")
     with monkeypatch.context() as patch:
-        patch.setattr(encoder, "TRAINERS", {})
+        patch.setattr(encoder, "encode_image", None)
         assert main(["encode", "a.png"]) == 4
     assert Path("a.nif").read_bytes() == b"kept"
     assert main(["encode", "a.png", "-f"]) == 0
@@ -148,26 +164,25 @@ def test_warnings_are_one_line(folder: Path, capsys: pytest.CaptureFixture[str])
 def test_first_interrupt_finishes_second_leaves_no_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trainer = encoder.TRAINERS["wavelet"]
+    unhindered = families.named("wavelet").encode
 
-    def interrupted(times: int) -> Any:
-        def train(task: EncodeJob) -> CodedField:
+    def interrupted(times: int) -> Callable[..., CodedField]:
+        def encode(picture: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> CodedField:
             for _ in range(times):
                 os.kill(os.getpid(), signal.SIGINT)
-            assert task.interrupt is not None
-            assert task.interrupt()
-            return trainer(task)
+            assert hooks.interrupted()
+            return unhindered(picture, goal, config, hooks)
 
-        return train
+        return encode
 
     write_image(from_array(PIXELS), "c.png")
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(encoder, "TRAINERS", {"wavelet": interrupted(1)})
+    replace_encoders(monkeypatch, interrupted(1))
     assert main(["encode", "a.png", "c.png"]) == 130
     assert "interrupted: a.nif holds the best that was found until then" in capsys.readouterr().err
     assert nifcodec.decode(Path("a.nif").read_bytes()).shape == PIXELS.shape
     assert not Path("c.nif").exists()
-    monkeypatch.setattr(encoder, "TRAINERS", {"wavelet": interrupted(2)})
+    replace_encoders(monkeypatch, interrupted(2))
     assert main(["encode", "c.png"]) == 130
     assert sorted(os.listdir(folder)) == ["a.nif", "a.png", "c.png", "field.nif"]
     assert signal.getsignal(signal.SIGINT) == before

@@ -13,10 +13,12 @@ from conftest import SAMPLES
 
 import nifcodec
 from nifcodec import encoder
+from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError, ImageError, InterruptedEncodeError
 from nifcodec.fields.families import configure
 from nifcodec.fields.mlp.encode import quality_bpp
 from nifcodec.picture import metrics
+from nifcodec.picture.colour import white
 from nifcodec.picture.image import Image
 from nifcodec.picture.read import read_image
 
@@ -33,17 +35,31 @@ def smooth(height: int, width: int, channels: int) -> np.ndarray:
     return pixels
 
 
+def errors_of(pixels: np.ndarray, decoded: np.ndarray) -> np.ndarray:
+    """(C,) mean absolute error of each channel, alpha like any other, where white is 1."""
+    return np.abs(decoded.astype(np.float64) - pixels).mean(axis=(0, 1)) / white(pixels.dtype)
+
+
 @pytest.mark.parametrize("field", ["fourier", "siren"])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_every_kind_of_picture_is_learned(field: str, channels: int) -> None:
     pixels = smooth(29, 37, channels)
-    dimension = 2 if field == "fourier" else None
-    config = configure(field=field, width=16, layers=2, dimension=dimension, steps=300, batch_size=512)
-    data = nifcodec.encode(pixels, config)
+    own = {"dimension": 2} if field == "fourier" else {}
+    data = nifcodec.encode(pixels, configure(field=field, width=16, layers=2, steps=300, batch_size=512, **own))
     decoded = nifcodec.decode(data)
     assert decoded.shape == pixels.shape
     assert metrics.psnr(pixels, decoded) > 25
+    assert errors_of(pixels, decoded).max() < 0.05
     assert nifcodec.inspect(data).field == field
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("samples", [np.uint8, np.uint16, np.float32])
+def test_alpha_comes_back_with_its_values(samples: Any, channels: int) -> None:
+    pixels = (smooth(40, 48, channels) / 255 * white(np.dtype(samples))).astype(samples)
+    decoded = nifcodec.decode(nifcodec.encode(pixels, EncodeConfig(effort=1, quality=90)))
+    assert decoded.dtype == samples
+    assert errors_of(pixels, decoded).max() < 0.01
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (7, 2)])
@@ -125,8 +141,9 @@ def test_quality_orders_sizes() -> None:
 def test_the_report_is_of_the_bytes() -> None:
     pixels = smooth(21, 17, 4)
     encoded = encoder.encode_image(Image(pixels), configure(width=8, **QUICK))  # type: ignore[arg-type]
-    report, decoded = encoded.report, nifcodec.decode(encoded.data)
+    report, decoded, info = encoded.report, nifcodec.decode(encoded.data), nifcodec.inspect(encoded.data)
     assert report.bytes == len(encoded.data) == sum(report.parts.values())
+    assert report.parts == info.parts
     assert report.bpp == 8 * report.bytes / (21 * 17)
     assert report.psnr_rgb == metrics.psnr(pixels, decoded)
     assert report.ms_ssim == metrics.ms_ssim(pixels, decoded)

@@ -18,6 +18,7 @@ from nifcodec.cli.main import main
 from nifcodec.errors import OutputError, OutputExistsError
 from nifcodec.fields.families import configure
 from nifcodec.picture.image import from_array
+from nifcodec.picture.read import read_image
 from nifcodec.picture.write import write_image
 
 resource = pytest.importorskip("resource")
@@ -28,7 +29,7 @@ PIXELS = np.random.default_rng(3).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 # The process kills itself when it comes to the call that is named.
 KILLED = """
 import os, signal, sys
-from nifcodec.cli import main
+from nifcodec.cli.main import main
 def kill(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 setattr(os, sys.argv[1], kill)
@@ -245,5 +246,5 @@ def test_no_place_for_the_file_that_openexr_needs(work: Path, monkeypatch: pytes
     with pytest.raises(OutputError, match="TMPDIR"):
         write_image(light, "b.exr")
     with pytest.raises(OutputError, match="TMPDIR"):
-        nifcodec.picture.image.read_image("a.exr")
+        read_image("a.exr")
     assert not Path("b.exr").exists()

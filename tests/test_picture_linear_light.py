@@ -23,8 +23,7 @@ from nifcodec.errors import ConfigError, ImageError, MalformedError, MissingDepe
 from nifcodec.fields.families import configure
 from nifcodec.fields.wavelet.encode import quality_index
 from nifcodec.picture import colour, metrics, transfer
-from nifcodec.picture.image import Image, from_array
-from nifcodec.picture.linear_light import finite
+from nifcodec.picture.image import Image, finite, from_array
 from nifcodec.picture.read import read_image
 from nifcodec.picture.write import encode_picture, write_image
 

@@ -20,6 +20,7 @@ from PIL import ImageCms, UnidentifiedImageError
 import nifcodec
 from nifcodec import decoder, pillow_plugin
 from nifcodec.fields.families import configure
+from nifcodec.fields.wavelet.decode import WaveletRender
 from nifcodec.picture import metrics
 from nifcodec.picture.image import Image, from_array
 
@@ -165,14 +166,13 @@ def test_a_thumbnail_decodes_only_the_levels_that_it_needs(monkeypatch: pytest.M
     pixels = np.asarray(PillowImage.open(SAMPLES / "coffee.png"))[:240, :320]
     data = nifcodec.encode(pixels, configure(effort=1))
     opened_at = []
-    family = decoder.FAMILIES[3]
+    samples = WaveletRender.samples
 
-    def open_counted(file: Any, reduction: int) -> Any:
+    def counted(field: WaveletRender, reduction: int = 0) -> Any:
         opened_at.append(reduction)
-        return family.open(file, reduction)
+        return samples(field, reduction)
 
-    counted = family.Family(family.name, family.describe, family.reductions, open_counted)
-    monkeypatch.setattr(decoder, "FAMILIES", {**decoder.FAMILIES, 3: counted})
+    monkeypatch.setattr(WaveletRender, "samples", counted)
     small, whole = opened(data), opened(data)
     small.thumbnail((60, 60))
     whole.load()

@@ -1,4 +1,4 @@
-"""What each command does with one file. Here rather than in `cli`, so that `--help` loads neither NumPy nor Pillow."""
+"""What each command does with one file. `main` loads this module late, so that `--help` needs no NumPy or Pillow."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from nifcodec.cli.console import Interrupt
 from nifcodec.config import EncodeConfig
 from nifcodec.container import FLOAT_DEPTH, read_header
 from nifcodec.errors import ConfigError, NifError, OutputError, OutputExistsError
-from nifcodec.fields.mlp.description import FAMILY_IDS
+from nifcodec.fields import families
 from nifcodec.fields.mlp.family import MlpRender
 from nifcodec.fields.progress_line import ProgressLine
 from nifcodec.files import STREAM, check_input, check_output, read_bytes, say, write_bytes
 from nifcodec.picture import metrics
-from nifcodec.picture.linear_light import finite
+from nifcodec.picture.image import finite
 from nifcodec.picture.read import read_image
 from nifcodec.picture.window import DEFAULT_MAX_PIXELS
 from nifcodec.picture.write import FORMATS, encode_picture, format_of
@@ -158,9 +158,10 @@ def export_keras(source: str, target: str, force: bool) -> None:
     except OutputExistsError as error:
         raise OutputExistsError(f"{error}, or export to another folder: readers of the model know that name") from None
     file = container.unpack(read_bytes(source))
-    if file.family not in FAMILY_IDS.values():
+    field = families.numbered(file.family).open(file)
+    if not isinstance(field, MlpRender):
         raise ConfigError(f"{source} is not a coordinate network: encode it with --field fourier or siren")
-    network = MlpRender(file).weights()
+    network = field.weights()
     from nifcodec.fields.mlp.training import keras_export
 
     model = keras_export.keras_model(network.spec, network.dequantize(), file.width, file.height)

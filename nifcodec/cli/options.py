@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from typing import Any, Callable, Dict, List
 
-from nifcodec.config import BESIDE_THE_RESULT, FIELD, GOAL, TARGETS, EncodeConfig
+from nifcodec.config import BESIDE_THE_RESULT, FIELD, GOAL, TARGETS
 from nifcodec.fields import families
-from nifcodec.options import Option, described
+from nifcodec.options import Option
 
 MOST_SHOWN = 10_000  # a range that goes beyond is no help
 
@@ -25,7 +24,7 @@ def add_encode(
     )
     command.set_defaults(run=run)
     command.add_argument("inputs", nargs="+", metavar="IN", help="picture, or - for standard input")
-    options = encode_options()
+    options = families.all_options()
     for heading in _headings(options):
         if heading == FIELD:  # what everybody needs stands above it
             _add_output(command.add_argument_group("output"))
@@ -36,18 +35,9 @@ def add_encode(
                 _add(target if name in TARGETS else group, name, option)
 
 
-def encode_options() -> Dict[str, Option]:
-    """All options of an encode by name: those of every family first, then those that only some have."""
-    found = described(EncodeConfig)
-    found["field"] = replace(found["field"], choices=tuple(families.names()))
-    for family in families.names():
-        found.update(described(families.options_of(family)))
-    return found
-
-
 def given_options(arguments: argparse.Namespace) -> Dict[str, Any]:
     """The options of an encode that were given, by name."""
-    return {name: vars(arguments)[name] for name in encode_options() if name in arguments}
+    return {name: vars(arguments)[name] for name in families.all_options() if name in arguments}
 
 
 def add_outputs(where: Any, output: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, List, Mapping, NamedTuple, Type
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Type
 
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError, UnsupportedVersionError
-from nifcodec.options import described
+from nifcodec.options import Option, described
 
 if TYPE_CHECKING:
     from nifcodec.fields.family import Family
@@ -54,6 +54,15 @@ def options_of(name: str) -> Type[Any]:
     """The dataclass of a family's own options, without loading the family. Raises ConfigError."""
     kind: Type[Any] = importlib.import_module(f"{_row(name).package}.options").OPTIONS[name]
     return kind
+
+
+def all_options() -> Dict[str, Option]:
+    """The options of an encode by name: those of every family first, then those that only some have."""
+    found = described(EncodeConfig)
+    found["field"] = replace(found["field"], choices=tuple(names()))
+    for name in names():
+        found.update(described(options_of(name)))
+    return found
 
 
 def complete(config: EncodeConfig) -> EncodeConfig:

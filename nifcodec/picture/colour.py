@@ -1,4 +1,4 @@
-"""Colour on the picture's side: what the measures compare. A field's own colour matrices are in `fields`."""
+"""Colour on the picture's side: what the measures compare. A field's own colour matrices are in its family's folder."""
 
 from __future__ import annotations
 

@@ -37,30 +37,6 @@ def load(module: str, what: str) -> Any:
         raise MissingDependencyError(f"{what} needs {module}: pip install 'nifcodec[hdr]'") from None
 
 
-def finite(pixels: np.ndarray, sanitize: bool = False) -> np.ndarray:
-    """Pixels (H, W, C) of any type, where all samples are finite.
-
-    With `sanitize` NaN becomes 0, and an infinity the largest finite sample of its sign, or 0; a UserWarning says so.
-    Raises ImageError without it: how many there are, and where the first is.
-    """
-    bad = ~np.isfinite(pixels) if pixels.dtype.kind == "f" else np.zeros(1, bool)
-    if not bad.any():
-        return pixels
-    nans = int(np.isnan(pixels).sum())
-    row, column, channel = (int(index) for index in np.argwhere(bad)[0])
-    found = (
-        f"{nans} samples are NaN and {int(bad.sum()) - nans} infinite, "
-        f"the first in column {column}, row {row}, channel {channel}, counted from 0"
-    )
-    if not sanitize:
-        raise ImageError(f"{found}: repair the picture, or have them replaced by --sanitize")
-    warnings.warn(f"{found}: they are replaced", stacklevel=3)
-    good = pixels[~bad]
-    low, high = min(0.0, float(good.min(initial=0))), max(0.0, float(good.max(initial=0)))
-    limited = np.clip(np.where(np.isnan(pixels), np.float32(0), pixels), low, high)
-    return np.asarray(limited, np.float32)
-
-
 @contextlib.contextmanager
 def _scratch() -> Iterator[str]:
     """Path of a file for the library, which takes nothing else. Raises OutputError where it cannot be written."""

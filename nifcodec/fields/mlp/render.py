@@ -11,7 +11,7 @@ from nifcodec.errors import MalformedError
 from nifcodec.fields.mlp.description import MlpDescription
 from nifcodec.fields.mlp.position_encoding import colour_matrix, encode_grid
 
-BAND_VALUES = 2**19  # float32 values of the widest activation at a time: 2 MiB, near what a core's cache holds
+BAND_VALUES = 2**19  # 2 MiB, near what a core's cache holds
 
 
 def pixel_centres(count: int) -> np.ndarray:
@@ -19,12 +19,19 @@ def pixel_centres(count: int) -> np.ndarray:
     return (np.arange(count, dtype=np.float64) + 0.5) / count
 
 
-def render(spec: MlpDescription, tensors: Sequence[np.ndarray], us: np.ndarray, vs: np.ndarray) -> np.ndarray:
+def render(
+    spec: MlpDescription,
+    tensors: Sequence[np.ndarray],
+    us: np.ndarray,
+    vs: np.ndarray,
+    band_values: int = BAND_VALUES,
+) -> np.ndarray:
     """Evaluate the network on the grid vs x us, in bands whose memory does not depend on the grid.
 
     Args:
         tensors: float32 arrays of `spec.tensor_shapes()`.
         us, vs: (columns,) and (rows,) coordinates, u = (column + 0.5) / W, v = (row + 0.5) / H; any finite numbers.
+        band_values: float32 values of the widest activation at a time.
 
     Returns:
         (rows, columns, channels) float32 picture values, [0, 1] where the network is right, not clipped; always finite.
@@ -37,7 +44,7 @@ def render(spec: MlpDescription, tensors: Sequence[np.ndarray], us: np.ndarray, 
         raise MalformedError("weights", "do not have the shapes of the description")
     us, vs = np.asarray(us, dtype=np.float64), np.asarray(vs, dtype=np.float64)
     widest = max(max(layer.inputs, layer.units) for layer in spec.plan())
-    samples = max(BAND_VALUES // widest, 1)
+    samples = max(band_values // widest, 1)
     columns = max(min(len(us), samples), 1)
     rows = max(samples // columns, 1)
     out = np.empty((len(vs), len(us), spec.channels), dtype=np.float32)
