@@ -1,8 +1,9 @@
 /* The context networks of a prior, and their evaluation on a pass of coefficients (FORMAT.md, "Context model").
  *
  * Inputs are bytes, weights have 16 bits, activations go from 0 to 1023, and no sum reaches 2^23: sums of products of
- * 16 bits in 32 bits are exact. A weight of a signed input lies beside that of its magnitude, so that one instruction
- * multiplies and adds both. */
+ * 16 bits in 32 bits are exact, and one instruction multiplies and adds two. Of the inputs that are mostly zeros, these
+ * are the weights of the signed input and of its magnitude; zeros are passed over. Of low-pass differences, which hardly
+ * ever are zero, a signed input and its magnitude have one weight together, which depends on the sign. */
 #ifndef NIF_CONTEXT_H
 #define NIF_CONTEXT_H
 
@@ -21,7 +22,8 @@ enum {
 typedef struct {
     int32_t sparse, low;   /* signed inputs: all but the low-pass differences, and these */
     int32_t first, second; /* vectors of 8 units of each layer */
-    int64_t w1;            /* int16 (sparse + low, 8 first, 2): of the signed input and of its magnitude */
+    int64_t w1;            /* int16 (sparse, 8 first, 2): of the signed input and of its magnitude */
+    int64_t low_w1;        /* int16 (low / 2, 4, 8 first, 2): of the magnitudes of two inputs, by their signs */
     int64_t constants;     /* int32 (3, 8 first) */
     int64_t b1, b2;        /* int32 (8 first), (8 second) */
     int64_t w2;            /* int16 (4 first, 8 second, 2): of two units that follow each other */
