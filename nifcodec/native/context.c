@@ -148,6 +148,8 @@ NIF_EXPORT int32_t nifcodec_pack_model(const uint8_t *hidden, const int16_t *wei
         }
         if (sum != NIF_TOTAL) return NIF_BAD_ARGUMENT;
         c[NIF_SYMBOLS] = NIF_TOTAL;
+        model->likely[t].start = c[NIF_LARGEST];
+        model->likely[t].share = c[NIF_LARGEST + 1] - c[NIF_LARGEST];
     }
     for (int32_t i = 0; i < 256; i++) {
         const int16_t both[2] = {(int16_t)(int8_t)i, (int16_t)magnitude((int8_t)i)};

@@ -9,6 +9,7 @@
 
 #include "binarize.h"
 #include "features.h"
+#include "range_coder.h"
 
 enum {
     NIF_NETWORKS = 54, /* planes 0 to 2, orientations, groups of levels, parities */
@@ -36,6 +37,7 @@ typedef struct {
     uint64_t size; /* of the whole model in bytes */
     nif_network network[NIF_NETWORKS];
     uint32_t cumulative[NIF_TABLES * (NIF_SYMBOLS + 1)];
+    nif_place likely[NIF_TABLES]; /* the symbol in the middle of each table */
     uint32_t pair[256]; /* of an input as a byte: itself and its magnitude, 16 bits each */
     nif_compand compand;
 } nif_model;

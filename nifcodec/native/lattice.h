@@ -77,7 +77,7 @@ NIF_INLINE int nif_walk_begin(nif_walk *walk, const nif_lattice *l, const nif_co
     zeros = (int8_t *)nif_take(arena, (uint64_t)width + 64);
     level->zeros = zeros;
     level->repeated = (int8_t *)nif_take(arena, (uint64_t)width + 64);
-    level->lines = (int32_t *)nif_take(arena, 5 * ((uint64_t)width + 4) * 4);
+    level->lines = (int32_t *)nif_take(arena, 6 * ((uint64_t)width + 4) * 4);
     if (!level->lines) return 0;
     memset(zeros, 0, (size_t)width + 64);
     memset(level->repeated, 0, (size_t)width + 64);

@@ -26,7 +26,10 @@ NIF_EXPORT int32_t nifcodec_decoder_get(nif_decoder *d, const uint8_t *data, uin
     for (int64_t i = 0; i < count; i++) {
         const int64_t id = ids ? ids[i] : 0;
         if (id < 0 || id >= tables) return NIF_BAD_ARGUMENT;
-        symbols[i] = nif_decoder_symbol(&state, data, size, cumulative + id * ((int64_t)n + 1), n, (n - 1) / 2);
+        const uint32_t *c = cumulative + id * ((int64_t)n + 1);
+        const int32_t middle = (n - 1) / 2;
+        const nif_place place = {c[middle], c[middle + 1] - c[middle]};
+        symbols[i] = nif_decoder_symbol(&state, data, size, c, n, middle, place);
         if (symbols[i] < 0) return NIF_MALFORMED_STREAM;
     }
     *d = state;
