@@ -174,6 +174,7 @@ NIF_DEFINE int32_t NIF_K(first_layer)(const nif_model *model, const nif_network 
     int32_t mean = NIF_K(dot_bytes)(low, skip + NIF_SPARSE_MAX);
     uint32_t negative = NIF_K(fold)(low, magnitudes);
     for (int32_t j = 0; j < first; j++) sums[j] = NIF_K(load)(bias + j * NIF_LANES);
+#pragma GCC unroll 4
     for (int32_t k = 0; k < pairs; k++, weights += 4 * stride, negative >>= 2) {
         const int16_t *row = weights + (int32_t)(negative & 3) * stride;
         uint32_t both;
@@ -207,6 +208,7 @@ NIF_DEFINE void NIF_K(coefficients)(const nif_model *model, const nif_network *n
     const int32_t *b2 = (const int32_t *)nif_at(model, net->b2);
     NIF_K(sums) a[NIF_HIDDEN_MAX / NIF_LANES], b[NIF_HIDDEN_MAX / NIF_LANES];
     for (int32_t j = 0; j < second; j++) a[j] = b[j] = NIF_K(load)(b2 + j * NIF_LANES);
+#pragma GCC unroll 4
     for (int32_t k = 0; k < first * NIF_LANES / 2; k++, w2 += second * 2 * NIF_LANES) {
         uint32_t both[2];
         memcpy(&both[0], h[0] + 2 * k, sizeof both[0]);
