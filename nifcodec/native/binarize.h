@@ -100,4 +100,9 @@ NIF_INLINE int32_t nif_value_of(int32_t index, int32_t kind) {
     return 2 * index - (kind == NIF_ODD ? (index > 0) - (index < 0) : 0);
 }
 
+/* The inverse of nif_value_of. */
+NIF_INLINE int32_t nif_index_of(int32_t value, int32_t kind) {
+    return (value + (kind == NIF_ODD ? (value > 0) - (value < 0) : 0)) >> 1;
+}
+
 #endif

@@ -134,7 +134,7 @@ def _branch(choice: Choice, parity: int, model: ContextModel) -> Tuple[np.ndarra
     """The better of the nearest index of a parity and the one below it: values in half steps, and costs."""
     magnitude = np.abs(choice.coefficients) + (0.5 if choice.kind == Q1 else 0.0)
     nearest = 2 * np.floor((magnitude - parity + 1) / 2).astype(np.int64) + parity
-    nearest = np.minimum(nearest, MAX_VALUE - 1 + parity)
+    nearest = np.minimum(nearest, MAX_VALUE - parity)
     sign = np.where(choice.coefficients < 0, -1, 1)
     indices = sign * nearest
     costs = choice.cost(indices, model)
