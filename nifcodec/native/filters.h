@@ -98,4 +98,7 @@ NIF_EXPORT void nif_average(const float *samples, int32_t rows, int32_t columns,
 /* 1.0 white -> integers of `kind`, NIF_UINT8 or NIF_UINT16, clipped, halves up. A NaN gives 0. */
 NIF_EXPORT void nif_to_integers(const float *values, int64_t count, void *out, int32_t kind);
 
+/* 1.0 white -> integers up to `white`, clipped, halves up. A NaN gives 0. Not exported. */
+void nif_round(const float *values, int32_t count, float white, int32_t *out);
+
 #endif

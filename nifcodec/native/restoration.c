@@ -147,6 +147,8 @@ static const char *sample_at(const nif_planes *planes, int32_t plane, int32_t y,
            ((ptrdiff_t)plane * planes->plane_stride + (ptrdiff_t)y * planes->row_stride + x) * size;
 }
 
+#define EACH(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) /* of a GROUP */
+
 #define LANES 4
 #define NAME(word) word##_narrow
 #define TARGET

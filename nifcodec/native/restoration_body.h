@@ -10,92 +10,85 @@ typedef float NAME(loose) __attribute__((vector_size(4 * LANES), aligned(4), may
 #define VECTOR NAME(vector)
 #define LOAD(address) ((VECTOR)(*(const NAME(loose) *)(address)))
 
-/* Writes a vector of outputs. gate: where it is not above 0, the output is 0; NULL for none. */
-static inline TARGET void NAME(put)(float *out, const VECTOR *value, const float *gate)
-{
-    NAME(bits) kept = (NAME(bits))*value;
-    if (gate)
-        kept &= LOAD(gate) > 0;
-    *(NAME(loose) *)out = (NAME(loose))kept;
-}
-
-static inline TARGET void NAME(put_rectified)(float *out, const VECTOR *value)
-{
-    *(NAME(loose) *)out = (NAME(loose))((NAME(bits))*value & (*value > 0));
-}
-
 /* One row of one layer. */
 typedef struct {
     const float *input[3]; /* the rows that it stands on */
     ptrdiff_t stride;
     int32_t inputs, outputs, width;
-    const float *weights, *biases; /* biases: NULL for none, and then no ReLU */
-    int32_t rectified;
-    const float *gate;
+    const float *weights, *biases;
+    int32_t rectified; /* whether a ReLU follows */
+    const float *gate; /* where it is not above 0, the output is 0; NULL for none */
     float *out;
 } NAME(convolution);
 
-/* GROUP outputs at 2 LANES columns: twelve sums in registers. */
-static inline TARGET void NAME(wide)(const NAME(convolution) *layer, int32_t output, int32_t column)
+static inline TARGET void NAME(put)(const NAME(convolution) *layer, ptrdiff_t place, const VECTOR *value)
 {
-    const float *weights = layer->weights + (ptrdiff_t)output * 9 * layer->inputs;
-    ptrdiff_t stride = layer->stride;
-    VECTOR left[GROUP], right[GROUP];
-    for (int i = 0; i < GROUP; i++)
-        left[i] = right[i] = (VECTOR){0} + (layer->biases ? layer->biases[output + i] : 0.0f);
+    NAME(bits) kept = (NAME(bits))*value;
+    if (layer->rectified)
+        kept &= *value > 0;
+    if (layer->gate)
+        kept &= LOAD(layer->gate + place) > 0;
+    *(NAME(loose) *)(layer->out + place) = (NAME(loose))kept;
+}
+
+/* GROUP outputs at 2 LANES columns. The twelve sums have names, so that each gets a register. */
+static __attribute__((noinline)) TARGET void NAME(wide)(const NAME(convolution) *layer, int32_t output, int32_t column)
+{
+    const float *weights = layer->weights + (ptrdiff_t)output * 9 * layer->inputs, *biases = layer->biases + output;
+    const ptrdiff_t stride = layer->stride, place = output * stride + column;
+    const int32_t inputs = layer->inputs;
+#define START(i) VECTOR left##i = (VECTOR){0} + biases[i], right##i = left##i;
+#define ADD(i)                                                                                                         \
+    left##i += first * weights[tap * GROUP + i];                                                                       \
+    right##i += second * weights[tap * GROUP + i];
+#define PUT(i)                                                                                                         \
+    NAME(put)(layer, place + i * stride, &left##i);                                                                    \
+    NAME(put)(layer, place + i * stride + LANES, &right##i);
+    EACH(START)
     for (int row = 0; row < 3; row++) {
         const float *input = layer->input[row] + column;
-        for (int32_t channel = 0; channel < layer->inputs; channel++, input += stride, weights += 3 * GROUP)
+        for (int32_t channel = 0; channel < inputs; channel++, input += stride, weights += 3 * GROUP)
             for (int tap = 0; tap < 3; tap++) {
-                VECTOR first = LOAD(input + tap), second = LOAD(input + tap + LANES);
-                for (int i = 0; i < GROUP; i++) {
-                    left[i] += first * weights[tap * GROUP + i];
-                    right[i] += second * weights[tap * GROUP + i];
-                }
+                const VECTOR first = LOAD(input + tap), second = LOAD(input + tap + LANES);
+                EACH(ADD)
             }
     }
-    for (int i = 0; i < GROUP; i++) {
-        ptrdiff_t place = (output + i) * stride + column;
-        if (layer->rectified) {
-            NAME(put_rectified)(layer->out + place, &left[i]);
-            NAME(put_rectified)(layer->out + place + LANES, &right[i]);
-        } else {
-            NAME(put)(layer->out + place, &left[i], layer->gate ? layer->gate + place : NULL);
-            NAME(put)(layer->out + place + LANES, &right[i], layer->gate ? layer->gate + place + LANES : NULL);
-        }
-    }
+    EACH(PUT)
+#undef START
+#undef ADD
+#undef PUT
 }
 
 /* 2 GROUP outputs at LANES columns. */
-static inline TARGET void NAME(high)(const NAME(convolution) *layer, int32_t output, int32_t column)
+static __attribute__((noinline)) TARGET void NAME(high)(const NAME(convolution) *layer, int32_t output, int32_t column)
 {
-    const float *weights = layer->weights + (ptrdiff_t)output * 9 * layer->inputs;
+    const float *weights = layer->weights + (ptrdiff_t)output * 9 * layer->inputs, *biases = layer->biases + output;
     const float *others = weights + (ptrdiff_t)GROUP * 9 * layer->inputs;
-    ptrdiff_t stride = layer->stride;
-    VECTOR sums[2 * GROUP];
-    for (int i = 0; i < 2 * GROUP; i++)
-        sums[i] = (VECTOR){0} + (layer->biases ? layer->biases[output + i] : 0.0f);
+    const ptrdiff_t stride = layer->stride, place = output * stride + column;
+    const int32_t inputs = layer->inputs;
+#define START(i) VECTOR low##i = (VECTOR){0} + biases[i], high##i = (VECTOR){0} + biases[GROUP + i];
+#define ADD(i)                                                                                                         \
+    low##i += values * weights[tap * GROUP + i];                                                                       \
+    high##i += values * others[tap * GROUP + i];
+#define PUT(i)                                                                                                         \
+    NAME(put)(layer, place + i * stride, &low##i);                                                                     \
+    NAME(put)(layer, place + (GROUP + i) * stride, &high##i);
+    EACH(START)
     for (int row = 0; row < 3; row++) {
         const float *input = layer->input[row] + column;
-        for (int32_t channel = 0; channel < layer->inputs; channel++, input += stride) {
+        for (int32_t channel = 0; channel < inputs; channel++, input += stride) {
             for (int tap = 0; tap < 3; tap++) {
-                VECTOR values = LOAD(input + tap);
-                for (int i = 0; i < GROUP; i++) {
-                    sums[i] += values * weights[tap * GROUP + i];
-                    sums[GROUP + i] += values * others[tap * GROUP + i];
-                }
+                const VECTOR values = LOAD(input + tap);
+                EACH(ADD)
             }
             weights += 3 * GROUP;
             others += 3 * GROUP;
         }
     }
-    for (int i = 0; i < 2 * GROUP; i++) {
-        ptrdiff_t place = (output + i) * stride + column;
-        if (layer->rectified)
-            NAME(put_rectified)(layer->out + place, &sums[i]);
-        else
-            NAME(put)(layer->out + place, &sums[i], layer->gate ? layer->gate + place : NULL);
-    }
+    EACH(PUT)
+#undef START
+#undef ADD
+#undef PUT
 }
 
 /* The columns are filled up to whole vectors. */
@@ -201,31 +194,38 @@ static TARGET void NAME(colour)(float *lines, int32_t planes, int32_t columns, f
             lines[plane * LINE + i] = lines[plane * LINE + i] * step / root + 0.5f;
 }
 
+/* Lines -> pixels. Colour, the usual case, has a loop that compilers know how to make of vectors. */
+#define INTERLEAVE(type, lines)                                                                                        \
+    {                                                                                                                  \
+        type *restrict pixels = out;                                                                                   \
+        if (planes == 3)                                                                                               \
+            for (int32_t i = 0; i < columns; i++) {                                                                    \
+                pixels[3 * i] = (type)(lines)[i];                                                                      \
+                pixels[3 * i + 1] = (type)(lines)[LINE + i];                                                           \
+                pixels[3 * i + 2] = (type)(lines)[2 * LINE + i];                                                       \
+            }                                                                                                          \
+        else                                                                                                           \
+            for (int32_t plane = 0; plane < planes; plane++)                                                           \
+                for (int32_t i = 0; i < columns; i++)                                                                  \
+                    pixels[i * planes + plane] = (type)(lines)[plane * LINE + i];                                      \
+    }
+
 static TARGET void NAME(write_pixels)(const float *restrict lines, int32_t planes, int32_t columns, int32_t kind,
                                       void *restrict out)
 {
-    float *restrict floats = out;
-    uint16_t *restrict words = out;
-    uint8_t *restrict bytes = out;
-    for (int32_t plane = 0; plane < planes; plane++, lines += LINE) {
-        if (kind == NIF_FLOAT32) {
-            for (int32_t i = 0; i < columns; i++)
-                floats[i * planes + plane] = lines[i];
-            continue;
-        }
-        int32_t whole[LINE];
-        float white = kind == NIF_UINT8 ? 255.0f : 65535.0f;
-        for (int32_t i = 0; i < columns; i++) {
-            float value = lines[i] > 0.0f ? lines[i] : 0.0f;
-            whole[i] = (int32_t)((value < 1.0f ? value : 1.0f) * white + 0.5f);
-        }
-        for (int32_t i = 0; i < columns; i++)
-            if (kind == NIF_UINT8)
-                bytes[i * planes + plane] = (uint8_t)whole[i];
-            else
-                words[i * planes + plane] = (uint16_t)whole[i];
+    int32_t whole[MAX_PLANES * LINE];
+    if (kind == NIF_FLOAT32) {
+        INTERLEAVE(float, lines)
+        return;
     }
+    for (int32_t plane = 0; plane < planes; plane++)
+        nif_round(lines + plane * LINE, columns, kind == NIF_UINT8 ? 255.0f : 65535.0f, whole + plane * LINE);
+    if (kind == NIF_UINT8)
+        INTERLEAVE(uint8_t, whole)
+    else
+        INTERLEAVE(uint16_t, whole)
 }
+#undef INTERLEAVE
 
 static TARGET void NAME(write_colours)(const work *job, const target *to, int32_t row)
 {
@@ -328,6 +328,7 @@ static TARGET void NAME(backward)(const work *job, int32_t layer, int32_t row)
         .outputs = into->channels,
         .width = job->columns + 2 * (job->layers - layer),
         .weights = job->backward[layer],
+        .biases = job->zeros,
         .gate = layer ? ring_row(job, &job->outputs[layer], row) : NULL,
         .out = out,
     };

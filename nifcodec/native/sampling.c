@@ -4,22 +4,53 @@
 #include <stddef.h>
 #include <string.h>
 
-static int32_t rounded(float value, float white)
+typedef float vector __attribute__((vector_size(16)));
+typedef int32_t bits __attribute__((vector_size(16)));
+enum { LANES = 4, PIECE = 256 };
+
+/* Without branches: which samples are clipped cannot be foretold. */
+static inline bits round_vector(vector value, float white)
 {
-    float inside = value > 0.0f ? value : 0.0f; /* a NaN, too, becomes 0 */
-    return (int32_t)((inside < 1.0f ? inside : 1.0f) * white + 0.5f);
+    const bits one = (bits)((vector){0} + 1.0f);
+    value = (vector)((bits)value & (value > 0.0f));
+    bits inside = value < 1.0f;
+    value = (vector)(((bits)value & inside) | (one & ~inside));
+    return __builtin_convertvector(value * white + 0.5f, bits);
+}
+
+void nif_round(const float *values, int32_t count, float white, int32_t *out)
+{
+    int32_t i = 0;
+    vector value = {0};
+    bits rounded;
+    for (; i + LANES <= count; i += LANES) {
+        memcpy(&value, values + i, sizeof value);
+        rounded = round_vector(value, white);
+        memcpy(out + i, &rounded, sizeof rounded);
+    }
+    if (i < count) {
+        size_t left = sizeof(float) * (size_t)(count - i);
+        memcpy(&value, values + i, left);
+        rounded = round_vector(value, white);
+        memcpy(out + i, &rounded, left);
+    }
 }
 
 void nif_to_integers(const float *values, int64_t count, void *out, int32_t kind)
 {
-    uint8_t *restrict bytes = out;
-    uint16_t *restrict words = out;
-    if (kind == NIF_UINT8)
-        for (int64_t i = 0; i < count; i++)
-            bytes[i] = (uint8_t)rounded(values[i], 255.0f);
-    else
-        for (int64_t i = 0; i < count; i++)
-            words[i] = (uint16_t)rounded(values[i], 65535.0f);
+    uint8_t *bytes = out;
+    uint16_t *words = out;
+    int32_t whole[PIECE];
+    for (int64_t start = 0; start < count; start += PIECE) {
+        int32_t part = count - start < PIECE ? (int32_t)(count - start) : PIECE;
+        nif_round(values + start, part, kind == NIF_UINT8 ? 255.0f : 65535.0f, whole);
+        if (kind == NIF_UINT8)
+            for (int32_t i = 0; i < part; i++)
+                bytes[start + i] = (uint8_t)whole[i];
+        else
+            for (int32_t i = 0; i < part; i++)
+                words[start + i] = (uint16_t)whole[i];
+    }
 }
 
 /* Sums neighbours: (columns * across, channels), added to (columns, channels). */
@@ -106,10 +137,10 @@ void nif_sample(const float *picture, int64_t row_stride, int32_t width, int32_t
         float *into = averaged ? sampled : sums;
         mix_columns(line, channels, column_index, column_weight, column_taps, samples, into);
         if (averaged) {
-            for (size_t i = 0; i < samples * (size_t)channels; i++) {
-                float value = sampled[i] > 0.0f ? sampled[i] : 0.0f;
-                sampled[i] = value < 1.0f ? value : 1.0f;
-            }
+            for (size_t i = 0; i < samples * (size_t)channels; i++)
+                sampled[i] = sampled[i] > 0.0f ? sampled[i] : 0.0f;
+            for (size_t i = 0; i < samples * (size_t)channels; i++)
+                sampled[i] = sampled[i] < 1.0f ? sampled[i] : 1.0f;
             if (row % (size_t)down == 0)
                 memset(sums, 0, length * sizeof *sums);
             add_blocks(sampled, columns, channels, across, sums);
