@@ -322,7 +322,14 @@ def _planes(planes: np.ndarray, scale: float) -> _Planes:
     if (width > 1 and planes.strides[2] != size) or any(stride % size for stride in planes.strides):
         raise ValueError("a row of the planes is not contiguous")
     return _Planes(
-        planes.ctypes.data, planes.strides[0] // size, planes.strides[1] // size, kind, len(planes), height, width, scale
+        planes.ctypes.data,
+        planes.strides[0] // size,
+        planes.strides[1] // size,
+        kind,
+        len(planes),
+        height,
+        width,
+        scale,
     )
 
 
