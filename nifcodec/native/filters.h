@@ -7,6 +7,7 @@
 #ifndef NIF_FILTERS_H
 #define NIF_FILTERS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #if defined(_WIN32)
@@ -97,6 +98,10 @@ NIF_EXPORT void nif_average(const float *samples, int32_t rows, int32_t columns,
 
 /* 1.0 white -> integers of `kind`, NIF_UINT8 or NIF_UINT16, clipped, halves up. A NaN gives 0. */
 NIF_EXPORT void nif_to_integers(const float *values, int64_t count, void *out, int32_t kind);
+
+/* The only ones of the C library. WebAssembly has no string.h. */
+void *memcpy(void *restrict to, const void *restrict from, size_t size);
+void *memset(void *to, int value, size_t size);
 
 /* 1.0 white -> integers up to `white`, clipped, halves up. A NaN gives 0. Not exported. */
 void nif_round(const float *values, int32_t count, float white, int32_t *out);

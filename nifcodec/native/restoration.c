@@ -11,9 +11,6 @@
  */
 #include "filters.h"
 
-#include <stddef.h>
-#include <string.h>
-
 enum {
     TILE = 128, /* block columns worked on at a time */
     GROUP = 6,  /* outputs computed at a time */

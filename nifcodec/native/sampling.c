@@ -1,9 +1,6 @@
 /* Samples of a picture between its pixels, means over output pixels, and integers. */
 #include "filters.h"
 
-#include <stddef.h>
-#include <string.h>
-
 typedef float vector __attribute__((vector_size(16)));
 typedef int32_t bits __attribute__((vector_size(16)));
 enum { LANES = 4, PIECE = 256 };
