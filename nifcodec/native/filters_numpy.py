@@ -1,7 +1,10 @@
 """The restoration filter's vector-Jacobian product in NumPy: the reference of the native one, and its stand-in.
 
 Convolutions are products with all samples in one line, moved by the tap: no patches are copied. Columns at the end of
-a row then mix with the next row; they are cut off, or hold zeros on the way back.
+a row then mix with the next row; they are cut off.
+
+A ReLU's derivative jumps at 0: where rounding decides the sign of its input, gradients of two implementations differ by
+more than rounding. That happens at a few blocks of a photograph, between TensorFlow and NumPy too.
 """
 
 from __future__ import annotations

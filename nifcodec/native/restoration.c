@@ -159,6 +159,8 @@ static const char *sample_at(const nif_planes *planes, int32_t plane, int32_t y,
 #undef TARGET
 
 #if defined(__x86_64__) && !defined(NIF_BASELINE)
+#include <cpuid.h>
+
 #define LANES 8
 #define NAME(word) word##_avx2
 #define TARGET __attribute__((target("avx2,fma")))
@@ -166,12 +168,24 @@ static const char *sample_at(const nif_planes *planes, int32_t plane, int32_t y,
 #undef LANES
 #undef NAME
 #undef TARGET
+
+/* Whether the processor has AVX2 and FMA, and the system saves their registers. Not __builtin_cpu_supports: linked by
+ * zig it is always false, since nothing fills in what it reads. */
+static int has_avx2(void)
+{
+    const unsigned fma = 1u << 12, saved = 1u << 27, avx = 1u << 28, avx2 = 1u << 5;
+    unsigned a, b, c, d, low, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || ~c & (fma | saved | avx))
+        return 0;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low & 6) == 6 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && b & avx2;
+}
 #endif
 
 static void run(work *job, target *to)
 {
 #if defined(__x86_64__) && !defined(NIF_BASELINE)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    if (has_avx2()) {
         run_avx2(job, to);
         return;
     }
