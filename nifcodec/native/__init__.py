@@ -1,0 +1,1 @@
+"""The native core: C99 sources, and what calls them."""

@@ -1,0 +1,219 @@
+"""The native core's restoration filter, colours and sampling against NumPy and TensorFlow."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+from pathlib import Path
+from typing import List, Tuple
+
+import numpy as np
+import pytest
+
+from nifcodec import decoder, priors
+from nifcodec.fields import wavelet
+from nifcodec.fields.synthesis import SynthesisNetwork
+from nifcodec.fields.wavelet import WaveletSpec
+from nifcodec.geometry import choose_window
+from nifcodec.native import filters_numpy
+from nifcodec.native.filters import NativeFilters, PackedFilter, pack_filter
+
+SOURCES = Path(filters_numpy.__file__).parent
+FLAGS = ["-std=gnu99", "-O3", "-fno-math-errno", "-fvisibility=hidden", "-fPIC", "-shared"]
+COMPILER = shutil.which("gcc") or shutil.which("clang")
+NETWORK = priors.named().synthesis
+MIXTURE = ((30, 9, -4, 2, 0, 1), (28, -7, 3, 0, 5, 1))
+SPEC = WaveletSpec(330, priors.named().hash, MIXTURE)
+MIXED = NETWORK.mixed(MIXTURE)
+UNIT = 64
+# Sides below the filter's reach, odd ones, and pictures of more than one tile.
+SIZES = [(1, 1, 1), (1, 7, 2), (3, 2, 3), (1, 33, 47), (3, 64, 96), (3, 6, 601)]
+
+
+@pytest.fixture(scope="module", params=["dispatched", "baseline"])
+def native(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NativeFilters:
+    """The functions as compiled for this processor, and for any."""
+    if COMPILER is None:
+        pytest.skip("needs a C compiler")
+    library = tmp_path_factory.mktemp("native") / "filters.so"
+    flags = [*FLAGS, "-DNIF_BASELINE"] if request.param == "baseline" else FLAGS
+    sources = [str(SOURCES / name) for name in ("restoration.c", "sampling.c")]
+    subprocess.run([COMPILER, *flags, *sources, "-o", str(library)], check=True, timeout=120)
+    return NativeFilters(ctypes.CDLL(str(library)))
+
+
+def biases_of(network: SynthesisNetwork) -> List[np.ndarray]:
+    return filters_numpy.conditioned(network.biases, network.conditioning, SPEC.step_feature)
+
+
+def packed(network: SynthesisNetwork) -> PackedFilter:
+    return pack_filter(network.kernels, biases_of(network))
+
+
+def planes_of(count: int, height: int, width: int) -> np.ndarray:
+    """Smooth planes with noise, float32, in steps."""
+    generator = np.random.RandomState(height * width)
+    smooth = np.sin(np.arange(height) / 9)[:, None] * np.cos(np.arange(width) / 7)
+    return (10 * smooth + generator.normal(0, 2, (count, height, width))).astype(np.float32)
+
+
+def problem(height: int, width: int, colours: int = 3) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Planes with the reach around them, a residual, and a mask."""
+    around = planes_of(colours, height + 2 * MIXED.reach, width + 2 * MIXED.reach)
+    generator = np.random.RandomState(height)
+    residual = generator.normal(0, 0.5, (colours, height, width)).astype(np.float32)
+    return around, residual, (generator.uniform(size=(height, width)) > 0.1).astype(np.float32)
+
+
+@pytest.mark.parametrize("network", [NETWORK, MIXED], ids=["all", "mixed"])
+@pytest.mark.parametrize("size", SIZES)
+def test_corrections_are_those_of_numpy(
+    native: NativeFilters, size: Tuple[int, int, int], network: SynthesisNetwork
+) -> None:
+    planes = planes_of(*size)
+    found = native.corrections(planes, packed(network))
+    np.testing.assert_allclose(found, network(planes, SPEC.step_feature), atol=1e-5)
+
+
+def test_layers_of_any_width(native: NativeFilters) -> None:
+    generator = np.random.RandomState(0)
+    widths = [12, 20, 7, 24]
+    kernels = [generator.normal(0, 0.1, (3, 3, a, b)).astype(np.float32) for a, b in zip(widths, widths[1:])]
+    biases = [generator.normal(0, 0.1, width).astype(np.float32) for width in widths[1:]]
+    network = SynthesisNetwork(kernels, biases, [np.zeros((2, width), np.float32) for width in widths[1:-1]])
+    planes = planes_of(3, 40, 50)
+    np.testing.assert_allclose(native.corrections(planes, pack_filter(kernels, biases)), network(planes, 64), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(4, 64, 96), (2, 33, 47), *SIZES])
+@pytest.mark.parametrize("network", [None, MIXED], ids=["none", "mixed"])
+def test_colours_are_those_of_numpy(
+    native: NativeFilters, size: Tuple[int, int, int], network: SynthesisNetwork
+) -> None:
+    planes = np.rint(planes_of(*size) * UNIT).astype(np.int64)
+    wanted = wavelet.finish(planes, SPEC, network, UNIT)
+    given = None if network is None else packed(network)
+    found = native.colours(planes, given, SPEC.step, UNIT)
+    np.testing.assert_allclose(found, wanted, atol=4e-6)
+    for depth in (8, 16):
+        off = native.colours(planes.astype(np.int32), given, SPEC.step, UNIT, depth).astype(np.int64)
+        off -= decoder.to_integers(wanted, depth)
+        assert np.abs(off).max() <= 1
+        assert np.count_nonzero(off) <= 1 + (0.01 if depth == 16 else 0.001) * off.size
+
+
+def test_a_rectangle_is_the_same_as_in_the_whole(native: NativeFilters) -> None:
+    planes = np.rint(planes_of(3, 70, 300) * UNIT).astype(np.int32)
+    whole = native.colours(planes, packed(MIXED), SPEC.step, UNIT)
+    for top, left, rows, columns in [(0, 0, 70, 300), (10, 2, 7, 291), (68, 256, 2, 44), (2, 298, 1, 1)]:
+        out = np.zeros((70, 300, 3), np.float32)
+        part = out[top : top + rows, left : left + columns]
+        native.colours(planes, packed(MIXED), SPEC.step, UNIT, at=(top, left, rows, columns), out=part)
+        np.testing.assert_array_equal(part, whole[top : top + rows, left : left + columns])
+        part[:] = 0
+        assert not out.any()
+    region = planes[:, 20:, 100:]
+    np.testing.assert_array_equal(
+        native.colours(region, packed(MIXED), SPEC.step, UNIT, at=(8, 8, 20, 20)), whole[28:48, 108:128]
+    )
+
+
+@pytest.mark.parametrize("sides", [(2, 2), (16, 24), (12, 300)])
+@pytest.mark.parametrize("colours", [1, 3])
+def test_vjp_is_that_of_numpy(native: NativeFilters, sides: Tuple[int, int], colours: int) -> None:
+    around, residual, mask = problem(*sides, colours)
+    at = (MIXED.reach, MIXED.reach, *sides)
+    for factors in (mask, None):
+        found = native.vjp(around, packed(MIXED), residual, factors, at)
+        wanted = filters_numpy.vjp(around, MIXED.kernels, biases_of(MIXED), residual, factors)
+        for one, other in zip(found, wanted):
+            np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_vjp_of_parts_adds_up(native: NativeFilters) -> None:
+    planes, reach = planes_of(3, 40, 280), MIXED.reach
+    residual = np.random.RandomState(1).normal(0, 0.5, planes.shape).astype(np.float32)
+    missing, gradient = native.vjp(planes, packed(MIXED), residual)
+    total = np.zeros_like(gradient)
+    for top, rows in ((0, 6), (6, 30), (36, 4)):
+        at = (top, 0, rows, 280)
+        part, pulled = native.vjp(planes, packed(MIXED), residual[:, top : top + rows], None, at)
+        np.testing.assert_array_equal(part, missing[:, top : top + rows])
+        total[:, top : top + rows + 2 * reach] += pulled
+    np.testing.assert_allclose(total, gradient, atol=1e-5)
+
+
+def test_vjp_is_that_of_tensorflow() -> None:
+    tf = pytest.importorskip("tensorflow")
+    from nifcodec.training.devices import Local
+    from nifcodec.training.picture import Descent
+
+    around, residual, mask = problem(64, 48)
+    weights = (*MIXED.kernels, *MIXED.biases, *MIXED.conditioning)
+    hwc = [np.ascontiguousarray(np.moveaxis(array, 0, -1))[None] for array in (around, residual, mask[None])]
+    feature = np.array([SPEC.step_feature], np.float32)
+    wanted = Descent(NETWORK, 3, (64, 48), Local()).pull(*map(tf.constant, (*hwc, feature, *weights)))
+    found = filters_numpy.vjp(around, MIXED.kernels, biases_of(MIXED), residual, mask)
+    for one, other in zip(found, wanted):
+        np.testing.assert_allclose(one, np.moveaxis(other.numpy()[0], -1, 0), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(96, 64), (150, 100), (40, 30), (7, 5)])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_samples_are_those_of_numpy(native: NativeFilters, size: Tuple[int, int], channels: int) -> None:
+    picture = np.random.RandomState(channels).normal(0.5, 0.4, (64, 96, channels)).astype(np.float32)
+    window = choose_window((96, 64), size=size)
+    across, down = window.subsamples()
+    rows, columns = wavelet.taps(window.vs(down), 64), wavelet.taps(window.us(across), 96)
+
+    def field(_us: np.ndarray, _vs: np.ndarray) -> np.ndarray:
+        return wavelet.interpolate(picture, rows, columns)
+
+    for depth in (8, 16):
+        wanted = decoder.render(field, window, channels, depth=depth).astype(np.int64)
+        off = native.sample(picture, rows, columns, down, across, depth) - wanted
+        assert np.abs(off).max() <= 1
+        assert np.count_nonzero(off) <= 0.01 * off.size
+    np.testing.assert_allclose(native.sample(picture, rows, columns), field(rows[0], rows[0]), atol=1e-6)
+
+
+def test_averages_and_integers_are_those_of_numpy(native: NativeFilters) -> None:
+    samples = np.random.RandomState(0).normal(0.5, 0.5, (12, 35, 3)).astype(np.float32)
+    wanted = samples.reshape(4, 3, 7, 5, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(native.average(samples, 3, 5), wanted, atol=1e-6)
+    edges = np.array([np.nan, -np.inf, -1, 0, 0.5 / 255, 1, 2, np.inf], np.float32)
+    for depth, white in ((8, 255), (16, 65535)):
+        np.testing.assert_array_equal(native.to_integers(samples, depth), decoder.to_integers(samples, depth))
+        found = native.to_integers(edges, depth)
+        assert found.tolist() == [0, 0, 0, 0, found[4], white, white, white]
+
+
+def test_what_does_not_fit_is_refused(native: NativeFilters) -> None:
+    planes, one = planes_of(3, 16, 20), packed(MIXED)
+    taps = np.zeros((1, 4), np.int64), np.ones((1, 4), np.float32)
+    picture = np.zeros((4, 4, 3), np.float32)
+    calls = [
+        lambda: native.corrections(planes.astype(np.float64), one),
+        lambda: native.corrections(planes[:, :, ::2], one),
+        lambda: native.corrections(planes[:, :0], one),
+        lambda: native.corrections(planes, one, (1, 0, 2, 2)),
+        lambda: native.corrections(planes, one, (0, 0, 17, 20)),
+        lambda: native.corrections(planes, one, (0, 0, 0, 20)),
+        lambda: native.colours(planes, packed(NETWORK), 0.1),
+        lambda: native.colours(planes, one, 0.1, out=np.zeros((16, 19, 3), np.float32)),
+        lambda: native.colours(planes, one, 0.1, depth=8, out=np.zeros((16, 20, 3), np.float32)),
+        lambda: native.colours(planes, one, 0.1, out=np.zeros((16, 20, 6), np.float32)[..., ::2]),
+        lambda: native.vjp(planes, one, planes[:, :15], None, (0, 0, 15, 20)),
+        lambda: native.vjp(planes, one, planes, planes[0, :3]),
+        lambda: native.sample(picture, (taps[0] + 4, taps[1]), taps),
+        lambda: native.sample(picture, (taps[0] - 1, taps[1]), taps),
+        lambda: native.sample(picture, taps, taps, down=3),
+        lambda: native.average(picture, 3, 1),
+        lambda: native.to_integers(picture, 32),
+        lambda: pack_filter(MIXED.kernels, biases_of(MIXED)[:-1]),
+        lambda: pack_filter(MIXED.kernels[1:], biases_of(MIXED)[1:]),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError):
+            call()
