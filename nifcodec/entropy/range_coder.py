@@ -158,19 +158,32 @@ class Decoder:
         self._offset, self._width, self._read, self._window = offset, width, read, window
         return np.array(symbols, np.int64)
 
+    def is_canonical(self) -> bool:
+        """Whether the stream is the encoder's of the symbols read so far: `is_canonical`."""
+        return is_canonical(self._data, self._offset, self._width, self._window, 4 * self._read)
+
     def finish(self) -> None:
         """Check that the stream is exactly the one of the symbols read so far. Call it after the last `get`.
-
-        The interval's lower end follows from the last 8 bytes read, so that the stream need not be made again
-        (FORMAT.md, "Canonical check").
 
         Raises:
             MalformedError: bytes are missing, changed or left over.
         """
-        low = (self._window - self._offset) & _MASK
-        canonical = self._offset == _gap(low, self._width) and len(self._data) <= 4 * self._read
-        if not canonical or self._data.endswith(b"\0"):
+        if not self.is_canonical():
             raise MalformedError("range coded stream", "has missing, changed or surplus bytes")
+
+
+def is_canonical(data: bytes, offset: int, width: int, window: int, read: int) -> bool:
+    """Whether a stream is the one that the encoder makes of the symbols that a decoder has read from it.
+
+    The interval's lower end follows from the last 8 bytes read, so that the stream need not be made again (FORMAT.md,
+    "Canonical check").
+
+    Args:
+        offset, width, window: the decoder's state; `window` is the last 8 bytes read, as an integer.
+        read: bytes that it has read, those behind the end too.
+    """
+    low = (window - offset) & _MASK
+    return offset == _gap(low, width) and len(data) <= read and not data.endswith(b"\0")
 
 
 def _gap(low: int, width: int) -> int:

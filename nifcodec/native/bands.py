@@ -22,15 +22,22 @@ BandArrays = List[Optional[np.ndarray]]  # by plane and orientation; None where 
 
 
 class Network(Protocol):
-    """Integer weights of a context network."""
+    """Integer weights of a context network, as arrays of any type."""
 
-    w1: np.ndarray
-    b1: np.ndarray
-    w2: np.ndarray
-    b2: np.ndarray
-    w3: np.ndarray
-    b3: np.ndarray
-    skip: np.ndarray
+    @property
+    def w1(self) -> np.ndarray: ...
+    @property
+    def b1(self) -> np.ndarray: ...
+    @property
+    def w2(self) -> np.ndarray: ...
+    @property
+    def b2(self) -> np.ndarray: ...
+    @property
+    def w3(self) -> np.ndarray: ...
+    @property
+    def b3(self) -> np.ndarray: ...
+    @property
+    def skip(self) -> np.ndarray: ...
 
 
 class _Lattice(ctypes.Structure):
@@ -150,7 +157,7 @@ class NativeModel:
         low: np.ndarray,
         coarser: Sequence[BandArrays],
         finest: int = 0,
-    ) -> "Tuple[np.ndarray, List[BandArrays], List[int]]":
+    ) -> "Tuple[np.ndarray, List[BandArrays], List[int], Tuple[int, int, int, int]]":
         """Indices of all coded bands from the coarsest level down to `finest`, and the planes above it.
 
         Args:
@@ -161,7 +168,8 @@ class NativeModel:
 
         Returns:
             The low-pass planes of the level `finest`, int64 (planes, rows, columns) in 1/64 of the step; for each level
-            its bands, int32 in half steps; and the CRC-32 of all indices up to the end of each level from `finest` on.
+            its bands, int32 in half steps; the CRC-32 of all indices up to the end of each level from `finest` on; and
+            the coder's offset, width, window and bytes read.
 
         Raises:
             MalformedError, TruncatedError: the stream is damaged.
@@ -189,6 +197,7 @@ class NativeModel:
         digests = np.zeros(shape.levels, np.uint32)
         self._library.nifcodec_decode_memory.restype = ctypes.c_uint64
         memory = aligned(self._library.nifcodec_decode_memory(ctypes.byref(lattice)))
+        coder = _Coder()
         error = self._library.nifcodec_decode_bands(
             ctypes.byref(lattice),
             _address(self._packed),
@@ -204,7 +213,7 @@ class NativeModel:
             _address(digests),
             _address(memory),
             ctypes.c_uint64(memory.size),
-            ctypes.byref(_Coder()),
+            ctypes.byref(coder),
         )
         del kept
         _check(error, len(stream))
@@ -213,7 +222,8 @@ class NativeModel:
         for level, band, (rows, columns) in sizes:
             levels[level][band] = values[offset : offset + rows * columns].reshape(rows, columns)
             offset += rows * columns
-        return plane, levels, digests.tolist()
+        state = (int(coder.offset), int(coder.width), int(coder.window), int(coder.next))
+        return plane, levels, digests.tolist(), state
 
 
 def synthesise(
@@ -262,7 +272,9 @@ def _check(error: int, stream_bytes: int) -> None:
     if error == MALFORMED_STREAM:
         raise MalformedError("range coded stream", "belongs to no sequence of symbols")
     if error == TRUNCATED:
-        raise TruncatedError(f"the coded data ends early: {stream_bytes} bytes cannot hold the escapes that it announces")
+        raise TruncatedError(
+            f"the coded data ends early: {stream_bytes} bytes cannot hold the escapes that it announces"
+        )
     if error == LARGE_COEFFICIENT:
         raise MalformedError("coefficient", f"is above {1 << 20}")
     if error != OK:

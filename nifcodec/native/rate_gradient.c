@@ -253,9 +253,9 @@ static void add_level(nif_gradients *g, int32_t number, const nif_starts *starts
     for (int32_t i = 0; i < level->count; i++) {
         const nif_band *band = &level->band[i];
         const int32_t *value = values + starts->of[number][band->number];
-        for (int32_t y = 0; y < band->rows; y++)
-            for (int32_t x = 0; x < band->columns; x++, value++)
-                if (*value) nif_enter(level, band, y, x, *value);
+        for (int32_t y = 0; y < band->rows; y++, value += band->columns)
+            for (int odd = 0; odd < 2; odd++)
+                nif_enter(level, band, y, odd, value + odd, nif_pass_count(band, y, odd));
     }
     begin_level(g, number);
     for (int32_t first = 0, last = 0; first < level->count; first = last) { /* the bands of a plane */

@@ -21,6 +21,7 @@ from nifcodec.fields.wavelet.coding.context_model import ContextModel
 from nifcodec.fields.wavelet.coding.dependent_quantization import to_indices, to_values
 from nifcodec.fields.wavelet.coding.neighbours import WAVEFRONT_LAG
 from nifcodec.fields.wavelet.coding.wavefront import Conditions, Contexts, Pass, wavefront_scan
+from nifcodec.fields.wavelet.kernels import Scanned
 from nifcodec.fields.wavelet.lattice import MAX_VALUE, UNIT, Lattice, Planes, Subband
 
 # Bytes of the check of each level, the finest first. A level beyond these is checked with the next finer one.
@@ -46,7 +47,7 @@ class CodedPart(NamedTuple):
 
 def encode_lattice(
     lattice: Lattice,
-    model: ContextModel,
+    conditions: Conditions,
     low: np.ndarray,
     levels: "Sequence[Planes]",
     contexts: "Sequence[Contexts]",
@@ -54,12 +55,12 @@ def encode_lattice(
     """The payload: coarsest low-pass plane, integers (planes, rows, columns), and then the bands."""
     low_pass = encode_range([_deltas(plane) for plane in low])
     head = write_varint(len(low_pass)) + low_pass
-    bands = encode_bands(lattice, model, levels, contexts)
+    bands = encode_bands(lattice, conditions, levels, contexts)
     return CodedPart(head + bands.data, tuple(len(head) + end for end in bands.ends))
 
 
 def encode_bands(
-    lattice: Lattice, model: ContextModel, levels: "Sequence[Planes]", contexts: "Sequence[Contexts]"
+    lattice: Lattice, conditions: Conditions, levels: "Sequence[Planes]", contexts: "Sequence[Contexts]"
 ) -> CodedPart:
     """Which bands are coded, checks of the integers, range coded stream.
 
@@ -67,10 +68,25 @@ def encode_bands(
         contexts: of every coefficient, as a walk over these integers gives them. They do not depend on whether bands
             of zeros alone are walked too.
     """
+    kernels = conditions.model.kernels
+    if kernels is not None:
+        setting = Setting(lattice, conditions)
+        stream, flags, digests, needed = kernels.encode_bands(setting, levels, contexts)
+    else:
+        stream, flags, digests, needed = _encode(lattice, conditions.model, levels, contexts)
+    checks = b"".join(_check(level, digest) for level, digest in enumerate(digests))
+    head = np.packbits(flags.ravel()).tobytes() + checks
+    data = head + stream
+    return CodedPart(data, tuple(min(len(head) + count, len(data)) for count in reversed(needed)))
+
+
+def _encode(
+    lattice: Lattice, model: ContextModel, levels: "Sequence[Planes]", contexts: "Sequence[Contexts]"
+) -> "Tuple[bytes, np.ndarray, List[int], List[int]]":
+    """As `Kernels.encode_bands`, in NumPy."""
     coded = used_bands(lattice, levels)
-    encoder = Encoder()
-    digest, checks = 0, b""
-    needed: List[int] = []
+    encoder, digest = Encoder(), 0
+    digests, needed = [0] * lattice.levels, [0] * lattice.levels
     for level in range(lattice.levels - 1, -1, -1):
         if coded[level]:
             order = Order(lattice, level, coded[level])
@@ -81,12 +97,9 @@ def encode_bands(
             indices = to_indices(here, kinds)
             digest = zlib.crc32(indices.astype("<i4").tobytes(), digest)
             _put_level(encoder, model, order, binarize(indices, binarization_of(scales, means, kinds)))
-        checks = _check(level, digest) + checks
-        needed.append(encoder.needed())
-    flags = [band in coded[level] for level in range(lattice.levels) for band in lattice.bands]
-    head = np.packbits(np.array(flags, bool)).tobytes() + checks
-    data = head + encoder.finish()
-    return CodedPart(data, tuple(min(len(head) + count, len(data)) for count in needed))
+        digests[level], needed[level] = digest, encoder.needed()
+    flags = np.array([[band in bands for band in lattice.bands] for bands in coded], bool)
+    return encoder.finish(), flags, digests, needed
 
 
 def _put_level(encoder: Encoder, model: ContextModel, order: "Order", cells: Binarized) -> None:
@@ -191,10 +204,32 @@ def decode_bands(
     bits = np.unpackbits(np.array(list(data[:offset]), np.uint8))
     if bits[count:].any():
         raise MalformedError("flags of the bands", "are followed by bits that are not 0")
-    flags = bits[:count].reshape(lattice.levels, len(lattice.bands))
-    coded = [[band for band, flag in zip(lattice.bands, row) if flag] for row in flags]
+    flags = bits[:count].reshape(lattice.levels, len(lattice.bands)).astype(bool)
     expected = [data[offset + sum(sizes[:i]) : offset + sum(sizes[: i + 1])] for i in range(len(sizes))]
     stream = data[offset + sum(sizes) :]
+    setting, kernels = Setting(lattice, conditions, low, coarser), conditions.model.kernels
+    scanned = (_decode if kernels is None else kernels.decode_bands)(setting, stream, flags, finest)
+    for level in range(finest, min(lattice.levels, len(sizes))):
+        if _check(level, scanned.digests[level]) != expected[level]:
+            raise ChecksumError("the decoded coefficients do not match their checksum: the file is damaged")
+    if finest == 0 and not scanned.canonical:
+        raise MalformedError("range coded stream", "has missing, changed or surplus bytes")
+    return scanned.plane, scanned.levels
+
+
+class Setting(NamedTuple):
+    """A lattice, and what its bands are coded under (`kernels.Setting`)."""
+
+    lattice: Lattice
+    conditions: Conditions
+    low: np.ndarray = np.zeros(0)
+    coarser: "Sequence[Planes]" = ()
+
+
+def _decode(setting: Setting, stream: bytes, flags: np.ndarray, finest: int) -> Scanned:
+    """As `Kernels.decode_bands`, in NumPy."""
+    lattice, conditions, low, coarser = setting
+    coded = [[band for band, flag in zip(lattice.bands, row) if flag] for row in flags]
     decoder = Decoder(stream)
     digest = 0
     digests: Dict[int, int] = {}
@@ -220,14 +255,10 @@ def decode_bands(
         return values
 
     plane, levels = wavefront_scan(lattice, conditions, low, coarser, coded, code_pass, finest)
-    digest = 0
+    digest, each = 0, [0] * lattice.levels
     for level in range(lattice.levels - 1, finest - 1, -1):
-        digest = digests.get(level, digest)
-        if level < len(sizes) and _check(level, digest) != expected[level]:
-            raise ChecksumError("the decoded coefficients do not match their checksum: the file is damaged")
-    if finest == 0:
-        decoder.finish()
-    return plane, levels
+        digest = each[level] = digests.get(level, digest)
+    return Scanned(plane, levels, each, decoder.is_canonical())
 
 
 def _deltas(plane: np.ndarray) -> np.ndarray:

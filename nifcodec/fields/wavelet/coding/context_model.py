@@ -8,7 +8,7 @@ summation: the same tables on every machine (FORMAT.md, "Context model").
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -16,7 +16,9 @@ from nifcodec.entropy.exp_golomb import code_bits
 from nifcodec.entropy.range_coder import PRECISION, Tables
 from nifcodec.fields.wavelet.coding.binarization import Binarization, binarize
 from nifcodec.fields.wavelet.coding.neighbours import feature_columns
+from nifcodec.fields.wavelet.kernels import Kernels
 from nifcodec.fields.wavelet.lattice import Subband
+from nifcodec.native import library
 
 HIDDEN_MAX = 1023
 SCALE_MAX = 63  # quarter octaves; 24 is a scale of one step
@@ -51,14 +53,21 @@ class ContextModel:
     """All networks and tables of a prior.
 
     Args:
-        networks: one for each colour 0..2, orientation 0..2, group 0..2 and parity.
+        networks: one for each plane 0..2, orientation 0..2, group 0..2 and parity.
         tables: frequencies (832, 33), in the order of `binarization.binarization_of`.
+        native: use the native library, where there is one.
+
+    Attributes:
+        lengths: bits of each symbol under each table, float64 (832, 33). They decide what an encoder chooses, and
+            never how a symbol is coded.
+        kernels: the native forms of what takes the time; None where NumPy serves.
     """
 
-    def __init__(self, networks: Mapping[Key, Network], tables: np.ndarray) -> None:
-        self.networks = networks
+    def __init__(self, networks: Mapping[Key, Network], tables: np.ndarray, native: bool = True) -> None:
+        self.networks, self.frequencies = networks, tables
         self.tables = Tables(tables)
-        self._lengths = PRECISION - np.log2(tables.astype(np.float64))
+        self.lengths = PRECISION - np.log2(tables.astype(np.float64))
+        self.kernels: Optional[Kernels] = Kernels(self) if native and networks and library.load() else None
 
     def level(self, bands: Sequence[Subband], level: int, near_length: int, features: int) -> "LevelModel":
         """The networks of a level's bands, ready for whole passes."""
@@ -76,7 +85,7 @@ class ContextModel:
     def code_length(self, indices: np.ndarray, where: Binarization) -> np.ndarray:
         """Bits that indices of quantizers take under their contexts, float64, all arrays of one shape."""
         cells = binarize(indices, where)
-        bits = self._lengths[cells.tables, cells.symbols] + cells.shifts
+        bits = self.lengths[cells.tables, cells.symbols] + cells.shifts
         escaped = cells.excess >= 0
         bits[escaped] += code_bits(cells.excess[escaped])
         return bits

@@ -67,10 +67,9 @@ class Coding:
 
     def encode(self, bands: "QuantizedBands") -> CodedPart:
         """The payload of the root or of the tile."""
-        model = self.conditions.model
         if self.is_root:
-            return encode_lattice(self.lattice, model, self.low // UNIT, bands.levels, bands.contexts)
-        return encode_bands(self.lattice, model, bands.levels, bands.contexts)
+            return encode_lattice(self.lattice, self.conditions, self.low // UNIT, bands.levels, bands.contexts)
+        return encode_bands(self.lattice, self.conditions, bands.levels, bands.contexts)
 
 
 @dataclass(frozen=True)
@@ -108,6 +107,9 @@ def contexts_of(coding: Coding, levels: Sequence[Planes]) -> QuantizedBands:
     Args:
         levels: integers of each level in half steps, finest first.
     """
+    kernels = coding.conditions.model.kernels
+    if kernels is not None:
+        return QuantizedBands(*kernels.contexts_of(coding, levels))
     contexts = blank_contexts(levels)
     coded = used_bands(coding.lattice, levels)
 

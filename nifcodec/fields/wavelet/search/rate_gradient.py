@@ -30,6 +30,9 @@ def rate_gradient(coding: Coding, levels: Sequence[Planes]) -> RateGradient:
     Args:
         levels: integers of each level in half steps, finest first.
     """
+    kernels = coding.conditions.model.kernels
+    if kernels is not None:
+        return kernels.rate_gradient(coding, levels)
     lattice = coding.lattice
     found: RateGradient = [
         {band: np.zeros((2, *lattice.shape(level, band)), np.float32) for band in lattice.bands}

@@ -77,6 +77,9 @@ def quantize_bands(
         gradient: what integers do to the bits of those that see them, estimated at an earlier candidate.
         weights: factors on the lagrangian, one a coefficient; None is 1 for all.
     """
+    kernels = coding.conditions.model.kernels
+    if kernels is not None:
+        return QuantizedBands(*kernels.quantize_bands(coding, coefficients, lagrangian, gradient, weights))
     contexts = blank_contexts(coefficients)
     # Bands in which plain rounding leaves nothing stay out of the scan, and nothing asks for their contexts.
     bands = coding.lattice.bands

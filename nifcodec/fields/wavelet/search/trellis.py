@@ -41,6 +41,11 @@ def requantize_bands(
         coefficients, lagrangian, gradient, weights: as `quantize_bands` takes them.
         start: the earlier candidate; a band that is all zero there stays so.
     """
+    kernels = coding.conditions.model.kernels
+    if kernels is not None:
+        before = start.levels, start.contexts
+        chosen = kernels.requantize_bands(coding, coefficients, lagrangian, *before, gradient, weights)
+        return contexts_of(coding, chosen)
     lattice, levels = coding.lattice, []
     for level, bands in enumerate(used_bands(lattice, start.levels)):
         planes = {band: np.zeros(values.shape, np.int32) for band, values in coefficients[level].items()}

@@ -1,0 +1,172 @@
+"""The seam to the native library: the functions of this family that take the time, in their native form.
+
+Where there is no library, the same functions in NumPy serve; each of them asks its `Conditions` which it is. Integers
+are the same either way, and floats are equal but for rounding. Everything here is pure: arrays in, arrays out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Dict, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
+
+import numpy as np
+
+from nifcodec.entropy.range_coder import is_canonical
+from nifcodec.fields.wavelet.coding.companding import COMPAND_TABLE
+from nifcodec.fields.wavelet.lattice import Lattice, Planes, Subband
+from nifcodec.native import library
+from nifcodec.native.bands import LatticeShape, NativeModel
+from nifcodec.native.filters import NativeFilters
+from nifcodec.native.search import NativeSearch
+
+if TYPE_CHECKING:
+    from nifcodec.fields.wavelet.coding.context_model import ContextModel
+    from nifcodec.fields.wavelet.coding.wavefront import Conditions
+
+BandArrays = Sequence[Mapping[Subband, np.ndarray]]
+
+
+class Scanned(NamedTuple):
+    """What the wavefront scan of a stream gives.
+
+    Attributes:
+        plane: the low-pass planes of the level that it ended with, int64 (planes, rows, columns) in 1/UNIT steps.
+        levels: integers of the coded bands of each level, in half steps.
+        digests: of each level, the CRC-32 of all indices up to its end.
+        canonical: the stream is that of its symbols.
+    """
+
+    plane: np.ndarray
+    levels: List[Planes]
+    digests: List[int]
+    canonical: bool
+
+
+class Setting(Protocol):
+    """A lattice, and what its bands are coded under: `search.coding.Coding` is one."""
+
+    @property
+    def lattice(self) -> Lattice:
+        """Shapes of the bands."""
+
+    @property
+    def conditions(self) -> "Conditions":
+        """The step, and whether quantization is dependent."""
+
+    @property
+    def low(self) -> np.ndarray:
+        """The coarsest low-pass planes, int64 in 1/UNIT steps."""
+
+    @property
+    def coarser(self) -> Sequence[Planes]:
+        """Integers of up to two levels beyond the coarsest."""
+
+
+class Quantized(NamedTuple):
+    """Integers and contexts of the bands of each level, and the low-pass planes of the finest."""
+
+    levels: List[Planes]
+    contexts: List[Dict[Subband, np.ndarray]]
+    plane: np.ndarray
+
+
+class Kernels:
+    """Native functions under the context networks of a prior."""
+
+    def __init__(self, model: "ContextModel") -> None:
+        loaded = library.load()
+        assert loaded is not None
+        self._model = NativeModel(loaded, model.networks, model.frequencies, COMPAND_TABLE)
+        self._search = NativeSearch(self._model, model.lengths)
+        self.filters = NativeFilters(loaded)
+
+    def decode_bands(self, setting: Setting, stream: bytes, coded: np.ndarray, finest: int) -> Scanned:
+        """The integers of a stream, down to the level `finest`. Raises TruncatedError, MalformedError.
+
+        Args:
+            coded: bool (levels, bands), which bands the stream holds.
+        """
+        bands = setting.lattice.bands
+        plane, arrays, digests, state = self._model.decode_bands(
+            stream, _shape(setting), coded, setting.low, _coarser(setting), finest
+        )
+        levels = [{b: values for b, values in zip(bands, level) if values is not None} for level in arrays]
+        return Scanned(plane, levels, digests, is_canonical(stream, *state))
+
+    def quantize_bands(
+        self,
+        setting: Setting,
+        coefficients: BandArrays,
+        lagrangian: float,
+        gradient: Optional[BandArrays],
+        weights: Optional[BandArrays],
+    ) -> Quantized:
+        """`search.rdoq.quantize_bands`."""
+        found = self._search.quantize_bands(
+            _shape(setting),
+            setting.low,
+            _coarser(setting),
+            _lists(setting, coefficients),
+            lagrangian,
+            None if gradient is None else _lists(setting, gradient),
+            None if weights is None else _lists(setting, weights),
+        )
+        return Quantized(_maps(setting, found.values), _maps(setting, found.contexts), found.plane)
+
+    def requantize_bands(
+        self,
+        setting: Setting,
+        coefficients: BandArrays,
+        lagrangian: float,
+        levels: BandArrays,
+        contexts: BandArrays,
+        gradient: Optional[BandArrays],
+        weights: Optional[BandArrays],
+    ) -> List[Planes]:
+        """The integers of `search.trellis.requantize_bands`."""
+        found = self._search.requantize_bands(
+            _shape(setting),
+            _lists(setting, coefficients),
+            lagrangian,
+            _lists(setting, levels),
+            _lists(setting, contexts),
+            None if gradient is None else _lists(setting, gradient),
+            None if weights is None else _lists(setting, weights),
+        )
+        return _maps(setting, found)
+
+    def contexts_of(self, setting: Setting, levels: BandArrays) -> Quantized:
+        """`search.coding.contexts_of`."""
+        found = self._search.contexts_of(_shape(setting), setting.low, _coarser(setting), _lists(setting, levels))
+        return Quantized(_maps(setting, found.values), _maps(setting, found.contexts), found.plane)
+
+    def rate_gradient(self, setting: Setting, levels: BandArrays) -> List[Dict[Subband, np.ndarray]]:
+        """`search.rate_gradient.rate_gradient`."""
+        found = self._search.rate_gradient(_shape(setting), setting.low, _coarser(setting), _lists(setting, levels))
+        return _maps(setting, found)
+
+    def encode_bands(
+        self, setting: Setting, levels: BandArrays, contexts: BandArrays
+    ) -> Tuple[bytes, np.ndarray, List[int], List[int]]:
+        """The stream, which bands it holds, and of each level its digest and the bytes that a decoder has read then."""
+        found = self._search.encode_bands(_shape(setting), _lists(setting, levels), _lists(setting, contexts))
+        return found.data, found.coded, found.digests, found.needed
+
+
+def _shape(setting: Setting) -> LatticeShape:
+    lattice, conditions = setting.lattice, setting.conditions
+    (height, width), planes = lattice.sizes[0], tuple(lattice.plane_ids)
+    return LatticeShape(
+        height, width, planes, lattice.levels, lattice.first, conditions.step_feature, conditions.dependent
+    )
+
+
+def _coarser(setting: Setting) -> List[List[Optional[np.ndarray]]]:
+    return [[planes.get(band) for band in setting.lattice.bands] for planes in setting.coarser]
+
+
+def _lists(setting: Setting, levels: BandArrays) -> List[List[np.ndarray]]:
+    return [[bands[band] for band in setting.lattice.bands] for bands in levels]
+
+
+def _maps(setting: Setting, levels: Sequence[Sequence[np.ndarray]]) -> List[Dict[Subband, np.ndarray]]:
+    return [dict(zip(setting.lattice.bands, bands)) for bands in levels]
