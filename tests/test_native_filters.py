@@ -10,16 +10,16 @@ from typing import List, Tuple
 
 import numpy as np
 import pytest
+from nifcodec.fields.synthesis import SynthesisNetwork
+from nifcodec.geometry import choose_window
 
 from nifcodec import decoder, priors
 from nifcodec.fields import wavelet
-from nifcodec.fields.synthesis import SynthesisNetwork
-from nifcodec.fields.wavelet import WaveletSpec
-from nifcodec.geometry import choose_window
-from nifcodec.native import filters_numpy
+from nifcodec.fields.wavelet import WaveletSpec, restoration_vjp
+from nifcodec.native import filters
 from nifcodec.native.filters import NativeFilters, PackedFilter, pack_filter
 
-SOURCES = Path(filters_numpy.__file__).parent
+SOURCES = Path(filters.__file__).parent
 FLAGS = ["-std=gnu99", "-O3", "-fno-math-errno", "-fvisibility=hidden", "-fPIC", "-shared"]
 COMPILER = shutil.which("gcc") or shutil.which("clang")
 NETWORK = priors.named().synthesis
@@ -44,7 +44,7 @@ def native(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def biases_of(network: SynthesisNetwork) -> List[np.ndarray]:
-    return filters_numpy.conditioned(network.biases, network.conditioning, SPEC.step_feature)
+    return network.biases_at(SPEC.step_feature)
 
 
 def packed(network: SynthesisNetwork) -> PackedFilter:
@@ -126,7 +126,7 @@ def test_vjp_is_that_of_numpy(native: NativeFilters, sides: Tuple[int, int], col
     at = (MIXED.reach, MIXED.reach, *sides)
     for factors in (mask, None):
         found = native.vjp(around, packed(MIXED), residual, factors, at)
-        wanted = filters_numpy.vjp(around, MIXED.kernels, biases_of(MIXED), residual, factors)
+        wanted = restoration_vjp.vjp(around, MIXED.kernels, biases_of(MIXED), residual, factors)
         for one, other in zip(found, wanted):
             np.testing.assert_allclose(one, other, atol=1e-5)
 
@@ -146,15 +146,16 @@ def test_vjp_of_parts_adds_up(native: NativeFilters) -> None:
 
 def test_vjp_is_that_of_tensorflow() -> None:
     tf = pytest.importorskip("tensorflow")
-    from nifcodec.training.devices import Local
     from nifcodec.training.picture import Descent
+
+    from nifcodec.training.devices import Local
 
     around, residual, mask = problem(64, 48)
     weights = (*MIXED.kernels, *MIXED.biases, *MIXED.conditioning)
     hwc = [np.ascontiguousarray(np.moveaxis(array, 0, -1))[None] for array in (around, residual, mask[None])]
     feature = np.array([SPEC.step_feature], np.float32)
     wanted = Descent(NETWORK, 3, (64, 48), Local()).pull(*map(tf.constant, (*hwc, feature, *weights)))
-    found = filters_numpy.vjp(around, MIXED.kernels, biases_of(MIXED), residual, mask)
+    found = restoration_vjp.vjp(around, MIXED.kernels, biases_of(MIXED), residual, mask)
     for one, other in zip(found, wanted):
         np.testing.assert_allclose(one, np.moveaxis(other.numpy()[0], -1, 0), atol=1e-5)
 

@@ -98,16 +98,20 @@ class EncodeJob:
     config: EncodeConfig
     hooks: Hooks
 
-    def start_training(self) -> Optional[Checkpoint]:
-        """Loads TensorFlow, with the flags that it reads only then; the checkpoint where one is asked for.
-
-        Raises MissingDependencyError, and ConfigError where the checkpoint is not of this job.
-        """
+    def start_training(self) -> None:
+        """Loads TensorFlow, with the flags that it reads only then. Raises MissingDependencyError."""
         config = self.config
         if config.executable_cache is not None:
             flags = os.environ.get("TF_POPLAR_FLAGS", "")
             os.environ["TF_POPLAR_FLAGS"] = f"{flags} --executable_cache_path={config.executable_cache}".strip()
         importlib.import_module("nifcodec.training")
+
+    def open_checkpoint(self) -> Optional[Checkpoint]:
+        """The checkpoint where one is asked for.
+
+        Raises ConfigError where it is not of this job, MissingDependencyError without h5py.
+        """
+        config = self.config
         if config.checkpoint is None:
             return None
         described = identity(self.signal.samples, config)

@@ -75,7 +75,7 @@ def pack_filter(kernels: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> 
 
     Args:
         kernels: float32 (3, 3, in, out), from 12 channels to 12 for each correction.
-        biases: float32 (out,), those of the step (`filters_numpy.conditioned`).
+        biases: float32 (out,), those of the step.
     """
     if not 1 <= len(kernels) <= MAX_LAYERS or len(biases) != len(kernels):
         raise ValueError(f"a filter has {len(kernels)} kernels and {len(biases)} biases: give both for 1..{MAX_LAYERS}")

@@ -122,7 +122,8 @@ def _trainer(job: EncodeJob) -> "Fit":
     Raises MissingDependencyError, and ConfigError where the checkpoint is not of this job.
     """
     config = job.config
-    checkpoint = job.start_training()
+    job.start_training()
+    checkpoint = job.open_checkpoint()
     from nifcodec.fields.mlp.training.fit import fit
 
     def train(spec: MlpDescription, target_bits: Optional[float]) -> "FitResult":

@@ -182,6 +182,7 @@ class WaveletField:
         # The network is made for pixels: a reduced picture is what the lattice says.
         used = not reduction and any(any(weights) for weights in spec.mixture)
         self._network = network.mixed(spec.mixture) if used else None
+        self._native = network.native
         self._height, self._width = file.height, file.width
         self._side = cell
         self._cell = lru_cache(maxsize=CELLS)(self._make_cell)
@@ -212,6 +213,8 @@ class WaveletField:
         reach = 0 if self._network is None else self._network.reach
         starts, ends = (row * self._side, column * self._side), ((row + 1) * self._side, (column + 1) * self._side)
         spans = [(max(s - reach, 0), min(e + reach, side)) for s, e, side in zip(starts, ends, sides)]
-        colours = finish(self._region(spans[0], spans[1]), self._spec, self._network, UNIT << self._reduction)
+        colours = finish(
+            self._region(spans[0], spans[1]), self._spec, self._network, UNIT << self._reduction, self._native
+        )
         (y, x), (bottom, right) = ((edge - span[0] for edge, span in zip(edges, spans)) for edges in (starts, ends))
         return colours[y:bottom, x:right]

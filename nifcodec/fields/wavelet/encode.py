@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-import warnings
 from functools import partial
 from typing import List, Optional, Tuple
 
 from nifcodec.config import EncodeConfig
-from nifcodec.errors import MissingDependencyError
 from nifcodec.fields import rate_control
 from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.job import CodedField, EncodeJob, Goal
@@ -16,6 +14,7 @@ from nifcodec.fields.rate_control import Miss, Steps
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.candidate import Candidate
 from nifcodec.fields.wavelet.checkpoint import Kept, Rounds
+from nifcodec.fields.wavelet.descent import CpuDescent
 from nifcodec.fields.wavelet.description import FAMILY_ID, FINEST_INDEX, STEP_INDICES
 from nifcodec.fields.wavelet.options import WaveletOptions
 from nifcodec.fields.wavelet.picture_encoder import PictureEncoder, Training
@@ -36,10 +35,7 @@ SAMPLE_SHARE, SAMPLE_LIMITS = 6, (2, 8)
 
 
 def encode(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> CodedField:
-    """The field at the step that meets the goal: in closed form, then trained as far as the effort goes.
-
-    Without TensorFlow there is no training; a warning says so.
-    """
+    """The field at the step that meets the goal: in closed form, then trained as far as the effort goes."""
     job = EncodeJob(signal, goal, config, hooks)
     options: WaveletOptions = config.options or WaveletOptions()
     exponent = options.tile_exponent if signal.pixels > options.largest_whole else 0
@@ -64,7 +60,7 @@ def quality_index(quality: float, depth: int = 8) -> int:
 
 
 def _open_training(job: EncodeJob, exponent: int) -> Optional[Training]:
-    """What the effort asks for; None where that is nothing, or where TensorFlow is missing and not needed.
+    """What the effort asks for; None where that is nothing. The CPU needs no TensorFlow.
 
     Raises MissingDependencyError, DeviceError, ConfigError.
     """
@@ -72,19 +68,17 @@ def _open_training(job: EncodeJob, exponent: int) -> Optional[Training]:
     rounds = ROUNDS[config.effort - 1] if config.steps is None else config.steps
     if not rounds:
         return None
-    try:
-        checkpoint = job.start_training()
-        from nifcodec.fields.wavelet.training.descent import open_descent
-    except MissingDependencyError as error:
-        if config.placed:
-            raise
-        warnings.warn(f"not trained, as with -e 1: {error}", stacklevel=5)
-        return None
+    restoration = priors.named().restoration
+    if config.device in ("auto", "cpu") and config.replicas in (None, 1):
+        return Training(rounds, CpuDescent(restoration), job.open_checkpoint())
+    job.start_training()
+    from nifcodec.fields.wavelet.training.descent import open_device_descent
+
     sides = signal.height, signal.width
     if exponent:
         largest = (1 << exponent) + 2 * MARGIN
         sides = min(sides[0], largest), min(sides[1], largest)
-    return Training(rounds, open_descent(priors.named().restoration, signal.channels, sides, config), checkpoint)
+    return Training(rounds, open_device_descent(restoration, signal.channels, sides, config), job.open_checkpoint())
 
 
 def _at_goal(job: EncodeJob, encoder: PictureEncoder, start: Optional[Candidate] = None) -> Tuple[Candidate, Miss]:

@@ -35,7 +35,7 @@ from nifcodec.fields.wavelet.tiling import Tile, Tiling
 
 if TYPE_CHECKING:
     from nifcodec.fields.checkpoint import Checkpoint
-    from nifcodec.fields.wavelet.training.descent import Descent
+    from nifcodec.fields.wavelet.descent import Descent
 
 # Trained tiles are quantized dependently up to this step index: above it, little is to be gained.
 DEPENDENT_UP_TO = 360

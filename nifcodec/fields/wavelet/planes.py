@@ -8,6 +8,7 @@ import numpy as np
 
 from nifcodec.fields.wavelet.description import WaveletDescription
 from nifcodec.fields.wavelet.restoration import RestorationFilter
+from nifcodec.native.filters import NativeFilters
 
 # Orthonormal opponent colours: rows are the sum, red against blue, and both against green.
 OPPONENT = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]]) / np.sqrt([[3.0], [2.0], [6.0]])
@@ -44,12 +45,22 @@ def from_planes(planes: np.ndarray) -> np.ndarray:
     return np.moveaxis(values + np.float32(0.5), 0, -1)
 
 
-def finish(plane: np.ndarray, spec: WaveletDescription, network: Optional[RestorationFilter], unit: int) -> np.ndarray:
+def finish(
+    plane: np.ndarray,
+    spec: WaveletDescription,
+    network: Optional[RestorationFilter],
+    unit: int,
+    native: Optional[NativeFilters] = None,
+) -> np.ndarray:
     """Integer planes (C, H, W) in 1/unit steps -> colours float32 (H, W, C), 1.0 white, not clipped.
 
     Args:
         network: of one correction, already mixed; None leaves it out.
+        native: computes it natively; None where NumPy serves.
     """
+    if native is not None:
+        packed = None if network is None else network.packed(spec.step_feature)
+        return native.colours(plane, packed, spec.step, unit)
     planes = plane.astype(np.float32) / np.float32(unit)
     if network is not None:
         planes = corrected(planes, network(planes[: filtered_planes(len(planes))], spec.step_feature)[0])

@@ -8,9 +8,11 @@ and for chroma, which the encoder finds by least squares (like the coefficients 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
+
+from nifcodec.native.filters import NativeFilters, PackedFilter, pack_filter
 
 WEIGHT_UNIT = 32  # weights are in 1/32
 BLOCK_CHANNELS = 12  # row and column in a block of 2x2, then one of three planes
@@ -27,11 +29,13 @@ class RestorationFilter:
         kernels: 3x3 kernels float32 (3, 3, in, out), from 12 channels to 12 for each correction.
         biases: float32 (out,) of each layer.
         conditioning: float32 (2, out) of each layer but the last: what the step and its square add before the ReLU.
+        native: computes it natively; None where NumPy serves.
     """
 
     kernels: Sequence[np.ndarray]
     biases: Sequence[np.ndarray]
     conditioning: Sequence[np.ndarray]
+    native: Optional[NativeFilters] = None
 
     @property
     def reach(self) -> int:
@@ -58,13 +62,15 @@ class RestorationFilter:
             return (parts * weights).sum(axis=-3).reshape(*array.shape[:-1], BLOCK_CHANNELS)
 
         kernels = [*self.kernels[:-1], fold(self.kernels[-1])]
-        return RestorationFilter(kernels, [*self.biases[:-1], fold(self.biases[-1])], self.conditioning)
+        return RestorationFilter(kernels, [*self.biases[:-1], fold(self.biases[-1])], self.conditioning, self.native)
 
     def __call__(self, planes: np.ndarray, step_feature: int) -> np.ndarray:
         """The corrections: planes float32 (1 or 3, H, W) in steps -> float32 (corrections, 1 or 3, H, W).
 
         Blocks are mirrored at the planes' borders. A picture without chroma has zeros there.
         """
+        if self.native is not None:
+            return self.native.corrections(planes, self.packed(step_feature))
         count, height, width = planes.shape
         even = np.zeros((3, height + height % 2, width + width % 2), np.float32)
         even[:count] = np.pad(planes, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
@@ -80,14 +86,22 @@ class RestorationFilter:
         whole = out.reshape(-1, 2, 2, 3, rows, columns).transpose(0, 3, 4, 1, 5, 2)
         return whole.reshape(-1, 3, *even.shape[1:])[:, :count, :height, :width]
 
-    def _layers(self, step_feature: int) -> List[Tuple[np.ndarray, np.ndarray]]:
-        """Of each layer, its taps (9, out, in), row by row, and its bias (out, 1) at the step."""
+    def biases_at(self, step_feature: int) -> List[np.ndarray]:
+        """Biases of all layers at a step, float32 (out,)."""
         offset = np.float32((step_feature - 64) / 32)
         condition = np.array([offset, offset * offset], np.float32)
-        biases = [bias + condition @ added for bias, added in zip(self.biases, self.conditioning)]
+        inner = [bias + condition @ added for bias, added in zip(self.biases, self.conditioning)]
+        return [*inner, self.biases[-1]]
+
+    def packed(self, step_feature: int) -> PackedFilter:
+        """The filter at a step as the native library reads it."""
+        return pack_filter(self.kernels, self.biases_at(step_feature))
+
+    def _layers(self, step_feature: int) -> List[Tuple[np.ndarray, np.ndarray]]:
+        """Of each layer, its taps (9, out, in), row by row, and its bias (out, 1) at the step."""
         return [
             (np.ascontiguousarray(kernel.reshape(9, *kernel.shape[2:]).transpose(0, 2, 1)), bias[:, None])
-            for kernel, bias in zip(self.kernels, [*biases, self.biases[-1]])
+            for kernel, bias in zip(self.kernels, self.biases_at(step_feature))
         ]
 
 

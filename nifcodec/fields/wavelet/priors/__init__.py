@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import List
@@ -67,4 +67,5 @@ def _identity(path: Path) -> bytes:
 def _load(path: Path) -> Prior:
     file = unpack(path.read_bytes())
     context = ContextModel(file.context_networks(), file.tables)
-    return Prior(_identity(path), file, context, file.restoration.filter())
+    filters = None if context.kernels is None else context.kernels.filters
+    return Prior(_identity(path), file, context, replace(file.restoration.filter(), native=filters))

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from nifcodec.config import EncodeConfig
+from nifcodec.fields.wavelet.descent import folded, mirrored
 from nifcodec.fields.wavelet.description import WaveletDescription
 from nifcodec.fields.wavelet.planes import filtered_planes
 from nifcodec.fields.wavelet.restoration import RestorationFilter
@@ -17,15 +18,19 @@ from nifcodec.training.devices.base import Device, Placement
 from nifcodec.training.devices.open import open_device
 
 
-def open_descent(network: RestorationFilter, planes: int, sides: Tuple[int, int], config: EncodeConfig) -> "Descent":
-    """A `Descent` on the device that a configuration asks for.
+def open_device_descent(
+    network: RestorationFilter, planes: int, sides: Tuple[int, int], config: EncodeConfig
+) -> "DeviceDescent":
+    """A `DeviceDescent` on the device that a configuration asks for.
 
     Raises ConfigError, DeviceError, MissingDependencyError: of the device.
     """
-    return Descent(network, planes, sides, open_device(Placement(config.device, config.replicas, independent=True)))
+    return DeviceDescent(
+        network, planes, sides, open_device(Placement(config.device, config.replicas, independent=True))
+    )
 
 
-class Descent:
+class DeviceDescent:
     """Steps down the gradient of the squared error, through the restoration filter, by the rebuilt planes.
 
     Args:
@@ -98,7 +103,7 @@ class Descent:
         tile = (height, width) if self._tile is None else self._tile
         full = [-(-side // size) * size for side, size in zip((height, width), tile)]
         corners = [(y, x) for y in range(0, full[0], tile[0]) for x in range(0, full[1], tile[1])]
-        rows, columns = (_mirrored(side, reach) for side in (height, width))
+        rows, columns = (mirrored(side, reach) for side in (height, width))
         around = _grown(planes[rows[:, None], columns], full[0] + 2 * reach, full[1] + 2 * reach)
         residual, counted = _grown(residual, *full), _grown(np.ones((height, width, 1), np.float32), *full)
 
@@ -115,8 +120,8 @@ class Descent:
         for (y, x), (left, product) in zip(corners, self._over_tiles(tiles(), shared)):
             direct[y : y + tile[0], x : x + tile[1]] = left[0]
             through[y : y + tile[0] + 2 * reach, x : x + tile[1] + 2 * reach] += product[0]
-        folded = _folded(through[: len(rows), : len(columns)].swapaxes(0, 1), columns).swapaxes(0, 1)
-        return direct[:height, :width] + _folded(folded, rows)
+        by_columns = folded(through[: len(rows), : len(columns)].swapaxes(0, 1), columns).swapaxes(0, 1)
+        return direct[:height, :width] + folded(by_columns, rows)
 
     def _even(self, planes: np.ndarray) -> np.ndarray:
         """(C, H, W) -> float32 (H, W, 3) with even sides."""
@@ -125,20 +130,6 @@ class Descent:
         colours[: self._count] = planes[: self._count]
         even = np.pad(colours, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
         return np.ascontiguousarray(np.moveaxis(even, 0, -1))
-
-
-def _mirrored(side: int, reach: int) -> np.ndarray:
-    """Pixels that stand in a row of even length and `reach` beyond both ends, where blocks of two are mirrored."""
-    blocks = np.pad(np.arange(side // 2), reach // 2, mode="symmetric")
-    return (2 * blocks[:, None] + np.arange(2)).ravel()
-
-
-def _folded(values: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
-    """The transpose of taking lines in mirrored order: each line is added to the one that it was taken from."""
-    out = np.zeros((int(mirrored.max()) + 1, *values.shape[1:]), np.float32)
-    for index, line in zip(mirrored.tolist(), values):
-        out[index] += line
-    return out
 
 
 def _grown(values: np.ndarray, height: int, width: int) -> np.ndarray:

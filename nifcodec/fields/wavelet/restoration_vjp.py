@@ -9,24 +9,11 @@ more than rounding. That happens at a few blocks of a photograph, between Tensor
 
 from __future__ import annotations
 
-from typing import List, Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
-BLOCK_CHANNELS = 12  # row and column in a block of 2x2, then one of three planes
-
-
-def conditioned(biases: Sequence[np.ndarray], conditioning: Sequence[np.ndarray], feature: int) -> List[np.ndarray]:
-    """Biases of all layers at a step.
-
-    Args:
-        biases: float32 (out,) of each layer.
-        conditioning: float32 (2, out) of each layer but the last, factors of t and t^2, t = (feature - 64) / 32.
-        feature: of the step, 0..127.
-    """
-    offset = np.float32((feature - 64) / 32)
-    powers = np.array([offset, offset * offset], np.float32)
-    return [bias + powers @ added for bias, added in zip(biases, conditioning)] + list(biases[len(conditioning) :])
+from nifcodec.fields.wavelet.restoration import BLOCK_CHANNELS
 
 
 def vjp(
@@ -42,7 +29,7 @@ def vjp(
         around: planes of the tile and of the filter's reach around it, float32 (1 or 3, H + 2 reach, W + 2 reach), in
             steps; H and W are even, reach is twice the number of layers.
         kernels: float32 (3, 3, in, out) of the filter of one correction, 12 channels at both ends.
-        biases: float32 (out,), conditioned.
+        biases: float32 (out,), those of the step.
         residual: target less planes, float32 (1 or 3, H, W), in steps.
         mask: factor of each pixel's error, float32 (H, W); None means 1.
 

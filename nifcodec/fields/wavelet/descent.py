@@ -1,0 +1,84 @@
+"""The descent that trains a picture's coefficients: where the restoration filter wants the rebuilt planes to be.
+
+Here it runs on the CPU, natively or in NumPy. `training.descent` runs it on the devices of TensorFlow.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from nifcodec.fields.wavelet.description import WaveletDescription
+from nifcodec.fields.wavelet.planes import filtered_planes
+from nifcodec.fields.wavelet.restoration import RestorationFilter
+from nifcodec.fields.wavelet.restoration_vjp import vjp
+
+
+class Descent(Protocol):
+    """A step down the gradient of the squared error, through the restoration filter, by the rebuilt planes.
+
+    Attributes:
+        placement: on what it runs and how the picture is cut, for people.
+    """
+
+    placement: str
+
+    def __call__(self, planes: np.ndarray, target: np.ndarray, spec: WaveletDescription) -> np.ndarray:
+        """Planes to quantize in place of the picture's own, on colours of 0..1, float64 (C, H, W).
+
+        A full gradient step from the rebuilt planes: without a restoration filter it leads to the picture itself.
+
+        Args:
+            planes: as rebuilt, in steps, float32 (C, H, W).
+            target: the picture's, on colours of 0..1, float64 (C, H, W).
+        """
+
+
+class CpuDescent:
+    """The descent without TensorFlow.
+
+    Args:
+        restoration: of the prior.
+    """
+
+    def __init__(self, restoration: RestorationFilter) -> None:
+        self._restoration = restoration
+        self.placement = "cpu, NumPy" if restoration.native is None else "cpu, native"
+
+    def __call__(self, planes: np.ndarray, target: np.ndarray, spec: WaveletDescription) -> np.ndarray:
+        count, (height, width) = filtered_planes(len(planes)), planes.shape[1:]
+        here = even(planes[:count])
+        residual = even(target[:count] / spec.step) - here
+        mixed = self._restoration.mixed(spec.mixture)
+        rows, columns = (mirrored(side, mixed.reach) for side in here.shape[1:])
+        if mixed.native is not None:
+            missing, gradient = mixed.native.vjp(here, mixed.packed(spec.step_feature), residual)
+        else:
+            around = here[:, rows[:, None], columns]
+            missing, gradient = vjp(around, mixed.kernels, mixed.biases_at(spec.step_feature), residual)
+        by_rows = folded(np.moveaxis(gradient, 1, 0), rows)
+        by_columns = folded(np.moveaxis(by_rows, 2, 0), columns)
+        moved = here + missing + np.moveaxis(by_columns, 0, 2).swapaxes(0, 1)
+        wanted = target.copy()
+        wanted[:count] = moved[:, :height, :width].astype(np.float64) * spec.step
+        return wanted
+
+
+def even(planes: np.ndarray) -> np.ndarray:
+    """(C, H, W) -> float32 with even sides, their last row and column repeated."""
+    height, width = planes.shape[1:]
+    return np.pad(planes.astype(np.float32), ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
+
+
+def mirrored(side: int, reach: int) -> np.ndarray:
+    """Pixels that stand in a line of even length and `reach` beyond both ends, where blocks of two are mirrored."""
+    blocks = np.pad(np.arange(side // 2), reach // 2, mode="symmetric")
+    return (2 * blocks[:, None] + np.arange(2)).ravel()
+
+
+def folded(values: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """The transpose of taking lines in mirrored order: each line is added to the one that it was taken from."""
+    out = np.zeros((int(taken.max()) + 1, *values.shape[1:]), np.float32)
+    np.add.at(out, taken, values)
+    return out
