@@ -10,8 +10,9 @@ import contextlib
 import sys
 import warnings
 import zlib
+from functools import lru_cache
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 
@@ -34,33 +35,42 @@ with instrumented:
     from nifcodec import container, decoder
     from nifcodec.container import NifFile
     from nifcodec.entropy import varint
+    from nifcodec.entropy.range_coder import TOTAL
     from nifcodec.entropy.tensors import decode_tensors, encode_tensors
     from nifcodec.errors import CorruptFileError, NifError
     from nifcodec.fields.families import configure
-    from nifcodec.fields.mlp import description as mlp
+    from nifcodec.fields.mlp import description as mlp_spec
     from nifcodec.fields.mlp.family import MlpRender
     from nifcodec.fields.wavelet import encode, priors
+    from nifcodec.fields.wavelet.coding.binarization import TABLES
     from nifcodec.fields.wavelet.coding.bitstream import decode_lattice
     from nifcodec.fields.wavelet.coding.wavefront import Conditions
     from nifcodec.fields.wavelet.decode import WaveletRender
     from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription
     from nifcodec.fields.wavelet.lattice import Lattice
     from nifcodec.fields.wavelet.planes import plane_kinds
+    from nifcodec.fields.wavelet.priors import prior_file
+    from nifcodec.fields.wavelet.restoration import BLOCK_CHANNELS
+    from nifcodec.fields.wavelet.tiling import TILE_LEVELS, check_index, unpack_tiles
     from nifcodec.picture.transfer import Transfer
 
 # Pixels stored and rendered: an input is to be looked at in milliseconds.
 MAX_PIXELS = 2**12
 SHAPES = ([(2, 8), (8,), (8, 3), (3,)], [(4000,)], [(0,)], [], [(1,)] * 9, [(300, 300)])
 FAST = configure(quality=50, effort=1)
-TILED = configure(quality=50, effort=1, tile_exponent=7, largest_whole=0)
+TILED = configure(quality=50, effort=1, largest_whole=0, tile_exponent=7)
 STEP_INDEX = encode.quality_index(50)  # of payloads without their file
 SIZES = ((1, 1), (9, 8), (16, 16), (33, 20), (1, 40), (64, 1), (37, 23), (24, 40))
 TILED_SIZES = ((150, 12), (9, 140), (129, 129), (130, 1))
+# What an index is held against: parts, and how many levels each has.
+PARTS = (b"root" * 40, b"", bytes(200), b"last")
+PART_LEVELS = (2, 5, 5, 0)
 
 
 def repaired(data: bytes) -> bytes:
-    """The same chunks with right checksums, as far as their lengths can be followed."""
+    """The same chunks with right checksums, as far as their lengths can be followed; those of parts in an index too."""
     out, offset = bytearray(data), 10
+    chunks: Dict[int, Tuple[int, int, int]] = {}
     while offset + 2 <= len(out):
         try:
             length, start = varint.read_varint(bytes(out), offset + 1, "length")
@@ -69,8 +79,39 @@ def repaired(data: bytes) -> bytes:
         end = start + length
         if end + 4 > len(out):
             break
+        chunks[out[offset]] = offset, start, end
         out[end : end + 4] = zlib.crc32(bytes(out[offset:end])).to_bytes(4, "little")
         offset = end + 4
+    with contextlib.suppress(NifError):
+        file = container.unpack(bytes(out))
+        if file.index and file.family == FAMILY_ID:
+            offset, start, end = chunks[ord(container.INDEX)]
+            out[start:end] = repaired_index(file.index, *parts_of(file))
+            out[end : end + 4] = zlib.crc32(bytes(out[offset:end])).to_bytes(4, "little")
+    return bytes(out)
+
+
+def parts_of(file: NifFile) -> Tuple[List[bytes], List[int]]:
+    """The parts of a wavelet field's payload, and how many levels each has."""
+    field = WaveletRender(file)
+    if field.tiling is None:
+        return [file.payload], [field.lattice.levels]
+    levels = [field.tiling.root.levels] + [TILE_LEVELS] * field.tiling.count
+    return unpack_tiles(file.payload, field.tiling.count), levels
+
+
+def repaired_index(index: bytes, parts: Sequence[bytes], levels: Sequence[int]) -> bytes:
+    """The same index with the checksums of these parts, as far as it can be followed."""
+    out, offset = bytearray(index), 0
+    with contextlib.suppress(CorruptFileError):
+        for part, count in zip(parts, levels):
+            _, offset = varint.read_varint(index, offset, "size")
+            if offset + 4 > len(index):
+                break
+            out[offset : offset + 4] = zlib.crc32(part).to_bytes(4, "little")
+            offset += 4
+            for _ in range(count):
+                _, offset = varint.read_varint(index, offset, "end")
     return bytes(out)
 
 
@@ -117,7 +158,8 @@ def read_tiles(layout: int, data: bytes) -> None:
     mixture = ((1,) * prior.restoration.corrections,) * 2
     description = WaveletDescription(STEP_INDEX, prior.hash, mixture, 7).pack()
     file = NifFile(width, height, channels, 8, FAMILY_ID, description, data)
-    colours = WaveletRender(file).samples(reduction)(np.array([0.01, 0.86, 0.99]), np.array([0.02, 0.9]))
+    field = WaveletRender(file).samples(reduction)
+    colours = field(np.array([0.01, 0.86, 0.99]), np.array([0.02, 0.9]))
     assert colours.shape == (2, 3, channels)
 
 
@@ -125,10 +167,53 @@ def read_network(layout: int, data: bytes) -> None:
     """A coordinate network: its description, its weights, and its renderer, also far outside of the picture."""
     family, channels, length = 1 + layout % 2, 1 + layout // 2 % 4, 4 + layout // 8 % 8
     file = NifFile(64, 48, channels, 8, family, data[:length], data[length:])
-    if mlp.unpack(family, channels, file.description).parameter_count() <= MAX_PIXELS:
+    if mlp_spec.unpack(family, channels, file.description).parameter_count() <= MAX_PIXELS:
         values = MlpRender(file).samples()(np.array([0.1, 0.5, 7.0]), np.array([0.3, -2.0]))
         assert values.shape == (2, 3, channels)
         assert np.isfinite(values).all()
+
+
+@lru_cache(maxsize=1)
+def small_prior() -> bytes:
+    """The file of a prior that is as small as one can be."""
+    networks = {
+        key: {
+            "w1": np.ones((2 * prior_file.signed_inputs(key) + 3, 1)),
+            "b1": np.zeros(1),
+            "w2": np.ones((1, 1)),
+            "b2": np.zeros(1),
+            "w3": np.ones((1, 2)),
+            "b3": np.zeros(2),
+            "skip": np.ones(prior_file.signed_inputs(key)),
+        }
+        for key in prior_file.KEYS
+    }
+    tables = np.ones((TABLES, prior_file.SYMBOLS), np.int64)
+    tables[:, 0] = TOTAL - prior_file.SYMBOLS + 1
+    shapes = [(BLOCK_CHANNELS, 1), (1, BLOCK_CHANNELS)]
+    restoration = prior_file.QuantizedFilter.of(
+        [np.ones((3, 3, *shape), np.float32) for shape in shapes],
+        [np.zeros(shape[1], np.float32) for shape in shapes],
+        [np.zeros((2, 1), np.float32)],
+    )
+    return prior_file.PriorFile(networks, tables, restoration).pack()
+
+
+def read_prior(layout: int, data: bytes) -> None:
+    """The file of a prior: any bytes, or a small one in which each four bytes of the input change one."""
+    if layout % 2:
+        changed = bytearray(small_prior())
+        for offset in range(0, len(data) - 3, 4):
+            changed[int.from_bytes(data[offset : offset + 3], "little") % len(changed)] = data[offset + 3]
+        data = bytes(changed[: len(changed) - layout // 2])
+    file = prior_file.unpack(data)
+    assert file.pack() == data
+
+
+def read_index(layout: int, data: bytes) -> None:
+    """The index of parts, as it is or past its checksums."""
+    index = repaired_index(data, PARTS, PART_LEVELS) if layout % 2 else data
+    check_index(index, PARTS, PART_LEVELS)
 
 
 READERS: List[Callable[[int, bytes], None]] = [
@@ -138,6 +223,8 @@ READERS: List[Callable[[int, bytes], None]] = [
     read_lattice,
     read_tiles,
     read_network,
+    read_prior,
+    read_index,
 ]
 
 
@@ -160,8 +247,8 @@ def seeds() -> Dict[str, bytes]:
     for channels in range(1, 5):
         files[f"lattice{channels}"] = nifcodec.encode(pixels[..., :channels], FAST)
     for family, description in (("fourier", b"\x08\x00\x02\x10\x03\x00\x02"), ("siren", b"\x08\x00\x02\x12\x00\x1e")):
-        number = mlp.FAMILY_IDS[family]
-        spec = mlp.unpack(number, 3, description)
+        number = mlp_spec.FAMILY_IDS[family]
+        spec = mlp_spec.unpack(number, 3, description)
         shapes = [(len(spec.tensor_shapes()),), *spec.tensor_shapes()]
         tensors = [random.integers(-9, 10, shape).astype(np.int32) for shape in shapes]
         tensors[0] = np.array([40] + [0] * (len(tensors[0]) - 1), np.int32)
@@ -192,6 +279,16 @@ def seeds() -> Dict[str, bytes]:
         tensors = [random.integers(-9, 10, shape).astype(np.int32) for shape in shapes]
         found[f"tensors-{layout}"] = bytes([READERS.index(read_tensors), layout]) + encode_tensors(tensors)
     found["tensors-zstandard"] = bytes([2, 1]) + encode_tensors([np.tile(np.arange(200, dtype=np.int32), 20)])
+    found["prior-cut"] = bytes([READERS.index(read_prior), 0]) + small_prior()[:30]
+    for name, changes in (
+        ("whole", b""),
+        ("other-weights", b"\x18\0\0\x05\x28\0\0\x81"),
+        ("other-version", b"\x08\0\0\2"),
+    ):
+        found[f"prior-{name}"] = bytes([READERS.index(read_prior), 1]) + changes
+    index = b"\xa0\1crc0\x40\xa0\1" + b"\0crc1" + bytes(5) + b"\xc8\1crc2\1\2\3\4\xc8\1" + b"\4crc3"
+    for layout in range(2):
+        found[f"index-{layout}"] = bytes([READERS.index(read_index), layout]) + index
     return found
 
 

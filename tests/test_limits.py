@@ -19,8 +19,8 @@ from nifcodec import container, decoder
 from nifcodec.container import NifFile
 from nifcodec.entropy import varint, zstd
 from nifcodec.entropy.range_coder import Encoder
-from nifcodec.entropy.tables import largest, model
-from nifcodec.entropy.tensors import encode_tensors
+from nifcodec.entropy.tables import largest, table
+from nifcodec.entropy.tensors import encode_range
 from nifcodec.errors import ImageError
 from nifcodec.fields.mlp import description as mlp_spec
 from nifcodec.fields.wavelet import priors
@@ -69,7 +69,7 @@ def test_the_limits_are_limits(tmp_path: Path) -> None:
 def zeros(count: int, tensors: int) -> bytes:
     """A payload that holds as many zeros in as few bytes as the coder alone would take."""
     encoder = Encoder()
-    encoder.put(np.full(count, largest(0), np.int32), model(0))
+    encoder.put(np.full(count, largest(0)), table(0))
     return bytes([0]) + bytes(tensors) + encoder.finish()
 
 
@@ -90,7 +90,7 @@ def idle_network(side: int, width: int, layers: int, light: bool = False) -> byt
 
 def lattice(width: int, height: int, flags: int, stream: bytes, exponent: int = 0) -> bytes:
     planes = Lattice(width, height, plane_kinds(4))
-    low = encode_tensors([np.zeros(planes.low_shape()[1:], np.int32)] * 4)
+    low = encode_range([np.zeros(planes.low_shape()[1:], np.int32)] * 4)
     bands = bytes([flags]) * ((planes.levels * len(planes.bands) + 7) // 8) + bytes(6) + stream
     payload = varint.write_varint(len(low)) + low + bands
     prior = priors.named()

@@ -110,13 +110,3 @@ def test_without_samples_a_table_is_the_laplacian_between_the_values_of_its_quan
     quarter, one, two = (np.exp(-border / 2.0 ** (31 / 4 - 6)) for border in (0.25, 1.0, 2.0))
     assert row[17] / row[16] == pytest.approx((quarter - one) / (2 * (1 - quarter)), rel=1e-3)
     assert row[18] / row[17] == pytest.approx((one - two) / (quarter - one), rel=1e-3)
-
-
-def test_the_shipped_prior_has_a_card_of_its_hash() -> None:
-    import hashlib
-    import json
-
-    path = Path(priors.__file__).parent / "photo.npz"
-    card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    assert card["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert path.stat().st_size <= 400_000
