@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 import time
 from typing import Any, Dict, Mapping, Optional
@@ -55,7 +56,7 @@ class Checkpoint:
         self._path, self._identity = path, identity
         self._save_seconds = SAVE_SECONDS if save_seconds is None else save_seconds
         self._records: Dict[str, Record] = {}
-        self._written, self._fresh = 0.0, True
+        self._written, self._fresh = -math.inf, True  # the first record is written at once
         if os.path.exists(path):
             if not resume:
                 raise ConfigError(f"{path} exists: give --resume to go on from it, or remove it")
