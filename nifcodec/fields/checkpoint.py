@@ -28,7 +28,7 @@ Record = Mapping[str, Any]  # arrays and numbers by name
 def identity(image: np.ndarray, config: EncodeConfig) -> str:
     """Hexadecimal digest of a picture, (H, W, C) of any type, and the options that its training depends on."""
     digest = hashlib.sha256(f"{config.of_the_result()} {image.dtype} {image.shape}".encode())
-    digest.update(np.ascontiguousarray(image))
+    digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
 
 
