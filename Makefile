@@ -62,10 +62,10 @@ fuzz: $(READY)
 
 ipu-check:
 	TF_POPLAR_FLAGS="--use_ipu_model --ipu_model_tiles=16 --max_compilation_threads=1" \
-		$(IPU_PYTHON) -m nifcodec.training.ipu_check model
+		$(IPU_PYTHON) -m tests.ipu_check model
 	@mkdir -p $(IPU_CACHE)
 	TF_POPLAR_FLAGS="--executable_cache_path=$(IPU_CACHE) --max_compilation_threads=1" \
-		$(IPU_PYTHON) -m nifcodec.training.ipu_check compile --cache $(IPU_CACHE)
+		$(IPU_PYTHON) -m tests.ipu_check compile --cache $(IPU_CACHE)
 
 clean:
 	rm -rf $(VENV) $(DEMO) $(FUZZ) $(IPU_CACHE)

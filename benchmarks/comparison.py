@@ -19,13 +19,13 @@ from benchmarks.original import NO_DEFECTS, Defects, Field, Settings, own_measur
 from benchmarks.rd import Picture, append_journal, make_folder
 from benchmarks.report import json_text, number, table
 from benchmarks.rows import UNKNOWN
-from nifcodec.cli.console import ProgressLine
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError
 from nifcodec.fields.hooks import Progress
 from nifcodec.fields.mlp.description import MlpDescription
 from nifcodec.fields.mlp.options import FourierOptions, MlpOptions, SirenOptions
 from nifcodec.fields.mlp.sizing import design
+from nifcodec.fields.progress_line import ProgressLine
 from nifcodec.fields.rendering import to_integers
 from nifcodec.files import write_bytes
 from nifcodec.picture import metrics

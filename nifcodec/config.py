@@ -50,7 +50,8 @@ class EncodeConfig:
         replicas: copies of the network that share each batch, or the picture's tiles; None means one, or, for the MLP
             fields, with TF_CONFIG what the cluster has.
         executable_cache: folder of an IPU's compiled programs.
-        checkpoint: HDF5 file that the state of the training is written to every few seconds.
+        checkpoint: HDF5 file that the state of the training is written to.
+        checkpoint_every: seconds between two writes of it; None means 2.
         resume: go on from the checkpoint where there is one.
         tensorboard: folder that the training of this picture is logged to, for TensorBoard.
         eval_every: steps (`wavelet`: rounds) between two evaluations for it, at least; None means as many as the
@@ -105,6 +106,9 @@ class EncodeConfig:
     checkpoint: Optional[str] = option(
         str, None, "HDF5 file that keeps the state of the training", DEVICE, metavar="FILE"
     )
+    checkpoint_every: Optional[float] = option(
+        float, None, "seconds between two writes of the checkpoint", DEVICE, limits=(0, 86_400), unset="2", metavar="S"
+    )
     resume: bool = option(bool, False, "go on from the checkpoint where there is one", DEVICE)
     tensorboard: Optional[str] = option(
         str, None, "log for TensorBoard: a run a picture, in folders of DIR", WATCH, metavar="DIR"
@@ -123,6 +127,8 @@ class EncodeConfig:
             raise ConfigError("eval_every needs a log for its results: give --tensorboard DIR")
         if self.executable_cache is not None and self.device != "ipu":
             raise ConfigError("executable_cache is of an IPU: give --device ipu, or leave it out")
+        if self.checkpoint_every is not None and self.checkpoint is None:
+            raise ConfigError("checkpoint_every needs the checkpoint to write: give --checkpoint FILE")
         if self.resume and self.checkpoint is None:
             raise ConfigError("resume needs the checkpoint to go on from: give --checkpoint FILE")
 

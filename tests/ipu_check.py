@@ -21,9 +21,11 @@ from nifcodec.config import EncodeConfig
 from nifcodec.errors import NifError
 from nifcodec.fields.families import configure
 from nifcodec.fields.mlp.description import MlpDescription
+from nifcodec.fields.mlp.options import MlpOptions
 from nifcodec.fields.mlp.training import networks
-from nifcodec.fields.mlp.training.fit import distortion, fit
-from nifcodec.fields.mlp.training.networks import Arithmetic, Layout
+from nifcodec.fields.mlp.training.fit import arithmetic_of, fit, placement
+from nifcodec.fields.mlp.training.networks import Layout
+from nifcodec.fields.mlp.training.objectives import distortion
 from nifcodec.fields.mlp.training.samples import Sampler
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.description import WaveletDescription
@@ -31,7 +33,7 @@ from nifcodec.fields.wavelet.planes import to_planes
 from nifcodec.fields.wavelet.restoration import WEIGHT_UNIT
 from nifcodec.fields.wavelet.training.descent import Descent
 from nifcodec.training.adam import fresh_state
-from nifcodec.training.devices.base import HOST, Work
+from nifcodec.training.devices.base import HOST, Placement, Work
 from nifcodec.training.devices.ipu import open_ipu
 from nifcodec.training.devices.local import Local
 from nifcodec.training.loop import Snapshot
@@ -78,12 +80,12 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 
 def _train(image: np.ndarray, config: EncodeConfig) -> str:
     if config.field == "wavelet":
-        return f"1 step, {_step(image, config):.1e} from the CPU's"
+        return f"1 step, {_step(image):.1e} from the CPU's"
     result = fit(image, SPECS[config.field], config)
     return f"{result.steps} steps, {result.psnr_float:.2f} dB"
 
 
-def _step(image: np.ndarray, config: EncodeConfig, chip: Optional[str] = None) -> float:
+def _step(image: np.ndarray, chip: Optional[str] = None) -> float:
     """A step of the wavelet field: how far it is at most from the CPU's, on colours of 0..1."""
     prior = priors.named()
     modes = prior.restoration.corrections
@@ -92,7 +94,7 @@ def _step(image: np.ndarray, config: EncodeConfig, chip: Optional[str] = None) -
     planes = np.rint(target / spec.step).astype(np.float32)
     found, wanted = (
         Descent(prior.restoration, 3, (SIDE, SIDE), device)(planes, target, spec)
-        for device in (open_ipu(config, chip), Local(HOST))
+        for device in (open_ipu(Placement("ipu", independent=True), chip), Local(HOST))
     )
     return float(np.abs(found - wanted).max())
 
@@ -100,18 +102,19 @@ def _step(image: np.ndarray, config: EncodeConfig, chip: Optional[str] = None) -
 def _compile(image: np.ndarray, config: EncodeConfig) -> str:
     """One call of the first stage's program; what a device would have returned reads as zeros."""
     if config.field == "wavelet":
-        _step(image, config, CHIP)
+        _step(image, CHIP)
         return f"compiled for {CHIP}"
     spec, layout = SPECS[config.field], Layout(SPECS[config.field])
-    device = open_ipu(config, CHIP)
-    arithmetic = Arithmetic(config.precision == "float16", config.half_sine)
+    options: MlpOptions = config.options
+    device = open_ipu(placement(config, options), CHIP)
+    arithmetic = arithmetic_of(options)
 
     def objective(flat: tf.Tensor, coords: tf.Tensor, colours: tf.Tensor) -> tf.Tensor:
-        return distortion(config, networks.forward(spec, layout.split(flat), coords, arithmetic), colours)
+        return distortion(options, networks.forward(spec, layout.split(flat), coords, arithmetic), colours)
 
-    sampler = Sampler(image, BATCH, config.sampling, config.seed)
+    sampler = Sampler(image, BATCH, options.sampling, config.seed)
     start = layout.join(networks.initial_tensors(spec, config.seed, image.mean(axis=(0, 1))))
-    work = Work(objective, sampler.draw, STEPS, STEPS, config.gradient_accumulation, arithmetic.half, config.seed)
+    work = Work(objective, sampler.draw, STEPS, STEPS, options.gradient_accumulation, arithmetic.half, config.seed)
     state = fresh_state(start)
     device.compile(work, state, 0)(Snapshot(state, start, 0.0), 1e-3, STEPS)
     return f"compiled for {CHIP}"

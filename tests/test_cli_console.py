@@ -9,7 +9,8 @@ import signal
 
 import pytest
 
-from nifcodec.cli.console import Interrupt, ProgressLine, clock, describe
+from nifcodec.cli.console import Interrupt
+from nifcodec.fields.progress_line import ProgressLine, clock, describe
 
 
 def test_a_second_press_raises_and_the_handler_goes() -> None:

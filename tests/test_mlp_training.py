@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from nifcodec.errors import TrainingError
 from nifcodec.fields.families import configure
+from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.mlp import render
 from nifcodec.fields.mlp.description import MlpDescription
 from nifcodec.fields.mlp.sizing import design
@@ -199,10 +200,10 @@ def psnr(result, image):
 )
 def test_fit_learns_a_picture_and_rounds_it_with_little_loss(family, channels, options):
     image = picture(24, 32, channels)
-    network = {key: value for key, value in options.items() if key not in ("loss", "sampling")}
-    spec = design(family, channels, image.shape[:2], 12_000, **network)
+    config = configure(field=family, steps=300, batch_size=256, **options)
+    spec = design(family, channels, image.shape[:2], 12_000, config.options)
     reports = []
-    result = fit(image, spec, configure(field=family, steps=300, batch_size=256, **options), reports.append)
+    result = fit(image, spec, config, Hooks(reports.append))
     assert result.steps == 300
     assert result.psnr_float > 20
     assert psnr(result, image) > result.psnr_float - 1.0
@@ -215,22 +216,20 @@ def test_fit_learns_a_picture_and_rounds_it_with_little_loss(family, channels, o
 def test_a_seed_makes_two_runs_equal():
     image = picture(16, 16)
     spec = design("fourier", 3, (16, 16), 6_000)
-    runs = [fit(image, spec, configure(steps=40, seed=seed)).quantized.symbols for seed in (7, 7)]
+    runs = [fit(image, spec, configure(field="fourier", steps=40, seed=seed)).quantized.symbols for seed in (7, 7)]
     assert all(np.array_equal(one, other) for one, other in zip(runs[0], runs[1]))
     starts = [networks.initial_tensors(spec, seed, np.zeros(3))[0] for seed in (7, 8)]
     assert not np.array_equal(*starts)
 
 
-def test_interrupt_finishes_with_the_best_so_far(monkeypatch):
-    monkeypatch.setattr("nifcodec.fields.mlp.training.fit.CHUNK_FLOPS", 1.0)
+def test_interrupt_finishes_with_the_best_so_far():
     image = picture(16, 16)
     reports = []
     result = fit(
         image,
         design("fourier", 3, (16, 16), 6_000),
-        configure(steps=100_000),
-        reports.append,
-        lambda: len(reports) >= 20,
+        configure(field="fourier", steps=100_000, report_every=1),
+        Hooks(reports.append, lambda: len(reports) >= 20),
     )
     assert result.steps == 20
     assert psnr(result, image) > 10
@@ -240,7 +239,7 @@ def test_missing_tensorflow_names_the_command_that_installs_it():
     code = (
         "import sys; sys.modules['tensorflow'] = None\n"
         "from nifcodec.errors import MissingDependencyError\n"
-        "try:\n    import nifcodec.training.fit\n"
+        "try:\n    import nifcodec.fields.mlp.training.fit\n"
         "except MissingDependencyError as error:\n    print(error)"
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

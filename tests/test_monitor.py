@@ -24,13 +24,16 @@ pytest.importorskip("tensorboard")
 from nifcodec import decoder, encoder
 from nifcodec.cli.main import main
 from nifcodec.errors import ConfigError, OutputError
+from nifcodec.fields import families
 from nifcodec.fields.families import configure
+from nifcodec.fields.mlp.render import Network
 from nifcodec.monitor.evaluator import measures
 from nifcodec.monitor.watcher import Watcher
 from nifcodec.picture import metrics
 from nifcodec.picture.image import Image, from_array
 
-NETWORK = decoder.mlp_renderer(random_network(3))
+STORED = random_network(3)
+NETWORK = Network(STORED.spec, STORED.dequantize())
 IMAGE = from_array(PIXELS)
 TRAINING = ["distortion", "loss", "psnr", "rate", "bits_per_pixel"]
 MEASURES = ["psnr_rgb", "psnr_l", "psnr_ab"]
@@ -56,14 +59,11 @@ def read(folder: Path) -> Tuple[Dict[str, List[Tuple[int, float]]], Dict[str, Li
 
 
 @pytest.mark.parametrize("field", ["wavelet", "siren", "fourier"])
-def test_watching_changes_no_byte_and_shows_what_there_is(
-    field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fit = pytest.importorskip("nifcodec.fields.mlp.training.fit")
-    monkeypatch.setattr(fit, "CHUNK_FLOPS", 4e6)
+def test_watching_changes_no_byte_and_shows_what_there_is(field: str, tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
     config = configure(steps=3, seed=1)
     if field != "wavelet":
-        config = configure(field=field, steps=40, batch_size=64, width=8, layers=2, seed=1)
+        config = configure(field=field, steps=40, batch_size=64, width=8, layers=2, seed=1, report_every=10)
     plain = encoder.encode_image(IMAGE, config)
     watched = encoder.encode_image(IMAGE, replace(config, tensorboard=str(tmp_path / "log")))
     assert watched.data == plain.data
@@ -87,11 +87,10 @@ def test_watching_changes_no_byte_and_shows_what_there_is(
     assert len(pictures["evaluation/reconstruction"]) == len(scalars["evaluation/psnr_rgb"])
 
 
-def test_a_tiled_picture_shows_its_tiles_and_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wavelet_encoder, "TILED_FROM", 1)
-    monkeypatch.setattr(wavelet_encoder, "TILE_EXPONENT", 7)
+def test_a_tiled_picture_shows_its_tiles_and_its_file(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (130, 300, 3), dtype=np.uint8)
-    encoder.encode(pixels, configure(effort=1, quality=5, tensorboard=str(tmp_path)))
+    tiles = {"largest_whole": 0, "tile_exponent": 7}
+    encoder.encode(pixels, configure(effort=1, quality=5, tensorboard=str(tmp_path), **tiles))
     scalars, pictures = read(tmp_path)
     assert [step for step, _ in scalars["training/psnr"]] == [1, 2, 3, 4, 5, 6]
     assert set(pictures) == {"original", "file/reconstruction"}
@@ -223,7 +222,8 @@ def test_the_command_line_logs_a_run_an_encode(folder: Path, capsys: pytest.Capt
 def test_what_is_refused_before_any_work(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoder, "TRAINERS", {})
+    idle = replace(families.named("wavelet"), encode=lambda *given: pytest.fail("worked"))
+    monkeypatch.setattr(families, "named", lambda name: idle)
     with pytest.raises(ConfigError, match="--tensorboard"):
         configure(eval_every=3)
     with pytest.raises(ConfigError, match="eval_every"):

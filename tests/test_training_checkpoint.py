@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,25 +17,23 @@ from conftest import kill_after
 
 from nifcodec import encoder
 from nifcodec.errors import ConfigError
-from nifcodec.fields import checkpoint as checkpoints
-from nifcodec.fields.checkpoint import Checkpoint, identity, record_of, snapshot_of
+from nifcodec.fields.checkpoint import Checkpoint, identity
 from nifcodec.fields.families import configure
-from nifcodec.training.loop import Snapshot
+from nifcodec.training.loop import Snapshot, record_of, snapshot_of
 
+HERE = Path(__file__).parent
 PICTURE = np.random.RandomState(0).randint(0, 255, (24, 32, 3)).astype(np.uint8)
-CONFIG = configure(field="siren", steps=200, batch_size=256, width=8, layers=2, quality=30)
-# Short chunks, each of them written: the encode of one picture in a process of its own.
+# Short chunks, for an encode to end between any two of them.
+NETWORK = {"field": "siren", "steps": 200, "batch_size": 256, "width": 8, "layers": 2, "report_every": 6}
+CONFIG = configure(quality=30, **NETWORK)
+# The encode of the picture in a process of its own, each chunk written.
 SCRIPT = """
 import sys
-import numpy as np
 from nifcodec import encoder
-from nifcodec.config import EncodeConfig
-from nifcodec.training import checkpoint, fit
-fit.CHUNK_FLOPS, checkpoint.SAVE_SECONDS = 1e6, 0.0
-picture = np.random.RandomState(0).randint(0, 255, (24, 32, 3)).astype(np.uint8)
-config = configure(field="siren", steps=200, batch_size=256, width=8, layers=2, psnr=10.5,
-                      checkpoint=sys.argv[1], resume=True)
-open(sys.argv[2], "wb").write(encoder.encode(picture, config))
+from nifcodec.fields.families import configure
+from test_training_checkpoint import NETWORK, PICTURE
+config = configure(psnr=10.5, checkpoint=sys.argv[1], checkpoint_every=0.0, resume=True, **NETWORK)
+open(sys.argv[2], "wb").write(encoder.encode(PICTURE, config))
 """
 
 
@@ -64,15 +61,14 @@ def test_a_checkpoint_holds_every_number_of_a_snapshot(tmp_path: Path) -> None:
     assert [item.name for item in tmp_path.iterdir()] == ["run.h5"]
 
 
-def test_a_checkpoint_is_written_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_is_written_now_and_then(tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
-    monkeypatch.setattr(checkpoints, "SAVE_SECONDS", 1e9)
-    kept = Checkpoint(str(path), "me", resume=False)
-    kept._written = time.monotonic()
+    kept = Checkpoint(str(path), "me", resume=False, save_seconds=1e6)
     kept.save("a/fit", record_of(snapshot(1)))
-    assert not path.exists()
-    kept.flush()
+    kept.save("a/fit", record_of(snapshot(2)))
     assert Checkpoint(str(path), "me", resume=True).load("a/fit")["done"] == 1
+    kept.flush()
+    assert Checkpoint(str(path), "me", resume=True).load("a/fit")["done"] == 2
 
 
 def test_what_a_checkpoint_refuses(tmp_path: Path) -> None:
@@ -93,17 +89,31 @@ def test_what_a_checkpoint_refuses(tmp_path: Path) -> None:
 def test_identity_is_of_the_result_not_of_the_device() -> None:
     image = np.zeros((2, 3, 3), np.float32)
     base = identity(image, CONFIG)
-    assert (
-        identity(image, replace(CONFIG, device="cpu", checkpoint="x.h5", resume=True, gradient_accumulation=2)) == base
-    )
+    placed = {"device": "ipu", "replicas": 2, "checkpoint": "x.h5", "checkpoint_every": 1.0, "resume": True}
+    assert identity(image, replace(CONFIG, **placed)) == base
+    own = {"gradient_accumulation": 2, "precision": "float16", "half_sine": True, "partials": "float32"}
+    assert identity(image, configure(quality=30, device="ipu", **NETWORK, **own)) == base
     assert identity(image, replace(CONFIG, tensorboard="logs", eval_every=10)) == base
-    assert identity(image, replace(CONFIG, seed=1)) != base
+    for other in ({"seed": 1}, {"omega": 20.0}, {"learning_rate": 1e-3}, {"loss": "huber"}):
+        assert identity(image, configure(quality=30, **NETWORK, **other)) != base
+    assert identity(image, configure(quality=30, **{**NETWORK, "width": 9})) != base
     assert identity(image + 1, CONFIG) != base
     assert identity(image.reshape(3, 2, 3), CONFIG) != base
 
 
-def test_interrupted_training_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nifcodec.fields.mlp.training.fit.CHUNK_FLOPS", 1e6)
+def test_a_training_goes_on_with_other_options_of_where_it_runs(tmp_path: Path) -> None:
+    kept: dict = {"checkpoint": str(tmp_path / "run.h5"), "quality": 30}
+    reports: list = []
+    encoder.encode(PICTURE, configure(device="cpu", **kept, **NETWORK), reports.append, lambda: len(reports) >= 10)
+    elsewhere = configure(device="auto", gradient_accumulation=2, resume=True, **kept, **NETWORK)
+    again: list = []
+    encoder.encode(PICTURE, elsewhere, again.append)
+    assert again[0].step > reports[-1].step
+    with pytest.raises(ConfigError, match="another picture or of other options"):
+        encoder.encode(PICTURE, configure(omega=20.0, resume=True, **kept, **NETWORK))
+
+
+def test_interrupted_training_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     undisturbed = encoder.encode(PICTURE, CONFIG)
     for stop_after in (3, 30):
         path = str(tmp_path / f"{stop_after}.h5")
@@ -123,15 +133,12 @@ def test_interrupted_training_goes_on_to_the_same_bytes(tmp_path: Path, monkeypa
         assert encoder.encode(PICTURE, config, lambda report: pytest.fail("trained")) == undisturbed
 
 
-def test_a_killed_run_resumes_to_the_bytes_of_the_undisturbed_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("nifcodec.fields.mlp.training.fit.CHUNK_FLOPS", 1e6)
+def test_a_killed_run_resumes_to_the_bytes_of_the_undisturbed_one(tmp_path: Path) -> None:
     undisturbed = encoder.encode(PICTURE, replace(CONFIG, quality=None, psnr=10.5))
     checkpoint, output = tmp_path / "run.h5", tmp_path / "out.nif"
 
     def start() -> "subprocess.Popen[bytes]":
-        return subprocess.Popen([sys.executable, "-c", SCRIPT, str(checkpoint), str(output)])
+        return subprocess.Popen([sys.executable, "-c", SCRIPT, str(checkpoint), str(output)], cwd=str(HERE))
 
     for changes in (1, 3):  # of the checkpoint; it changes every few milliseconds, so that some kills hit a write
         kill_after(start(), checkpoint, changes)

@@ -18,9 +18,9 @@ from nifcodec.errors import ConfigError
 from nifcodec.fields.families import configure
 from nifcodec.fields.mlp.description import MlpDescription
 from nifcodec.fields.mlp.training.fit import fit
+from nifcodec.fields.mlp.training.memory import split, step_bytes
 from nifcodec.fields.mlp.training.networks import Arithmetic
 from nifcodec.training.devices.ipu import MEMORY
-from nifcodec.training.memory import split, step_bytes
 
 LARGE = MlpDescription("siren", 3, 256, 6, "none", omega=30.0)
 SMALL = MlpDescription("siren", 3, 8, 2, "none", omega=30.0)

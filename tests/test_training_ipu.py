@@ -20,9 +20,10 @@ from nifcodec.errors import ConfigError, DeviceError, MissingDependencyError
 from nifcodec.fields.families import configure
 from nifcodec.fields.mlp.description import MlpDescription
 from nifcodec.fields.mlp.training import networks, rounding
+from nifcodec.fields.mlp.training.fit import fit
 from nifcodec.picture import metrics
 from nifcodec.training.adam import fresh_state, learning_rate, train_step
-from nifcodec.training.devices.base import Work
+from nifcodec.training.devices.base import Placement, Work
 from nifcodec.training.devices.local import Local
 from nifcodec.training.devices.open import open_device
 from tests import ipu_check
@@ -102,9 +103,9 @@ def test_the_stand_in_is_as_strict() -> None:
         {"field": "siren", "precision": "float16", "half_sine": True, "bpp": 3.0},
     ],
 )
-def test_the_whole_encoder_through_the_stand_in(options: dict, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nifcodec.fields.mlp.training.fit.CHUNK_FLOPS", 1e7)
-    config = configure(device="ipu", steps=220, batch_size=256, width=12, layers=2, seed=5, **options)
+def test_the_whole_encoder_through_the_stand_in(options: dict) -> None:
+    network = {"batch_size": 256, "width": 12, "layers": 2, "report_every": 30}
+    config = configure(device="ipu", steps=220, seed=5, **network, **options)
     reports: list = []
     with ipu_standin.installed(1) as machine:
         encoded = encoder.encode_image(encoder.from_array(PICTURE), config, reports.append)
@@ -112,7 +113,7 @@ def test_the_whole_encoder_through_the_stand_in(options: dict, monkeypatch: pyte
     assert encoded.report.steps == 220
     assert encoded.report.device.startswith("ipu, 256 samples a step")
     assert encoded.report.device.endswith("of 450 MB")
-    half = config.precision == "float16"
+    half = config.options.precision == "float16"
     asked = machine.configured
     assert asked.floating_point_behaviour.esr.name == ("ON" if half else "OFF")
     assert asked.matmuls.poplar_options == {"partialsType": "half" if half else "float"}
@@ -122,12 +123,9 @@ def test_the_whole_encoder_through_the_stand_in(options: dict, monkeypatch: pyte
     assert machine.runs == len(reports) > 4
 
 
-def test_an_ipu_gives_the_network_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nifcodec.fields.mlp.training.fit import fit
-
-    monkeypatch.setattr("nifcodec.fields.mlp.training.fit.CHUNK_FLOPS", 1e7)
+def test_an_ipu_gives_the_network_of_the_cpu() -> None:
     image = PICTURE.astype(np.float32) / 255
-    config = {"field": "siren", "steps": 40, "batch_size": 256}
+    config = {"field": "siren", "steps": 40, "batch_size": 256, "report_every": 20}
     with ipu_standin.installed(1):
         ipu = fit(image, SPECS[2], configure(device="ipu", **config))
     cpu = fit(image, SPECS[2], configure(device="cpu", **config))
@@ -136,13 +134,12 @@ def test_an_ipu_gives_the_network_of_the_cpu(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_is_missing_is_named() -> None:
-    config = configure(field="siren", device="ipu")
     with pytest.raises(MissingDependencyError, match="Poplar SDK"):
-        open_device(config)
+        open_device(Placement("ipu"))
     with ipu_standin.installed(0), pytest.raises(DeviceError, match="Could not find an available device"):
-        open_device(config)
+        open_device(Placement("ipu"))
     with ipu_standin.installed(2), pytest.raises(DeviceError, match="Could not find an available device"):
-        open_device(configure(field="siren", device="ipu", replicas=4))
+        open_device(Placement("ipu", 4))
     with pytest.raises(ConfigError, match="--device ipu"):
         configure(field="siren", partials="float16")
 

@@ -17,25 +17,26 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+import tensorflow as tf
+
 from nifcodec.errors import ConfigError, DeviceError
-from nifcodec.fields.families import configure
+from nifcodec.training.devices.base import Placement
 from nifcodec.training.devices.open import open_device
 
+GPUS = tf.config.list_physical_devices("GPU")
 HERE = Path(__file__).parent
 # The CPU can be divided once a process, before TensorFlow does anything.
 REPLICAS = """
 import sys
 import numpy as np
-from nifcodec.config import EncodeConfig
 from nifcodec.fields.mlp.description import MlpDescription
 from nifcodec.fields.mlp.training.fit import fit
 from cluster_worker import PICTURE, config
-from dataclasses import replace
 image = PICTURE.astype(np.float32) / 255
 spec = MlpDescription("siren", 3, 8, 2, "none", omega=30.0)
 results = {}
 for replicas, parts in ((4, 1), (2, 2), (1, 1)):
-    result = fit(image, spec, replace(config(40), replicas=replicas, gradient_accumulation=parts))
+    result = fit(image, spec, config(40, replicas=replicas, gradient_accumulation=parts))
     assert f"{replicas} replicas" in result.placement or replicas == 1, result.placement
     results[f"flat{replicas}"] = np.concatenate([tensor.ravel() for tensor in result.float_tensors])
 np.savez(sys.argv[1], **results)
@@ -52,20 +53,21 @@ def test_replicas_of_the_same_batch_give_the_same_field(tmp_path: Path) -> None:
 
 
 def test_what_a_device_cannot_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    import tensorflow as tf
-
     tf.constant(0.0)  # from now on the CPU is undivided
     with pytest.raises(DeviceError, match="before TensorFlow has done anything"):
-        open_device(configure(field="siren", device="cpu", replicas=3))
-    if not tf.config.list_physical_devices("GPU"):
-        with pytest.raises(DeviceError, match="no GPU"):
-            open_device(configure(field="siren", device="gpu"))
+        open_device(Placement("cpu", 3))
     for broken in ("{", "[]", '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 2}}'):
         monkeypatch.setenv("TF_CONFIG", broken)
         with pytest.raises(ConfigError, match="TF_CONFIG"):
-            open_device(configure(field="siren", device="cpu"))
+            open_device(Placement("cpu"))
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}')
-    assert open_device(configure(field="siren", device="cpu")).replicas == 1
+    assert open_device(Placement("cpu")).replicas == 1
+
+
+@pytest.mark.skipif(bool(GPUS), reason="has a GPU")
+def test_a_gpu_that_is_not_there_is_named() -> None:
+    with pytest.raises(DeviceError, match="no GPU"):
+        open_device(Placement("gpu"))
 
 
 def free_addresses(count: int) -> List[str]:

@@ -20,6 +20,7 @@ from nifcodec.fields.wavelet.coding.binarization import (
     Q1_START,
     TABLES,
     binarization_of,
+    binarize,
     debinarize,
 )
 from nifcodec.fields.wavelet.coding.bitstream import decode_lattice
@@ -29,10 +30,11 @@ from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.description import unpack_description
 from nifcodec.fields.wavelet.encode import ROUNDS
 from nifcodec.fields.wavelet.lattice import Lattice
-from nifcodec.fields.wavelet.picture_encoder import LAGRANGIAN
 from nifcodec.fields.wavelet.planes import corrected
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
-from nifcodec.fields.wavelet.search.rdoq import quantize
+from nifcodec.fields.wavelet.search.coding import Coding
+from nifcodec.fields.wavelet.search.quantize import STEP_PER_SQRT_LAMBDA
+from nifcodec.fields.wavelet.search.rdoq import quantize_bands
 from nifcodec.picture import metrics
 from nifcodec.picture.metrics import psnr
 from nifcodec.picture.read import read_image
@@ -80,7 +82,7 @@ def test_every_integer_survives_every_context(kind):
     kinds = np.full(scales.shape, kind)
     for value in (-100000, -17, -1, 0, 1, 16, 4711):
         where = binarization_of(scales, means, kinds)
-        cells = split(np.full(scales.shape, value), where)
+        cells = binarize(np.full(scales.shape, value), where)
         high = np.where(cells.excess >= 0, np.where(cells.negative, -1, 1) * (cells.excess + 16), cells.symbols - 16)
         np.testing.assert_array_equal(debinarize(high, cells.low_bits, where), value)
         assert cells.low_bits.min() >= 0 and (cells.low_bits < 1 << cells.shifts).all()
@@ -243,10 +245,11 @@ def test_the_checksum_guards_the_coefficients():
     ]
     levels[0][lattice.bands[4]][:] = 0  # a band that is left out
     low = random.integers(-50, 50, lattice.low_shape())
-    quantized = quantize(lattice, conditions, low, levels, 0.0)
-    payload = quantized.pack(lattice, conditions)
+    coding = Coding.of_root(lattice, conditions, low)
+    quantized = quantize_bands(coding, levels, 0.0)
+    payload = coding.encode(quantized)
     decoded, again = decode_lattice(payload, lattice, conditions)
-    np.testing.assert_array_equal(decoded, quantized.plane)
+    np.testing.assert_array_equal(decoded, coding.rebuild(quantized))
     for level in range(lattice.levels):
         for band in lattice.bands:
             np.testing.assert_array_equal(again[level].get(band, 0), 2 * levels[level][band])
@@ -260,7 +263,7 @@ def test_the_checksum_guards_the_coefficients():
 
 
 def test_a_band_that_quantization_empties_is_left_out_of_the_file():
-    """Contexts found while the band was walked serve the file that lacks it."""
+    """Contexts found while the band was scanned serve the file that lacks it."""
     lattice = Lattice(40, 40, (0, 1, 2))
     conditions = Conditions(priors.named().context, 60)
     random = np.random.default_rng(5)
@@ -270,10 +273,11 @@ def test_a_band_that_quantization_empties_is_left_out_of_the_file():
     ]
     details[0][lattice.bands[2]] = np.zeros(lattice.shape(0, lattice.bands[2]))
     details[0][lattice.bands[2]][5, 7] = 0.55
-    quantized = quantize(lattice, conditions, random.integers(-50, 50, lattice.low_shape()), details, 0.12)
+    coding = Coding.of_root(lattice, conditions, random.integers(-50, 50, lattice.low_shape()))
+    quantized = quantize_bands(coding, details, 0.12)
     assert not quantized.levels[0][lattice.bands[2]].any()
-    decoded, _ = decode_lattice(quantized.pack(lattice, conditions), lattice, conditions)
-    np.testing.assert_array_equal(decoded, quantized.plane)
+    decoded, _ = decode_lattice(coding.encode(quantized), lattice, conditions)
+    np.testing.assert_array_equal(decoded, coding.rebuild(quantized))
 
 
 def test_training_lowers_the_cost_and_reports_it():
@@ -286,7 +290,7 @@ def test_training_lowers_the_cost_and_reports_it():
 
     def cost(file):
         mse = 10 ** (-psnr(image, nifcodec.decode(file)) / 10)
-        return mse + (spec.step / LAGRANGIAN) ** 2 * 8 * len(file) / image[..., 0].size
+        return mse + (spec.step / STEP_PER_SQRT_LAMBDA) ** 2 * 8 * len(file) / image[..., 0].size
 
     assert cost(data) < 0.995 * cost(closed)
     assert [update.step for update in seen] == list(range(ROUNDS[4] + 1))
@@ -351,7 +355,7 @@ def test_the_fit_knows_the_error_of_its_mixture():
     fit = MixtureFit.of(target[halves[0]], planes[halves[0]], each[halves[0]])
     fit = fit + MixtureFit.of(target[halves[1]], planes[halves[1]], each[halves[1]])
     mixture = fit.mixture()
-    corrected = corrected(planes, network.mixed(mixture)(planes[:3], 64)[0])
-    error = float(((target - corrected) ** 2).sum())
+    restored = corrected(planes, network.mixed(mixture)(planes[:3], 64)[0])
+    error = float(((target - restored) ** 2).sum())
     np.testing.assert_allclose(fit.error(mixture), error, rtol=1e-3)
     assert error < float(((target - planes) ** 2).sum())

@@ -12,26 +12,30 @@ import nifcodec
 from nifcodec import container
 from nifcodec.errors import ChecksumError, ConfigError, CorruptFileError, LimitError, MalformedError, TruncatedError
 from nifcodec.fields.families import configure
-from nifcodec.fields.wavelet import decode, encode, priors
+from nifcodec.fields.hooks import Hooks
+from nifcodec.fields.job import EncodeJob, Goal
+from nifcodec.fields.rendering import render
+from nifcodec.fields.wavelet import decode, priors
 from nifcodec.fields.wavelet.coding.bitstream import decode_lattice
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.description import unpack_description
 from nifcodec.fields.wavelet.lattice import HALF, Lattice
 from nifcodec.fields.wavelet.lifting import analyse_levels, analyse_plane, span_below, synthesise_plane
+from nifcodec.fields.wavelet.picture_encoder import PictureEncoder
 from nifcodec.fields.wavelet.planes import plane_kinds, to_planes
-from nifcodec.fields.wavelet.search.rdoq import quantize
+from nifcodec.fields.wavelet.search.coding import Coding
+from nifcodec.fields.wavelet.search.rdoq import quantize_bands
+from nifcodec.fields.wavelet.tile_source import TileSource
 from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Tiling, pack_tiles, unpack_tiles
+from nifcodec.picture.image import from_array
 from nifcodec.picture.metrics import psnr
 from nifcodec.picture.read import read_image
+from nifcodec.picture.signal import to_signal
+from nifcodec.picture.window import choose_window
 
+TILES = {"tile_exponent": 7, "largest_whole": 0}  # every picture has tiles, of 128 x 128 pixels
 FAST = configure(quality=60, effort=1)
-
-
-@pytest.fixture
-def tiled(monkeypatch):
-    """Every picture has tiles, of 128 x 128 pixels."""
-    monkeypatch.setattr(wavelet_encoder, "TILED_FROM", 1)
-    monkeypatch.setattr(wavelet_encoder, "TILE_EXPONENT", 7)
+TILED = configure(quality=60, effort=1, **TILES)
 
 
 def photograph(height=200, width=300):
@@ -65,8 +69,8 @@ def _opened(data, reduction=0):
 
 
 @pytest.mark.parametrize("size", [(300, 257), (131, 400), (129, 128)])
-def test_any_part_of_a_tiled_picture_equals_the_global_synthesis(tiled, size):
-    data = nifcodec.encode(picture(*size), FAST)
+def test_any_part_of_a_tiled_picture_equals_the_global_synthesis(size):
+    data = nifcodec.encode(picture(*size), TILED)
     tiling, planes = _opened(data)
     plane = planes._root
     for level in range(TILE_LEVELS - 1, -1, -1):
@@ -84,38 +88,33 @@ def test_any_part_of_a_tiled_picture_equals_the_global_synthesis(tiled, size):
                 np.testing.assert_array_equal(reduced((y, y_end), (x, x_end)), plane[:, y:y_end, x:x_end])
 
 
-def test_the_tiles_hold_what_the_encoder_saw(tiled, monkeypatch):
+def test_the_tiles_hold_what_the_encoder_saw(monkeypatch):
     """The integers of each tile's bands come back, and its rebuilt planes but for those next to its border."""
     seen = []
-    original = encode.TiledForm._tile
+    original = PictureEncoder._encode_tile
 
     def record(self, tile, root, *rest):
         seen.append((tile, root))
         return original(self, tile, root, *rest)
 
-    monkeypatch.setattr(encode.TiledForm, "_tile", record)
-    _, planes = _opened(nifcodec.encode(picture(200, 300), FAST))
+    monkeypatch.setattr(PictureEncoder, "_encode_tile", record)
+    _, planes = _opened(nifcodec.encode(picture(200, 300), TILED))
     assert len(seen) == 6
     np.testing.assert_array_equal(planes._root, seen[0][1].plane)
     for level, bands in enumerate(planes._levels):
         for band, values in bands.items():
-            np.testing.assert_array_equal(values, seen[0][1].levels[level][band])
+            np.testing.assert_array_equal(values, seen[0][1].bands.levels[level][band])
 
 
-def test_a_tile_with_its_margin_has_the_analysis_of_the_whole(tiled):
-    from nifcodec.fields.job import EncodeJob
-    from nifcodec.fields.wavelet.tile_source import Part
-    from nifcodec.fields.wavelet.tiled_encoder import TiledForm
-
-    pixels = picture(300, 401)
-    task = EncodeJob(nifcodec.picture.image.from_array(pixels), pixels, FAST, None, None)
-    form = TiledForm(task, 7)
-    low, details = analyse_levels(to_planes(task.values()), TILE_LEVELS)
-    np.testing.assert_allclose(form._root, low, atol=1e-12)
+def test_a_tile_with_its_margin_has_the_analysis_of_the_whole():
+    signal = to_signal(from_array(picture(300, 401)), "auto")
+    job = EncodeJob(signal, Goal.of(TILED, signal.pixels, lambda coded: b"", lambda data: 0.0), TILED, Hooks())
+    encoder = PictureEncoder(job, tile_exponent=7)
+    low, details = analyse_levels(to_planes(signal.values()), TILE_LEVELS)
+    np.testing.assert_allclose(encoder.source.original, low, atol=1e-12)
     for number in (0, 5, 11):
-        tile = form.tiling.tile(number)
-        part = Part(tile, task)
-        for level, bands in enumerate(part.inside(part.details(1.0))):
+        tile = encoder.tiling.tile(number)
+        for level, bands in enumerate(TileSource(tile, signal).coefficients(1.0)):
             for band, values in bands.items():
                 y, x = (span[0] >> (level + 1) for span in (tile.rows, tile.columns))
                 whole = details[level][band.orientation][band.plane]
@@ -125,12 +124,9 @@ def test_a_tile_with_its_margin_has_the_analysis_of_the_whole(tiled):
 
 
 @pytest.mark.parametrize("name", ["coffee", "chelsea"])
-def test_errors_at_the_borders_of_tiles_are_no_higher_than_without_tiles(name, monkeypatch):
+def test_errors_at_the_borders_of_tiles_are_no_higher_than_without_tiles(name):
     pixels = read_image(SAMPLES / f"{name}.png").pixels[:296, :440]
-    whole = nifcodec.decode(nifcodec.encode(pixels, FAST))
-    monkeypatch.setattr(wavelet_encoder, "TILED_FROM", 1)
-    monkeypatch.setattr(wavelet_encoder, "TILE_EXPONENT", 7)
-    parts = nifcodec.decode(nifcodec.encode(pixels, FAST))
+    whole, parts = (nifcodec.decode(nifcodec.encode(pixels, config)) for config in (FAST, TILED))
     rows, columns = (np.isin((np.arange(side) + 4) % 128, range(8)) for side in pixels.shape[:2])
     rows[:4] = columns[:4] = False  # the picture's own border
     near = rows[:, None] | columns[None]
@@ -140,9 +136,9 @@ def test_errors_at_the_borders_of_tiles_are_no_higher_than_without_tiles(name, m
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("size", [(150, 131), (128, 257), (1, 300), (300, 2)])
-def test_any_size_and_channels_come_back(tiled, size, channels):
+def test_any_size_and_channels_come_back(size, channels):
     image = picture(*size, channels)
-    data = nifcodec.encode(image, configure(quality=85, effort=1))
+    data = nifcodec.encode(image, configure(quality=85, effort=1, **TILES))
     again = nifcodec.decode(data)
     assert again.shape == image.shape
     if channels in (1, 3):
@@ -150,19 +146,18 @@ def test_any_size_and_channels_come_back(tiled, size, channels):
 
 
 @pytest.mark.parametrize("side", range(1, 18))
-def test_small_pictures_with_and_without_tiles(side, monkeypatch):
+def test_small_pictures_with_and_without_tiles(side):
     image = picture(side, 18 - side)
     expected = nifcodec.decode(nifcodec.encode(image, FAST))
-    monkeypatch.setattr(wavelet_encoder, "TILED_FROM", 1)
-    data = nifcodec.encode(image, FAST)
+    data = nifcodec.encode(image, configure(quality=60, effort=1, largest_whole=0))
     assert nifcodec.inspect(data).settings["tiles"] == 1
     assert psnr(nifcodec.decode(data), expected) > 30
     for scale in (0.5, 0.2, 3):
         assert nifcodec.decode(data, scale=scale).shape[2] == 3
 
 
-def test_a_crop_is_the_same_part_of_the_whole(tiled):
-    data = nifcodec.encode(photograph(), FAST)
+def test_a_crop_is_the_same_part_of_the_whole():
+    data = nifcodec.encode(photograph(), TILED)
     for options in ({}, {"scale": 0.5}, {"scale": 2}):
         whole = nifcodec.decode(data, **options)
         factor = options.get("scale", 1)
@@ -183,8 +178,8 @@ def decoded(monkeypatch):
     return numbers
 
 
-def test_a_crop_decodes_only_the_tiles_it_touches(tiled, decoded):
-    data = nifcodec.encode(photograph(), FAST)
+def test_a_crop_decodes_only_the_tiles_it_touches(decoded):
+    data = nifcodec.encode(photograph(), TILED)
     decoded.clear()
     nifcodec.decode(data)
     assert sorted(decoded) == list(range(6))
@@ -193,22 +188,21 @@ def test_a_crop_decodes_only_the_tiles_it_touches(tiled, decoded):
     assert decoded == []
 
 
-def test_a_picture_of_many_rows_decodes_each_tile_once(tiled, decoded, monkeypatch):
-    monkeypatch.setattr(wavelet_encoder, "TILE_EXPONENT", 8)  # larger than a cell's margin, as tiles are
-    monkeypatch.setattr(wavelet_decoder, "CELL", 64)
-    monkeypatch.setattr("nifcodec.decoder.BAND_SAMPLES", 256 * 256)
-    data = nifcodec.encode(picture(2000, 600), configure(quality=5, effort=1))
+def test_a_picture_of_many_rows_decodes_each_tile_once(decoded):
+    # Tiles are larger than the margin of a cell, and there are many bands of rows.
+    config = configure(quality=5, effort=1, tile_exponent=8, largest_whole=0)
+    file = container.unpack(nifcodec.encode(picture(2000, 600), config))
     decoded.clear()
-    nifcodec.decode(data)
+    window = choose_window((600, 2000), None, None, None, 2000 * 600)
+    pixels = render(decode.WaveletRender(file, cell=64).samples(), window, 3, band_samples=256 * 256)
+    assert pixels.shape == (2000, 600, 3)
     assert sorted(decoded) == list(range(24))
 
 
-def test_tiles_cost_little_and_leave_no_seam(tiled, monkeypatch):
+def test_tiles_cost_little_and_leave_no_seam():
     image = photograph()
-    data = nifcodec.encode(image, FAST)
+    data, whole = nifcodec.encode(image, TILED), nifcodec.encode(image, FAST)
     again = nifcodec.decode(data)
-    monkeypatch.undo()
-    whole = nifcodec.encode(image, FAST)
     assert len(data) < 1.04 * len(whole)
     assert psnr(image, again) > psnr(image, nifcodec.decode(whole)) - 0.05
     error = ((image.astype(float) - again) ** 2).mean(axis=2)
@@ -220,11 +214,10 @@ def test_tiles_cost_little_and_leave_no_seam(tiled, monkeypatch):
 
 
 @pytest.mark.parametrize("scale", [0.5, 0.25, 0.3, 0.125])
-def test_a_reduced_tiled_picture_is_that_of_one_lattice(tiled, monkeypatch, scale):
+def test_a_reduced_tiled_picture_is_that_of_one_lattice(scale):
     image = photograph()
-    reduced = nifcodec.decode(nifcodec.encode(image, FAST), scale=scale)
-    monkeypatch.undo()
-    assert psnr(reduced, nifcodec.decode(nifcodec.encode(image, FAST), scale=scale)) > 40
+    tiled, whole = (nifcodec.decode(nifcodec.encode(image, config), scale=scale) for config in (TILED, FAST))
+    assert psnr(tiled, whole) > 40
 
 
 @pytest.mark.parametrize("scale", [0.5, 0.25, 0.125])
@@ -261,37 +254,38 @@ def test_levels_that_are_left_out_are_not_read():
         {band: random.normal(0, 2, lattice.shape(level, band)) for band in lattice.bands}
         for level in range(lattice.levels)
     ]
-    quantized = quantize(lattice, conditions, random.integers(-50, 50, lattice.low_shape()), details, 0.0)
-    payload = quantized.pack(lattice, conditions)
+    coding = Coding.of_root(lattice, conditions, random.integers(-50, 50, lattice.low_shape()))
+    quantized = quantize_bands(coding, details, 0.0)
+    payload = coding.encode(quantized)
     half, _ = decode_lattice(payload, lattice, conditions, 1)
     damaged = payload[:-60] + bytes(60)
     np.testing.assert_array_equal(decode_lattice(damaged, lattice, conditions, 1)[0], half)
     with pytest.raises(CorruptFileError):
         decode_lattice(damaged, lattice, conditions)
     plane = lattice.rebuild(half, quantized.levels[0], 0)
-    np.testing.assert_array_equal(plane, quantized.plane)
+    np.testing.assert_array_equal(plane, coding.rebuild(quantized))
     place = len(payload) // 10  # where the coarser levels are
     early = payload[:place] + bytes([payload[place] ^ 64]) + payload[place + 1 :]
     with pytest.raises((ChecksumError, MalformedError)):
         decode_lattice(early, lattice, conditions, 1)
 
 
-def test_a_damaged_tile_is_noticed_where_it_is_needed(tiled, monkeypatch):
-    monkeypatch.setattr(wavelet_decoder, "CELL", 64)
-    data = nifcodec.encode(photograph(), FAST)
+def test_a_damaged_tile_is_noticed_where_it_is_needed():
+    data = nifcodec.encode(photograph(), TILED)
     file = container.unpack(data)
     root, *tiles = (bytes(part) for part in unpack_tiles(file.payload, 6))
     middle = len(tiles[2]) // 2
     tiles[2] = tiles[2][:middle] + bytes([tiles[2][middle] ^ 16]) + tiles[2][middle + 1 :]
-    damaged = container.pack(replace(file, payload=pack_tiles(root, tiles)))
-    crop = (0, 0, 40, 40)
-    np.testing.assert_array_equal(nifcodec.decode(damaged, crop=crop), nifcodec.decode(data, crop=crop))
+    damaged = replace(file, payload=pack_tiles(root, tiles))
+    window = choose_window((300, 200), None, None, (0, 0, 40, 40), 1600)
+    ours, theirs = (render(decode.WaveletRender(each, cell=64).samples(), window, 3) for each in (damaged, file))
+    np.testing.assert_array_equal(ours, theirs)
     with pytest.raises((ChecksumError, MalformedError)):
-        nifcodec.decode(damaged)
+        nifcodec.decode(container.pack(damaged))
 
 
-def test_sizes_are_checked_before_anything_is_made(tiled):
-    file = container.unpack(nifcodec.encode(picture(130, 130), FAST))
+def test_sizes_are_checked_before_anything_is_made():
+    file = container.unpack(nifcodec.encode(picture(130, 130), TILED))
     huge = replace(file, width=1 << 17, height=1 << 12)
     with pytest.raises(TruncatedError):
         nifcodec.decode(container.pack(huge), crop=(0, 0, 1, 1))
@@ -307,9 +301,9 @@ def test_sizes_are_checked_before_anything_is_made(tiled):
 
 
 @pytest.mark.parametrize("config", [{"bpp": 1.0}, {"target_size": 5000}, {"psnr": 33.0}])
-def test_targets_are_met(tiled, config):
+def test_targets_are_met(config):
     image = photograph()
-    data = nifcodec.encode(image, configure(effort=1, **config))
+    data = nifcodec.encode(image, configure(effort=1, **config, **TILES))
     if "psnr" in config:
         assert 33.0 <= psnr(image, nifcodec.decode(data)) < 33.1
     else:
@@ -317,21 +311,21 @@ def test_targets_are_met(tiled, config):
         assert 0.985 * target <= len(data) <= target
 
 
-def test_a_size_that_no_file_has_is_refused(tiled):
+def test_a_size_that_no_file_has_is_refused():
     with pytest.raises(ConfigError, match="ask for more"):
-        nifcodec.encode(photograph(140, 200), configure(effort=1, target_size=60))
+        nifcodec.encode(photograph(140, 200), configure(effort=1, target_size=60, **TILES))
 
 
-def test_training_lowers_the_cost_of_tiles_and_stops_when_told(tiled):
+def test_training_lowers_the_cost_of_tiles_and_stops_when_told():
     pytest.importorskip("tensorflow")
     image = photograph(140, 200)
-    closed = nifcodec.encode(image, configure(quality=40, effort=1))
+    closed = nifcodec.encode(image, configure(quality=40, effort=1, **TILES))
     seen = []
-    trained = nifcodec.encode(image, configure(quality=40, effort=4), progress=seen.append)
+    trained = nifcodec.encode(image, configure(quality=40, effort=4, **TILES), progress=seen.append)
     assert [update.step for update in seen] == [1, 2, 3, 4]
     assert seen[-1].steps == 4
     weight = (unpack_description(container.unpack(closed).description).step / 5) ** 2 * 8 / (140 * 200)
     costs = [10 ** (-psnr(image, nifcodec.decode(data)) / 10) + weight * len(data) for data in (closed, trained)]
     assert costs[1] < costs[0]
-    stopped = nifcodec.encode(image, configure(quality=40, effort=9), interrupt=lambda: True)
+    stopped = nifcodec.encode(image, configure(quality=40, effort=9, **TILES), interrupt=lambda: True)
     assert stopped == closed

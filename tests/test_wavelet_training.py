@@ -23,17 +23,18 @@ from conftest import SAMPLES, kill_after
 from nifcodec import decoder, encoder
 from nifcodec.cli.main import main
 from nifcodec.errors import ConfigError, DeviceError, MissingDependencyError
-from nifcodec.fields import checkpoint as checkpoints
 from nifcodec.fields.families import configure
+from nifcodec.fields.job import EncodeJob
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.description import WaveletDescription
 from nifcodec.fields.wavelet.planes import filtered_planes
+from nifcodec.fields.wavelet.training import memory
 from nifcodec.fields.wavelet.training.descent import Descent
 from nifcodec.fields.wavelet.training.prior_networks import corrections
 from nifcodec.picture import metrics
 from nifcodec.picture.read import read_image
-from nifcodec.training import memory
-from nifcodec.training.devices.base import ipu
+from nifcodec.training.devices.base import Placement
+from nifcodec.training.devices.ipu import MEMORY, open_ipu
 from nifcodec.training.devices.local import Local
 from nifcodec.training.devices.open import open_device
 
@@ -92,11 +93,11 @@ def test_the_planner_cuts_what_does_not_fit() -> None:
     whole = memory.cut(NETWORK, (1365, 2049), 1, None)
     assert (whole.tile, whole.count) == ((1366, 2050), 1)
     assert whole.describe("cpu", None) == f"cpu, 1 tile of 2050x1366 pixels at most, about {whole.bytes / 1e6:.0f} MB"
-    assert whole.bytes > ipu.MEMORY
-    tiles = memory.cut(NETWORK, (1365, 2049), 1, ipu.MEMORY)
-    assert tiles.bytes <= ipu.MEMORY and tiles.count > 1
+    assert whole.bytes > MEMORY
+    tiles = memory.cut(NETWORK, (1365, 2049), 1, MEMORY)
+    assert tiles.bytes <= MEMORY and tiles.count > 1
     # One cut fewer, and they would not fit.
-    assert memory.tile_bytes(NETWORK, (tiles.tile[0], 2 * tiles.tile[1])) > ipu.MEMORY
+    assert memory.tile_bytes(NETWORK, (tiles.tile[0], 2 * tiles.tile[1])) > MEMORY
     assert memory.cut(NETWORK, (1365, 2049), 4, None).count >= 4
     assert memory.cut(NETWORK, (20, 20), 64, None).count < 64
     with pytest.raises(DeviceError, match="a tile of 16x16 pixels"):
@@ -117,26 +118,35 @@ def test_the_step_is_clean_and_compiles_to_the_same_numbers() -> None:
     tile = [generator.normal(size=shape).astype(np.float32) for shape in shapes]
     arrays = [*tile, np.array([70], np.float32), *mixed.kernels, *mixed.biases, *mixed.conditioning]
     tensors = [tf.constant(array) for array in arrays]
-    traced = tf.function(descent.pull, autograph=False).get_concrete_function(
+    traced = tf.function(descent.vjp, autograph=False).get_concrete_function(
         *(tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors)
     )
     assert graph_lint.defects(traced) == []
-    compiled = tf.function(descent.pull, autograph=False, jit_compile=True)(*tensors)
-    for one, other in zip(descent.pull(*tensors), compiled):
+    compiled = tf.function(descent.vjp, autograph=False, jit_compile=True)(*tensors)
+    for one, other in zip(descent.vjp(*tensors), compiled):
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
-@pytest.mark.parametrize("ipus", [1, 3])
-def test_the_whole_encoder_through_the_ipus_stand_in(ipus: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ipu, "MEMORY", memory.tile_bytes(NETWORK, (40, 50)))
+def test_an_ipu_of_little_memory_is_given_tiles() -> None:
+    given = problem(45, 70, 3)
+    with ipu_standin.installed(2) as machine:
+        device = open_ipu(Placement("ipu", 2, independent=True), memory=memory.tile_bytes(NETWORK, (24, 40)))
+        found = Descent(NETWORK, 3, (45, 70), device)(*given, SPEC)
+    assert len(machine.compiled) == 2
+    assert machine.runs == 4
+    np.testing.assert_allclose(found, by_the_book(*given), atol=1e-5)
+
+
+@pytest.mark.parametrize(("ipus", "tiles"), [(1, "1 tile of 90x72"), (3, "4 tiles of 46x36")])
+def test_the_whole_encoder_through_the_ipus_stand_in(ipus: int, tiles: str) -> None:
     config = configure(effort=3, device="ipu", replicas=ipus)
     with ipu_standin.installed(3) as machine:
         encoded = encoder.encode_image(encoder.from_array(PICTURE), config)
     assert machine.configured.auto_select_ipus == [1] * ipus
     # A program a device, called with each tile of each round.
     assert len(machine.compiled) == ipus
-    assert machine.runs == 4 * 2
-    assert encoded.report.device.startswith("ipu, 4 tiles of 46x36 pixels at most")
+    assert machine.runs == int(tiles[0]) * 2
+    assert encoded.report.device.startswith(f"ipu, {tiles} pixels at most")
     assert encoded.report.steps == 2
     assert metrics.psnr(PICTURE, decoder.decode(encoded.data)) == encoded.report.psnr_rgb
     cpu = encoder.encode_image(encoder.from_array(PICTURE), configure(effort=3)).report
@@ -149,16 +159,19 @@ def test_a_device_that_is_not_there_is_no_reason_to_leave_training_out() -> None
         encoder.encode(PICTURE, configure(device="ipu"))
     with ipu_standin.installed(1), pytest.raises(DeviceError, match="Could not find an available device"):
         encoder.encode(PICTURE, configure(device="ipu", replicas=2))
-    if not tf.config.list_physical_devices("GPU"):
-        with pytest.raises(DeviceError, match="no GPU"):
-            encoder.encode(PICTURE, configure(device="gpu"))
+
+
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="has a GPU")
+def test_a_gpu_that_is_not_there_is_named() -> None:
+    with pytest.raises(DeviceError, match="no GPU"):
+        encoder.encode(PICTURE, configure(device="gpu"))
 
 
 def test_without_tensorflow_options_of_a_device_are_not_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(task: Any) -> None:
+    def missing(job: EncodeJob) -> None:
         raise MissingDependencyError("training needs TensorFlow")
 
-    monkeypatch.setattr(wavelet_encoder, "start_training", missing)
+    monkeypatch.setattr(EncodeJob, "start_training", missing)
     with pytest.warns(UserWarning, match="not trained, as with -e 1"):
         assert encoder.encode_image(encoder.from_array(PICTURE), configure(effort=2)).report.device is None
     with pytest.raises(MissingDependencyError, match="needs TensorFlow"):
@@ -171,7 +184,7 @@ def test_without_tensorflow_options_of_a_device_are_not_ignored(monkeypatch: pyt
         ({"gradient_accumulation": 2}, "no gradient_accumulation"),
         ({"half_sine": True}, "no half_sine"),
         ({"device": "ipu", "partials": "float16"}, "no partials"),
-        ({"precision": "float16"}, "float32 alone"),
+        ({"precision": "float16"}, "no precision"),
         ({"effort": 1, "device": "cpu", "checkpoint": "a.h5"}, "device and checkpoint would do nothing"),
         ({"resume": True}, "--checkpoint"),
         ({"executable_cache": "x"}, "--device ipu"),
@@ -187,8 +200,8 @@ REPLICAS = """
 import sys
 import numpy as np
 from nifcodec import encoder
-from nifcodec.config import EncodeConfig
-from test_wavelet_devices import PICTURE
+from nifcodec.fields.families import configure
+from test_wavelet_training import PICTURE
 for replicas in (4, 2, 1):
     encoded = encoder.encode_image(encoder.from_array(PICTURE), configure(effort=3, device="cpu", replicas=replicas))
     print(encoded.report.device)
@@ -222,10 +235,7 @@ def test_replicas_share_the_tiles_and_give_the_same_picture(tmp_path: Path) -> N
         assert np.abs(pixels - pictures[0]).mean() < 0.1
 
 
-def tiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures above 128 pixels as tiles of 128."""
-    monkeypatch.setattr(wavelet_encoder, "TILED_FROM", 1)
-    monkeypatch.setattr(wavelet_encoder, "TILE_EXPONENT", 7)
+TILED = {"largest_whole": 0, "tile_exponent": 7}  # pictures above 128 pixels as tiles of 128
 
 
 class Died(Exception):
@@ -249,20 +259,18 @@ def dies_at(report: int) -> Any:
 def test_an_encode_that_ended_anywhere_goes_on_to_the_same_bytes(
     kind: str, options: Dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints, "SAVE_SECONDS", 0.0)
     calls: List[None] = []
     step = Descent.__call__
     monkeypatch.setattr(Descent, "__call__", lambda *given: (calls.append(None), step(*given))[1])
     picture = PICTURE if kind == "whole" else WIDE
-    if kind == "tiled":
-        tiled(monkeypatch)
+    options = {**options, **(TILED if kind == "tiled" else {})}
     config = configure(steps=2 if kind == "whole" else 1, **options)
     whole: List[Any] = []
     undisturbed = encoder.encode(picture, config, whole.append)
     steps = len(calls)
     assert undisturbed != encoder.encode(picture, configure(effort=1, **options))
-    for report in (len(whole),) if options else (len(whole) // 2, len(whole)):
-        asked = replace(config, checkpoint=str(tmp_path / f"{report}.h5"))
+    for report in (len(whole),) if "bpp" in options else (len(whole) // 2, len(whole)):
+        asked = replace(config, checkpoint=str(tmp_path / f"{report}.h5"), checkpoint_every=0.0)
         with pytest.raises(Died):
             encoder.encode(picture, asked, dies_at(report))
         del calls[:]
@@ -278,11 +286,10 @@ def test_an_encode_that_ended_anywhere_goes_on_to_the_same_bytes(
 SCRIPT = """
 import sys
 from nifcodec import encoder
-from nifcodec.config import EncodeConfig
-from nifcodec.fields import checkpoint
-from test_wavelet_devices import PICTURE
-checkpoint.SAVE_SECONDS = 0.0
-data = encoder.encode(PICTURE, configure(steps=6, quality=70, checkpoint=sys.argv[1], resume=True))
+from nifcodec.fields.families import configure
+from test_wavelet_training import PICTURE
+kept = {"checkpoint": sys.argv[1], "checkpoint_every": 0.0, "resume": True}
+data = encoder.encode(PICTURE, configure(steps=6, quality=70, **kept))
 open(sys.argv[2], "wb").write(data)
 """
 
@@ -298,10 +305,9 @@ def test_a_killed_run_resumes_to_the_bytes_of_the_undisturbed_one(tmp_path: Path
     assert output.read_bytes() == encoder.encode(PICTURE, configure(steps=6, quality=70))
 
 
-def test_after_an_interruption_the_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_an_interruption_the_training_goes_on(tmp_path: Path) -> None:
     """Of a tiled picture too, whose tiles after the interruption are quantized untrained, and not kept."""
-    tiled(monkeypatch)
-    picture, config = WIDE, configure(steps=1)
+    picture, config = WIDE, configure(steps=1, **TILED)
     undisturbed = encoder.encode(picture, config)
     asked = replace(config, checkpoint=str(tmp_path / "run.h5"))
     assert encoder.encode(picture, asked, interrupt=lambda: True) != undisturbed
@@ -320,4 +326,4 @@ def test_the_command_line_says_where_it_trained(tmp_path: Path, capsys: pytest.C
 
 def test_in_a_cluster_each_process_trains_the_whole_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CONFIG", "{")
-    assert open_device(configure(device="cpu")).replicas == 1
+    assert open_device(Placement("cpu", independent=True)).replicas == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from typing import List, Tuple
 
 import numpy as np
@@ -28,9 +27,11 @@ from nifcodec.fields.wavelet.coding.dependent_quantization import (
 )
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.description import WaveletDescription, unpack_description
-from nifcodec.fields.wavelet.lattice import UNIT, Lattice
-from nifcodec.fields.wavelet.search.rdoq import Choice, contexts_of, quantize
-from nifcodec.fields.wavelet.search.trellis import BRANCH, BRANCHES, FROM, Start, requantize
+from nifcodec.fields.wavelet.lattice import Lattice
+from nifcodec.fields.wavelet.search.coding import Coding, contexts_of
+from nifcodec.fields.wavelet.search.quantize import quantize
+from nifcodec.fields.wavelet.search.rdoq import Choice, quantize_bands
+from nifcodec.fields.wavelet.search.trellis import BRANCH, BRANCHES, FROM, requantize_bands
 from nifcodec.picture.image import Image
 from nifcodec.picture.metrics import psnr
 
@@ -87,16 +88,15 @@ def _details(lattice: Lattice, spread: float) -> List[dict]:
 def test_what_the_search_finds_is_what_a_reader_reads(size: Tuple[int, int], spread: float) -> None:
     lattice = _lattice(*size, colours=(0, 1, 2, 3))
     conditions = Conditions(MODEL, 60, dependent=True)
-    details, low = _details(lattice, spread), np.full(lattice.low_shape(), 3.2)
-    first = quantize(lattice, replace(conditions, dependent=False), low, details, 0.06)
-    found = requantize(lattice, conditions, low, details, 0.06, Start(first.levels, first.contexts))
-    plane, levels = decode_lattice(found.pack(lattice, conditions), lattice, conditions)
-    np.testing.assert_array_equal(plane, found.plane)
+    coding = Coding.of_root(lattice, conditions, np.full(lattice.low_shape(), 3.2))
+    found = quantize(coding, _details(lattice, spread), 0.06)
+    plane, levels = decode_lattice(coding.encode(found), lattice, conditions)
+    np.testing.assert_array_equal(plane, coding.rebuild(found))
     for level, bands in enumerate(levels):
         for band in lattice.bands:
             np.testing.assert_array_equal(bands.get(band, 0), found.levels[level][band])
-    # A second search starts from the first one's contexts, and a reader's walk gives these.
-    again = contexts_of(lattice, conditions, found.low * UNIT, (), found.levels)
+    # A second search starts from the first one's contexts, and a reader's scan gives these.
+    again = contexts_of(coding, found.levels)
     for ours, theirs in zip(found.contexts, again.contexts):
         for band, context in ours.items():
             np.testing.assert_array_equal(context, theirs[band])
@@ -111,10 +111,9 @@ def test_no_path_is_cheaper_than_the_one_that_is_found() -> None:
     wanted = {each: np.zeros(lattice.shape(0, each)) for each in lattice.bands}
     wanted[band] = random.uniform(-1.6, 1.6, (5, 2))
     wanted[band][4, 0] = 1.4
-    low = np.zeros(lattice.low_shape())
-    first = quantize(lattice, replace(conditions, dependent=False), low, [wanted], weight)
-    start = Start(first.levels, first.contexts)
-    found = requantize(lattice, conditions, low, [wanted], weight, start).levels[0][band]
+    coding = Coding.of_root(lattice, conditions, np.zeros(lattice.low_shape()))
+    start = quantize_bands(coding.quantized_by(dependent=False), [wanted], weight)
+    found = requantize_bands(coding, [wanted], weight, start).levels[0][band]
     context = start.contexts[0][band]
 
     def cost(values: Tuple[int, ...]) -> float:

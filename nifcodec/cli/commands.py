@@ -15,12 +15,13 @@ from typing import Any, Dict, Optional
 from PIL import Image as PillowImage
 
 from nifcodec import container, decoder, encoder
-from nifcodec.cli.console import Interrupt, ProgressLine
+from nifcodec.cli.console import Interrupt
 from nifcodec.config import EncodeConfig
 from nifcodec.container import FLOAT_DEPTH, read_header
 from nifcodec.errors import ConfigError, NifError, OutputError, OutputExistsError
 from nifcodec.fields import families
 from nifcodec.fields.mlp.family import MlpRender
+from nifcodec.fields.progress_line import ProgressLine
 from nifcodec.files import STREAM, check_input, check_output, read_bytes, say, write_bytes
 from nifcodec.picture import metrics
 from nifcodec.picture.image import finite

@@ -1,6 +1,6 @@
 """Checkpoints: the trainings of one picture as an HDF5 file that is replaced as a whole, so that it is always complete.
 
-/                     attributes "format" and "identity", of the picture and of all options that change the result
+/                     attributes "format" and "identity", of the picture and of all options that the file depends on
 /<training>/<stage>   a record: arrays, and numbers as attributes. Of a coordinate network a snapshot: float32
                       "parameters", "first", "second", "scaling" and "best"; "best_score", "done", "fresh", "restarts"
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 import time
 from typing import Any, Dict, Mapping, Optional
@@ -20,7 +21,7 @@ from nifcodec.errors import ConfigError, MissingDependencyError
 from nifcodec.files import read_bytes, write_bytes
 
 FORMAT = "nifcodec checkpoint 1"
-SAVE_SECONDS = 2.0  # between two writes of a stage that goes on
+SAVE_SECONDS = 2.0  # between two writes of a training that goes on
 
 Record = Mapping[str, Any]  # arrays and numbers by name
 
@@ -39,21 +40,23 @@ class Checkpoint:
         path: written beside itself and renamed; read once, here.
         identity: as `identity` gives it.
         resume: go on from the file where there is one.
+        save_seconds: between two writes of a training that goes on; None means SAVE_SECONDS.
 
     Raises:
         ConfigError: the file exists and is not to be gone on from, or is of something else.
         MissingDependencyError: h5py is not installed.
     """
 
-    def __init__(self, path: str, identity: str, resume: bool) -> None:
+    def __init__(self, path: str, identity: str, resume: bool, save_seconds: Optional[float] = None) -> None:
         try:
             import h5py
         except ImportError:
             raise MissingDependencyError("a checkpoint needs h5py: pip install 'nifcodec[train]'") from None
         self._h5py = h5py
         self._path, self._identity = path, identity
+        self._save_seconds = SAVE_SECONDS if save_seconds is None else save_seconds
         self._records: Dict[str, Record] = {}
-        self._written, self._fresh = 0.0, True
+        self._written, self._fresh = -math.inf, True  # the first record is written at once
         if os.path.exists(path):
             if not resume:
                 raise ConfigError(f"{path} exists: give --resume to go on from it, or remove it")
@@ -64,10 +67,10 @@ class Checkpoint:
         return self._records.get(name)
 
     def save(self, name: str, record: Record) -> None:
-        """Keeps a record, and writes it unless the file is new. Raises OutputError."""
+        """Keeps a record, and writes it unless the file was written just before. Raises OutputError."""
         self._records[name] = record
         self._fresh = False
-        if time.monotonic() - self._written >= SAVE_SECONDS:
+        if time.monotonic() - self._written >= self._save_seconds:
             self.flush()
 
     def flush(self) -> None:

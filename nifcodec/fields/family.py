@@ -6,17 +6,17 @@ A family is one folder beside this module and one row in `families`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Protocol, Type
+from typing import Any, Callable, Mapping, Protocol, Type
 
 import numpy as np
 
 from nifcodec.config import EncodeConfig
 from nifcodec.container import NifFile
 from nifcodec.fields.hooks import Hooks
+from nifcodec.fields.job import CodedField, Goal
+from nifcodec.picture.signal import Signal
 
-if TYPE_CHECKING:
-    from nifcodec.fields.job import Goal
-    from nifcodec.picture.signal import Signal
+__all__ = ["CodedField", "Description", "Family", "Options", "Render", "Samples"]
 
 # (us, vs) -> float32 (len(vs), len(us), channels); 1.0 is white.
 Samples = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -59,17 +59,6 @@ class Options(Protocol):
 
 
 @dataclass(frozen=True)
-class CodedField:
-    """What a family's encoder hands over: its parts of the file, the steps it took, and on what, in words."""
-
-    family: int
-    description: bytes
-    payload: bytes
-    steps: int
-    placement: Optional[str] = None
-
-
-@dataclass(frozen=True)
 class Family:
     """A kind of field.
 
@@ -87,7 +76,7 @@ class Family:
     number: int
     options: Type[Any]
     open: Callable[[NifFile], Render]
-    encode: "Callable[[Signal, Goal, EncodeConfig, Hooks], CodedField]"
+    encode: Callable[[Signal, Goal, EncodeConfig, Hooks], CodedField]
     missed: str
 
     def describe(self, file: NifFile) -> Description:

@@ -1,4 +1,4 @@
-"""One picture to encode, as the encoder hands it to a family of fields."""
+"""One picture to encode, as the encoder hands it to a family of fields, and what comes back."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ from typing import Callable, Optional
 from nifcodec.config import DEFAULT_QUALITY, EncodeConfig
 from nifcodec.errors import ConfigError
 from nifcodec.fields.checkpoint import Checkpoint, identity
-from nifcodec.fields.family import CodedField
 from nifcodec.fields.hooks import Hooks
 from nifcodec.picture.signal import Signal
+
+
+@dataclass(frozen=True)
+class CodedField:
+    """What a family's encoder hands over: its parts of the file, the steps it took, and on what, in words."""
+
+    family: int
+    description: bytes
+    payload: bytes
+    steps: int
+    placement: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,7 @@ class Goal:
         psnr: dB that the decoded picture is to reach, None where that is not asked for.
         pack: a coded field -> the whole file.
         measure: a whole file -> dB of what it decodes to, against the picture.
+        overhead: bytes of the file without description and payload.
         strippable: the file holds metadata that could be left out.
     """
 
@@ -33,6 +44,7 @@ class Goal:
     psnr: Optional[float]
     pack: Callable[[CodedField], bytes]
     measure: Callable[[bytes], float]
+    overhead: int
     strippable: bool = False
 
     @staticmethod
@@ -49,19 +61,16 @@ class Goal:
         """
         target = config.target_size if config.bpp is None else int(config.bpp * pixels / 8)
         quality = DEFAULT_QUALITY if config.quality is None else config.quality
-        goal = Goal(quality, target, config.psnr, pack, measure, strippable)
-        if target is not None and target <= goal.overhead():
-            raise goal._too_small(f"the file takes {goal.overhead()} without its weights")
+        overhead = len(pack(CodedField(1, b"", b"", 0)))
+        goal = Goal(quality, target, config.psnr, pack, measure, overhead, strippable)
+        if target is not None and target <= overhead:
+            raise goal._too_small(f"the file takes {overhead} without its weights")
         return goal
 
     @property
     def is_quality(self) -> bool:
         """Whether neither a size nor a PSNR is asked for."""
         return self.target_bytes is None and self.psnr is None
-
-    def overhead(self) -> int:
-        """Bytes of the file without description and weights."""
-        return len(self.pack(CodedField(1, b"", b"", 0)))
 
     def check_smallest(self, size: int) -> None:
         """Raises ConfigError where the smallest file that can be made, of `size` bytes, is above the target."""
@@ -94,7 +103,8 @@ class EncodeJob:
         importlib.import_module("nifcodec.training")
         if config.checkpoint is None:
             return None
-        return Checkpoint(config.checkpoint, identity(self.signal.samples, config), config.resume)
+        described = identity(self.signal.samples, config)
+        return Checkpoint(config.checkpoint, described, config.resume, config.checkpoint_every)
 
     def check_smallest(self, size: int) -> None:
         """Raises ConfigError where the smallest file that can be made, of `size` bytes, is above the target.

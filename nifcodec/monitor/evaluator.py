@@ -1,4 +1,4 @@
-"""The process that `watching` feeds: it renders fields, measures them, and writes TensorBoard's log.
+"""The process that `watcher` feeds: it renders fields, measures them, and writes TensorBoard's log.
 
 It renders as the decoder does, with NumPy, and loads no TensorFlow.
 """

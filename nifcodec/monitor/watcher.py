@@ -64,7 +64,8 @@ class Seen:
 
     Attributes:
         scalars: by name, one mapping a moment.
-        field: the newest field, bytes of a `.nif` or a `decoder.Render`; None where there is no new one.
+        field: the newest field: bytes of a `.nif`, or what a decoder renders, (us, vs) -> samples. None where there is
+            no new one.
         file: bytes of the `.nif` that is the result.
     """
 
@@ -87,7 +88,7 @@ def _without_interrupts() -> Iterator[None]:
 
 
 class Watcher:
-    """Feeds an evaluator while the context is open; the object is the `progress.Watch` that training calls.
+    """Feeds an evaluator while the context is open; the object is the `hooks.Watch` that training calls.
 
     At the end of the context all that was handed over is waited for, unless it ends with an exception. An evaluator
     that fails or is killed is warned of once, and then done without.

@@ -1,4 +1,7 @@
-"""Training of fields: the only package that imports TensorFlow, and the one place where its start is kept quiet."""
+"""What the training of all families shares. Importing it starts TensorFlow quietly, or says how to install it.
+
+Raises MissingDependencyError.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One training step as a pure function: the same for every device, compiled by each in its own way.
+"""Adam, and one training step as a pure function: the same for every device, compiled by each in its own way.
 
 Plain TensorFlow operations with static shapes, float32 (float16 inside the objective) and int32 only; samples are
 handed in. The state is all that a step changes.
@@ -7,12 +7,12 @@ handed in. The state is all that a step changes.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Callable, Optional, Tuple
 
 import tensorflow as tf
 
 WARM_UP = 50  # steps over which the learning rate rises
-BETA1, BETA2, EPSILON = 0.9, 0.99, 1e-15
 # Of the loss in float16, whose gradients would vanish otherwise: the original example's scale to start from.
 FIRST_SCALE, LEAST_SCALE, LARGEST_SCALE = 2.0**15, 1.0, 2.0**24
 STEPS_TO_DOUBLE = 1000  # without an overflow
@@ -24,6 +24,37 @@ State = Tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
 Samples = Tuple[tf.Tensor, tf.Tensor]  # coords (..., 2) and colours (..., channels), float32
 Objective = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 Average = Callable[[tf.Tensor], tf.Tensor]
+Moments = Tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # parameters, first and second moments, of one shape
+
+
+@dataclass(frozen=True)
+class Adam:
+    """The update of Adam (Kingma and Ba 2015, algorithm 1).
+
+    Attributes:
+        beta1, beta2: decay of the first and of the second moments.
+        epsilon: added to the root of the corrected second moments.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.99
+    epsilon: float = 1e-15
+
+    def update(self, moments: Moments, gradient: tf.Tensor, step: tf.Tensor, learning_rate: tf.Tensor) -> Moments:
+        """The moments after a gradient.
+
+        Args:
+            step: scalar float32, number of updates done on these moments.
+        """
+        parameters, first, second = moments
+        first = self.beta1 * first + (1.0 - self.beta1) * gradient
+        second = self.beta2 * second + (1.0 - self.beta2) * tf.square(gradient)
+        correction = tf.sqrt(1.0 - self.beta2 ** (step + 1.0))
+        rate = learning_rate * correction / (1.0 - self.beta1 ** (step + 1.0))
+        return parameters - rate * first / (tf.sqrt(second) + self.epsilon * correction), first, second
+
+
+ADAM = Adam()  # of the networks of single pictures
 
 
 def fresh_state(flat: tf.Tensor) -> State:
@@ -40,8 +71,12 @@ def learning_rate(peak: tf.Tensor, step: tf.Tensor, fresh: tf.Tensor, steps: int
         fresh: scalar float32, steps since the moments were zero.
     """
     rise = tf.minimum(1.0, (fresh + 1.0) / WARM_UP)
-    fall = 0.5 * (1.0 + tf.cos(math.pi * tf.cast(tf.minimum(step, steps), tf.float32) / steps))
-    return peak * rise * fall
+    return peak * rise * cosine(tf.cast(tf.minimum(step, steps), tf.float32), steps)
+
+
+def cosine(step: tf.Tensor, steps: int) -> tf.Tensor:
+    """Half a wave: 1 at step 0 (scalar float32), 0 at `steps`."""
+    return 0.5 * (1.0 + tf.cos(math.pi * step / steps))
 
 
 def train_step(
@@ -72,11 +107,11 @@ def train_step(
         both = average(tf.concat([gradient, tf.reshape(loss, [1])], axis=0))
         gradient, loss = both[:-1], both[-1]
     if not scaled:
-        return (*_adam((flat, first, second), gradient, step, learning_rate), scaling), loss
+        return (*ADAM.update((flat, first, second), gradient, step, learning_rate), scaling), loss
     gradient = gradient / scaling[0]
     # An infinite or undefined number compares as false.
     finite = tf.reduce_all(tf.abs(gradient) <= LARGEST_FLOAT)
-    moved = _adam((flat, first, second), gradient, step, learning_rate)
+    moved = ADAM.update((flat, first, second), gradient, step, learning_rate)
     kept = [tf.where(finite, new, old) for new, old in zip(moved, state)]
     return (*kept, _next_scaling(scaling, finite)), loss
 
@@ -111,16 +146,6 @@ def _gradient(
         loss = objective(flat, coords, colours)
         target = loss if scale is None else loss * scale
     return tape.gradient(target, flat), loss
-
-
-def _adam(
-    state: Tuple[tf.Tensor, tf.Tensor, tf.Tensor], gradient: tf.Tensor, step: tf.Tensor, learning_rate: tf.Tensor
-) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    flat, first, second = state
-    first = BETA1 * first + (1.0 - BETA1) * gradient
-    second = BETA2 * second + (1.0 - BETA2) * tf.square(gradient)
-    rate = learning_rate * tf.sqrt(1.0 - BETA2 ** (step + 1.0)) / (1.0 - BETA1 ** (step + 1.0))
-    return flat - rate * first / (tf.sqrt(second) + EPSILON), first, second
 
 
 def _next_scaling(scaling: tf.Tensor, finite: tf.Tensor) -> tf.Tensor:

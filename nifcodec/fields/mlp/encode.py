@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Callable, Optional
 from nifcodec.config import EncodeConfig
 from nifcodec.entropy.tensors import encode_tensors
 from nifcodec.errors import InterruptedEncodeError
-from nifcodec.fields.family import CodedField
 from nifcodec.fields.hooks import Hooks
-from nifcodec.fields.job import EncodeJob, Goal
+from nifcodec.fields.job import CodedField, EncodeJob, Goal
 from nifcodec.fields.mlp.description import FAMILY_IDS, MlpDescription, pack
 from nifcodec.fields.mlp.sizing import design
 from nifcodec.fields.mlp.weights import STEP_INDICES, QuantizedMlp, quantize
+from nifcodec.fields.rate_control import Steps, coarsest_above, is_above, measured
 from nifcodec.picture.signal import Signal
 
 if TYPE_CHECKING:
@@ -25,15 +25,16 @@ LEAST_BPP, DOUBLING = 0.05, 16.0
 # What a photograph takes at 30 dB, and the decibels that twice the bits gain: where the search for a PSNR starts.
 BPP_AT_30_DB, DECIBELS_PER_DOUBLING = 0.5, 2.5
 PSNR_TRAININGS = 3
-OCTAVE = 8  # step indices
+STEP_INDICES_PER_OCTAVE = 8
 LOOK_AHEAD_PIXELS = 2**22  # decoded at most to look for a smaller file
 PSNR_SURPLUS = 3.0  # decibels above the target from which a smaller network is tried
 PSNR_MARGIN = 0.3  # what quantization may cost
-COARSER, FINER = 40, 16  # step indices, eight to an octave, by which a trained network's steps may be moved
+COARSER, FINER = 40, 16  # step indices by which a trained network's steps may be moved
+FRAMING_BYTES = 16  # the description and the length of the payload
 
 
 def encode(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> CodedField:
-    """Trains a network whose size follows from the target, then moves its quantization steps until the target is met.
+    """Trains a network whose size follows from the goal, then moves its quantization steps until the goal is met.
 
     Raises:
         MissingDependencyError: TensorFlow is not installed.
@@ -41,17 +42,16 @@ def encode(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> Co
     """
     job = EncodeJob(signal, goal, config, hooks)
     fit = _trainer(job)
-    if job.config.psnr is not None:
-        return _at_psnr(job, fit, job.config.psnr)
-    target = job.goal.target_bytes
-    if target is None:
-        return _trained(fit(_design(job, quality_bpp(job.goal.quality) * job.signal.pixels), None))
-    overhead = job.goal.overhead() + 16  # the description and the length of the payload
-    bits = 8.0 * max(target - overhead, 1)
-    result = fit(_design(job, bits), bits)
-    trained = _trained(result, _shift(result, lambda trained: len(job.goal.pack(trained)) <= target))
-    job.check_smallest(len(job.goal.pack(trained)))
-    return trained
+    if goal.psnr is not None:
+        result = _fit_for_psnr(job, fit, goal.psnr)
+        return _coded(result, _shift_for_psnr(job, result))
+    if goal.target_bytes is not None:
+        bits = 8.0 * max(goal.target_bytes - goal.overhead - FRAMING_BYTES, 1)
+        result = fit(_design(job, bits), bits)
+        coded = _coded(result, _coarsest_above(job, result) + 1)
+        job.check_smallest(len(goal.pack(coded)))
+        return coded
+    return _coded(fit(_design(job, quality_bpp(goal.quality) * signal.pixels), None))
 
 
 def quality_bpp(quality: float) -> float:
@@ -59,8 +59,8 @@ def quality_bpp(quality: float) -> float:
     return LEAST_BPP * 2.0 ** (quality / DOUBLING)
 
 
-def _at_psnr(job: EncodeJob, fit: "Fit", target: float) -> CodedField:
-    """A network that reaches the PSNR where one of a few sizes does, with the coarsest steps that still do."""
+def _fit_for_psnr(job: EncodeJob, fit: "Fit", target: float) -> "FitResult":
+    """The last network that reaches the PSNR before its quantization, of a few sizes, or else the last of them."""
     bpp = BPP_AT_30_DB * 2.0 ** ((target - 30.0) / DECIBELS_PER_DOUBLING)
     reaching: Optional["FitResult"] = None
     for _ in range(PSNR_TRAININGS):
@@ -74,22 +74,39 @@ def _at_psnr(job: EncodeJob, fit: "Fit", target: float) -> CodedField:
         if -PSNR_SURPLUS <= missing <= 0 or job.hooks.interrupted():
             break
         # Half a decibel of the surplus is left, so that the smaller network does not fall short.
-        bpp *= 2.0 ** (
-            max(missing / DECIBELS_PER_DOUBLING, 0.5) if missing > 0 else (missing + 0.5) / DECIBELS_PER_DOUBLING
-        )
-    result = result if reaching is None else reaching
+        doublings = (missing if missing > 0 else missing + 0.5) / DECIBELS_PER_DOUBLING
+        bpp *= 2.0 ** (max(doublings, 0.5) if missing > 0 else doublings)
+    return result if reaching is None else reaching
 
-    def missed(trained: CodedField) -> bool:
-        return job.goal.measure(job.goal.pack(trained)) < target
 
-    coarsest = _shift(result, missed) - 1
+def _shift_for_psnr(job: EncodeJob, result: "FitResult") -> int:
+    """The coarsest shift of the steps at which the file reaches the PSNR; 0 where none does."""
+    steps, shift = _shifts(result), _coarsest_above(job, result)
     # Rounding coarser than in training jitters: the first step that misses may not be the last that meets.
-    ahead = min(OCTAVE * len(result.quantized.steps), max(1, LOOK_AHEAD_PIXELS // job.signal.pixels))
-    for shift in range(coarsest + ahead, coarsest, -1):
-        if not missed(_trained(result, shift)):
-            coarsest = shift
-            break
-    return _trained(result, coarsest if coarsest >= -FINER * len(result.quantized.steps) else 0)
+    ahead = min(STEP_INDICES_PER_OCTAVE * _tensors(result), max(1, LOOK_AHEAD_PIXELS // job.signal.pixels))
+    for further in range(shift + ahead, shift, -1):
+        if _is_above(job, result, further):
+            return further
+    return shift if shift >= steps.first else 0
+
+
+def _coarsest_above(job: EncodeJob, result: "FitResult") -> int:
+    """The coarsest shift of the steps at which the file is above the goal, where it is at all finer ones."""
+    return coarsest_above(lambda shift: _is_above(job, result, shift), _shifts(result))
+
+
+def _is_above(job: EncodeJob, result: "FitResult", shift: int) -> bool:
+    excess, _ = measured(job.goal, _coded(result, shift))
+    return is_above(job.goal, excess)
+
+
+def _shifts(result: "FitResult") -> Steps:
+    """Of all tensors together: a shift by one moves the step of one tensor."""
+    return Steps(-FINER * _tensors(result), COARSER * _tensors(result) - 1)
+
+
+def _tensors(result: "FitResult") -> int:
+    return len(result.quantized.steps)
 
 
 def _design(job: EncodeJob, bits: float) -> MlpDescription:
@@ -109,16 +126,7 @@ def _trainer(job: EncodeJob) -> "Fit":
     from nifcodec.fields.mlp.training.fit import fit
 
     def train(spec: MlpDescription, target_bits: Optional[float]) -> "FitResult":
-        result = fit(
-            job.signal.values(),
-            spec,
-            config,
-            job.hooks.progress,
-            job.hooks.interrupt,
-            target_bits=target_bits,
-            checkpoint=checkpoint,
-            watch=job.hooks.watch,
-        )
+        result = fit(job.signal.values(), spec, config, job.hooks, target_bits=target_bits, checkpoint=checkpoint)
         if result.steps == 0:
             raise InterruptedEncodeError("interrupted before the first training step: nothing was written")
         return result
@@ -126,24 +134,12 @@ def _trainer(job: EncodeJob) -> "Fit":
     return train
 
 
-def _trained(result: "FitResult", shift: int = 0) -> CodedField:
+def _coded(result: "FitResult", shift: int = 0) -> CodedField:
+    """The parts of the file, with quantization steps coarser by `shift`."""
     network = result.quantized if shift == 0 else _requantized(result, shift)
     payload = encode_tensors(network.to_payload())
     family = FAMILY_IDS[network.spec.family]
     return CodedField(family, pack(network.spec), payload, result.steps, result.placement)
-
-
-def _shift(result: "FitResult", reached: Callable[[CodedField], bool]) -> int:
-    """The least shift of the steps for which `reached` holds, where it holds for all coarser ones."""
-    tensors = len(result.quantized.steps)
-    low, high = -FINER * tensors - 1, COARSER * tensors
-    while high - low > 1:
-        middle = (low + high) // 2
-        if reached(_trained(result, middle)):
-            high = middle
-        else:
-            low = middle
-    return high
 
 
 def _requantized(result: "FitResult", shift: int) -> QuantizedMlp:

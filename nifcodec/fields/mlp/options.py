@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
-from nifcodec.config import DEVICE, EncodeConfig
+from nifcodec.config import DEVICE, MOST_STEPS, EncodeConfig
 from nifcodec.errors import ConfigError
 from nifcodec.fields.mlp.description import FIXED_POINT, MAX_DIMENSION, MAX_FEATURES, MAX_LAYERS, MAX_WIDTH
 from nifcodec.options import check, given, option
@@ -33,6 +33,8 @@ class MlpOptions:
         sampling: "pixels" (one sample a pixel) or "random" (sub-pixel positions, bilinear).
         loss: "mse" or "huber" (with `huber_delta`).
         learning_rate: peak of the cosine schedule.
+        report_every: steps between two reports, which progress, Ctrl-C and checkpoints wait for; None means about as
+            many as take a second.
         gradient_accumulation: micro-batches that a replica takes a step, at least; more where memory needs it.
         precision: of products and activations, "float32" or "float16"; weights and Adam's moments are float32.
         stochastic_rounding: of float16 on an IPU; None means with float16.
@@ -54,6 +56,14 @@ class MlpOptions:
     )
     learning_rate: Optional[float] = option(
         float, None, "peak of the cosine schedule", NETWORK, limits=(1e-7, 1), unset="from the field", metavar="R"
+    )
+    report_every: Optional[int] = option(
+        int,
+        None,
+        "steps that progress, Ctrl-C and checkpoints wait for",
+        NETWORK,
+        limits=(1, MOST_STEPS),
+        unset="a second",
     )
     gradient_accumulation: int = option(
         int, 1, "least micro-batches of a replica's step", DEVICE, limits=(1, MOST_SAMPLES), metavar="K"

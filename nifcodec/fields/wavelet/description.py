@@ -14,6 +14,7 @@ from nifcodec.errors import LimitError, MalformedError
 from nifcodec.fields.wavelet.restoration import Mixture
 
 FAMILY_ID = 3
+INDICES_PER_OCTAVE = 64  # step indices by which the step doubles
 STEP_INDICES = 769  # steps 2^(i / 64 - 8): 1/256 to 16 on colours of 0..1 for the indices from 0
 FINEST_INDEX = -256  # the step 2^-12, for pictures of more than 8 bits
 HASH_BYTES = 8
@@ -27,7 +28,7 @@ class WaveletDescription:
     """What the header says of the field.
 
     Attributes:
-        step_index: of the quantization step, 64 to an octave.
+        step_index: of the quantization step, INDICES_PER_OCTAVE to an octave.
         prior: first bytes of the hash of the prior it was coded with.
         mixture: weights of the restoration filter's corrections, for luma and for chroma, each -127..127 in
             1/WEIGHT_UNIT. The encoder takes the best ones for the picture.
@@ -75,5 +76,5 @@ def unpack_description(description: bytes) -> WaveletDescription:
 
 
 def step_size(index: int) -> float:
-    """Quantization step of an index: 64 to an octave."""
-    return 2.0 ** (index / 64 - 8)
+    """Quantization step of an index."""
+    return 2.0 ** (index / INDICES_PER_OCTAVE - 8)

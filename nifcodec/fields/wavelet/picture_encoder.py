@@ -1,193 +1,213 @@
-"""A picture as one lattice: quantized at any step, in closed form or towards planes that training found."""
+"""A picture coded at any step: a root, and tiles where the picture is large. An untiled picture is a root alone.
+
+Tiles are coded one at a time, so that memory stays bounded.
+"""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from math import ceil, log2
-from typing import Dict, Optional
+from typing import TYPE_CHECKING, List, Optional, Sequence
 
 import numpy as np
 
-from nifcodec.fields.family import CodedField
 from nifcodec.fields.job import EncodeJob
 from nifcodec.fields.wavelet import priors
+from nifcodec.fields.wavelet.candidate import Candidate, CodedLattice
+from nifcodec.fields.wavelet.checkpoint import Kept, read_tiles, tiles_record
 from nifcodec.fields.wavelet.coding.bitstream import decode_lattice, decode_low
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.description import (
-    FAMILY_ID,
     FINEST_INDEX,
+    INDICES_PER_OCTAVE,
     STEP_INDICES,
     WaveletDescription,
     unpack_description,
 )
-from nifcodec.fields.wavelet.lattice import MAX_VALUE, UNIT, Lattice
-from nifcodec.fields.wavelet.lifting import analyse_levels
-from nifcodec.fields.wavelet.planes import filtered_planes, plane_kinds, to_planes
+from nifcodec.fields.wavelet.lattice import MAX_VALUE, Lattice
+from nifcodec.fields.wavelet.planes import plane_kinds
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
-from nifcodec.fields.wavelet.search.rate_gradient import RateGradient, rate_gradient
-from nifcodec.fields.wavelet.search.rdoq import Quantized, contexts_of, quantize
-from nifcodec.fields.wavelet.search.trellis import Start, requantize
-from nifcodec.picture.metrics import estimated_psnr
+from nifcodec.fields.wavelet.search.coding import Coding, contexts_of
+from nifcodec.fields.wavelet.search.quantize import DEPENDENT_INDICES, lagrangian, quantize
+from nifcodec.fields.wavelet.tile_source import LatticeSource, TileSource
+from nifcodec.fields.wavelet.tiling import Tile, Tiling
 
-# Step = LAGRANGIAN sqrt(lambda), the ratio that gave the least J on held-out pictures (docs/wavelet-field.md).
-LAGRANGIAN = 5.0
-# What a bit is worth in squared steps, where it leads to the least J: a little less than the lambda of the step, since
-# a coefficient that is kept also serves the contexts of others.
-BIT = 0.8 * 3 / LAGRANGIAN**2
-# By how much the step of dependent quantization is wider, for the same lambda: in indices, 64 to an octave.
-WIDER = 18
+if TYPE_CHECKING:
+    from nifcodec.fields.checkpoint import Checkpoint
+    from nifcodec.fields.wavelet.training.descent import Descent
 
-
-def bit_price(spec: WaveletDescription) -> float:
-    """What a bit is worth in squared steps of a field, at the lambda of its step."""
-    return float(BIT * 2.0 ** (-2 * WIDER / 64)) if spec.dependent else BIT
-
-
-def cost(error: float, size: int, spec: WaveletDescription) -> float:
-    """What training lowers, in squared colours of 0..1: an error, and the bits at their usual price.
-
-    Args:
-        error: of the corrected planes, summed, in squared steps.
-        size: bytes of the payload.
-    """
-    return spec.step**2 * (error + bit_price(spec) * 8 * size)
-
-
-def scalars(error: float, size: int, spec: WaveletDescription, pixels: int) -> Dict[str, float]:
-    """What is shown of a field while it trains, by name: its squared errors on colours of 0..1, its rate in bits.
-
-    Args:
-        error, size: as `cost` takes them.
-    """
-    # Opponent colours are orthonormal: the mean over planes is that over RGB.
-    unit, bits = spec.step**2 / (3 * pixels), 8.0 * size
-    return {
-        "loss": cost(error, size, spec) / (3 * pixels),
-        "distortion": unit * error,
-        "rate": bits,
-        "psnr": estimated_psnr(unit * error),
-        "bits_per_pixel": bits / pixels,
-    }
+# Trained tiles are quantized dependently up to this step index: above it, little is to be gained.
+DEPENDENT_UP_TO = 360
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """A field at one step.
+class Training:
+    """How far coefficients are trained, what with, and where the state of it is kept, if anywhere."""
+
+    rounds: int
+    descent: "Descent"
+    checkpoint: "Optional[Checkpoint]" = None
+
+    def set_target(self, source: LatticeSource, coded: CodedLattice) -> None:
+        """Makes a source quantize the planes that the descent leads to from a candidate."""
+        source.set_target(self.descent(coded.planes, source.original, coded.spec), coded.rate_gradient())
+
+
+class PictureEncoder:
+    """A picture to be coded at any step.
+
+    Args:
+        tile_exponent: log2 of the side of a tile; 0 gives a picture without tiles.
+        training: of the tiles, each of which is trained as it is coded. An untiled picture is trained from outside:
+            by `Training.set_target` of its `source`.
 
     Attributes:
-        quantized: the integers.
-        planes: as rebuilt from them, in steps, float32 (C, H, W).
-        error: of the corrected planes, summed, in squared steps.
-    """
-
-    spec: WaveletDescription
-    payload: bytes
-    quantized: Quantized
-    planes: np.ndarray
-    error: float
-
-    @property
-    def cost(self) -> float:
-        """The error and the bits at their usual price, in squared colours of 0..1."""
-        return cost(self.error, len(self.payload), self.spec)
-
-    @property
-    def scalar_index(self) -> int:
-        """The step index that scalar quantization has at the same lambda."""
-        return self.spec.step_index - WIDER * self.spec.dependent
-
-    def trained(self, steps: int = 0) -> CodedField:
-        """The parts of the file."""
-        return CodedField(FAMILY_ID, self.spec.pack(), self.payload, steps)
-
-
-def finest_index(job: EncodeJob, low: np.ndarray) -> int:
-    """The least step index for a picture: its coarsest low-pass plane, the largest of the integers, has to fit."""
-    if job.signal.depth == 8:
-        return 0
-    least = 64 * (log2(float(np.abs(low).max()) / (0.9 * MAX_VALUE) + 1e-9) + 8)
-    return max(FINEST_INDEX, ceil(least))
-
-
-class Form:
-    """A picture to be quantized at any step.
-
-    The planes whose coefficients are quantized are the picture's own, until training finds others from which the
-    restoration filter leads nearer to the picture.
-
-    Attributes:
+        source: of the root.
         finest: the least step index for the picture.
     """
 
-    def __init__(self, job: EncodeJob) -> None:
+    def __init__(self, job: EncodeJob, tile_exponent: int = 0, training: Optional[Training] = None) -> None:
+        self._job, self._exponent, self._training = job, tile_exponent, training
+        self._stopped = False
         self.prior = priors.named()
-        channels = job.signal.channels
-        self.lattice = Lattice(job.signal.width, job.signal.height, plane_kinds(channels))
-        self.target = to_planes(job.signal.values())
-        self.aim(self.target)
-        self.finest = finest_index(job, self._low)
-
-    def aim(self, wanted: np.ndarray, others: Optional[RateGradient] = None) -> None:
-        """Take other planes, on colours of 0..1, to quantize from now on.
-
-        Args:
-            others: what integers do to the bits of those that see them.
-        """
-        self._others = others
-        self._low, details = analyse_levels(wanted, self.lattice.levels)
-        self._details = self.lattice.by_band(details)
-
-    def attempt(self, index: int, price: float = 1.0, start: Optional[Attempt] = None) -> Attempt:
-        """Integers at a step, as bytes, and the mixture of corrections that suits the picture.
-
-        Args:
-            index: of the step that scalar quantization has; that of dependent quantization is `WIDER`.
-            price: of a bit, in units of what is best for the step.
-            start: an earlier attempt, from whose contexts dependent quantization starts; None quantizes each by itself.
-        """
-        spec = self._spec(index, start is not None)
-        conditions = self._conditions(spec)
-        low, weight = self._low / spec.step, price * bit_price(spec)
-        scaled = [{band: values / spec.step for band, values in bands.items()} for bands in self._details]
-        if start is None:
-            quantized = quantize(self.lattice, conditions, low, scaled, weight, self._others)
+        self._nothing = MixtureFit.none(self.prior.restoration.corrections)
+        signal, kinds = job.signal, plane_kinds(job.signal.channels)
+        self.tiling = Tiling(signal.width, signal.height, kinds, 1 << tile_exponent) if tile_exponent else None
+        if self.tiling is None:
+            self.lattice = Lattice(signal.width, signal.height, kinds)
+            self.source: LatticeSource = TileSource.whole(signal, self.lattice)
         else:
-            found = Start(start.quantized.levels, start.quantized.contexts)
-            found = found.at_step(spec.step_index - start.spec.step_index)
-            quantized = requantize(self.lattice, conditions, low, scaled, weight, found, self._others)
-        planes = in_steps(quantized.plane)
-        seen = planes[: filtered_planes(len(planes))]
-        fit = MixtureFit.of(self.target / spec.step, planes, self.prior.restoration(seen, spec.step_feature))
-        spec = replace(spec, mixture=fit.mixture())
-        payload = quantized.pack(self.lattice, conditions)
-        return Attempt(spec, payload, quantized, planes, fit.error(spec.mixture))
+            self.lattice = self.tiling.root
+            low = np.zeros((len(kinds), *self.lattice.sizes[0]))
+            for number in range(self.tiling.count):
+                tile = self.tiling.tile(number)
+                tile.low(low)[...] = TileSource(tile, signal).low()
+            self.source = LatticeSource(self.lattice, low)
+        self.finest = _finest_index(job.signal.depth, self.source.low())
 
-    def read(self, description: bytes, payload: bytes, error: float) -> Attempt:
-        """An attempt from what a file holds of it, and its error."""
+    def encode_at(
+        self,
+        index: int,
+        factor: float = 1.0,
+        start: Optional[Candidate] = None,
+        sample: Optional[Sequence[int]] = None,
+    ) -> Candidate:
+        """The picture at a step, with the weights of the corrections that suit it.
+
+        Args:
+            index: step index for scalar quantization; dependent quantization uses index + DEPENDENT_INDICES.
+            factor: on the cost of a bit of the root.
+            start: an earlier candidate of an untiled picture, from whose contexts dependent quantization starts; None
+                gives scalar quantization.
+            sample: numbers of the tiles to code, untrained; None codes all of them.
+        """
+        training = self._training if sample is None else None
+        trains_dependently = training is not None and index <= DEPENDENT_UP_TO
+        dependent = start is not None if self.tiling is None else trains_dependently
+        step_index = min(index + DEPENDENT_INDICES, STEP_INDICES - 1) if dependent else index
+        spec = WaveletDescription(step_index, self.prior.hash, tile_exponent=self._exponent, dependent=dependent)
+        coding = self._root_coding(spec, self.source.low(spec.step))
+        before = None if start is None else start.root
+        root = self._encode_lattice(self.source, coding, spec, self._nothing, factor, before)
+        candidate = Candidate(root, [], self._job.signal.pixels)
+        if self.tiling is None:
+            return candidate
+        numbers = range(self.tiling.count) if sample is None else sample
+        tiles = [self.tiling.tile(number) for number in numbers]
+        kept = Kept(None if training is None else training.checkpoint, f"{self.prior.hash.hex()}/tiles {index}")
+        return self._encode_tiles(candidate, tiles, training, kept)
+
+    def decode(self, description: bytes, payload: bytes) -> Candidate:
+        """The candidate of an untiled picture whose parts of the file are these."""
         spec = unpack_description(description)
-        conditions = self._conditions(spec)
-        low, _ = decode_low(payload, self.lattice)
-        _, levels = decode_lattice(payload, self.lattice, conditions)
-        for level, bands in enumerate(levels):
+        coding = self._root_coding(spec, decode_low(payload, self.lattice)[0])
+        _, levels = decode_lattice(payload, self.lattice, coding.conditions)
+        for level, planes in enumerate(levels):
             for band in self.lattice.bands:
-                bands.setdefault(band, np.zeros(self.lattice.shape(level, band), np.int32))
-        quantized = Quantized.of(self.lattice, low, contexts_of(self.lattice, conditions, low * UNIT, (), levels))
-        return Attempt(spec, payload, quantized, in_steps(quantized.plane), error)
+                planes.setdefault(band, np.zeros(self.lattice.shape(level, band), np.int32))
+        bands = contexts_of(coding, levels)
+        plane = coding.rebuild(bands)
+        fit = self.source.fit(plane, spec, self.prior.restoration)
+        return Candidate(CodedLattice(spec, coding, bands, plane, payload, fit), [], self._job.signal.pixels)
 
-    def rate_gradient(self, attempt: Attempt) -> RateGradient:
-        """What each integer of an attempt does to the bits of those that see it."""
-        found = attempt.quantized
-        return rate_gradient(self.lattice, self._conditions(attempt.spec), found.low * UNIT, (), found.levels)
+    def _encode_lattice(
+        self,
+        source: LatticeSource,
+        coding: Coding,
+        spec: WaveletDescription,
+        before: MixtureFit,
+        factor: float = 1.0,
+        start: Optional[CodedLattice] = None,
+    ) -> CodedLattice:
+        """Analyse, quantize, synthesise, fit the restoration filter, encode.
 
-    def _spec(self, index: int, dependent: bool) -> WaveletDescription:
-        step_index = min(index + WIDER, STEP_INDICES - 1) if dependent else index
-        return WaveletDescription(step_index, self.prior.hash, dependent=dependent)
+        Args:
+            before: sums of the restoration fit over what is coded already.
+            start: an earlier candidate, from whose contexts dependent quantization starts.
+        """
+        known = None if start is None else start.bands.at_step(spec.step_index - start.spec.step_index)
+        coefficients, cost_of_bit = source.coefficients(spec.step), factor * lagrangian(spec)
+        bands = quantize(coding, coefficients, cost_of_bit, source.gradient, source.weights, known)
+        plane = source.synthesise(coding, bands, spec.step)
+        fit = source.fit(plane, spec, self.prior.restoration)
+        spec = replace(spec, mixture=(before + fit).mixture())
+        return CodedLattice(spec, coding, bands, plane, coding.encode(bands), fit)
 
-    def _conditions(self, spec: WaveletDescription) -> Conditions:
-        return Conditions(self.prior.context, spec.step_feature, spec.dependent)
+    def _encode_tiles(
+        self, candidate: Candidate, chosen: Sequence[Tile], training: Optional[Training], kept: Kept
+    ) -> Candidate:
+        """The candidate with these tiles. Those that a checkpoint has kept are not coded again."""
+        began = time.monotonic()
+        tiles: List[bytes] = []
+        record, fit = kept.load(), self._nothing
+        if record is not None:
+            fit, tiles = read_tiles(record)
+            candidate = self._with_tiles(candidate, fit, tiles, chosen, began)
+        for tile in chosen[len(tiles) :]:
+            coded = self._encode_tile(tile, candidate.root, fit, training)
+            fit, tiles = fit + coded.fit, [*tiles, coded.payload]
+            if not self._stopped:
+                kept.save(tiles_record(fit, tiles))
+            candidate = self._with_tiles(candidate, fit, tiles, chosen, began)
+        kept.flush()
+        return candidate
+
+    def _encode_tile(
+        self, tile: Tile, root: CodedLattice, before: MixtureFit, training: Optional[Training]
+    ) -> CodedLattice:
+        """The tile of least cost over the rounds of its training."""
+        source = TileSource(tile, self._job.signal, root.plane)
+        coding = Coding(tile.lattice, root.coding.conditions, tile.low(root.plane), tile.coarser(root.bands.levels))
+        coded = best = self._encode_lattice(source, coding, root.spec, before)
+        for _ in range(0 if training is None else training.rounds):
+            self._stopped = self._stopped or self._job.hooks.interrupted()
+            if training is None or self._stopped:
+                break
+            training.set_target(source, coded)
+            coded = self._encode_lattice(source, coding, coded.spec, before, start=coded)
+            best = min(best, coded, key=lambda known: known.cost)
+        return best
+
+    def _with_tiles(
+        self, candidate: Candidate, fit: MixtureFit, tiles: List[bytes], chosen: Sequence[Tile], began: float
+    ) -> Candidate:
+        """The root with the tiles coded so far, which is told to the hooks."""
+        done, hooks = len(tiles), self._job.hooks
+        candidate = candidate.with_tiles(fit, tiles, sum(tile.pixels for tile in chosen[:done]))
+        seen = candidate.scalars()
+        hooks.report("tiles", done, len(chosen), began, seen)
+        if hooks.watch is not None:
+            hooks.watch(done, seen, None)
+        return candidate
+
+    def _root_coding(self, spec: WaveletDescription, low: np.ndarray) -> Coding:
+        return Coding.of_root(self.lattice, Conditions(self.prior.context, spec.step_feature, spec.dependent), low)
 
 
-def in_steps(plane: np.ndarray) -> np.ndarray:
-    """Integers in 1/UNIT steps -> steps, float32."""
-    steps: np.ndarray = plane.astype(np.float32) / np.float32(UNIT)
-    return steps
+def _finest_index(depth: int, low: np.ndarray) -> int:
+    """The least step index for a picture: its coarsest low-pass plane, the largest of the integers, has to fit."""
+    if depth == 8:
+        return 0
+    octaves = log2(float(np.abs(low).max()) / (0.9 * MAX_VALUE) + 1e-9) + 8
+    return max(FINEST_INDEX, ceil(INDICES_PER_OCTAVE * octaves))

@@ -19,13 +19,13 @@ class MixtureFit:
     """Sums over any number of parts of a picture, from which the least-squares weights and their error follow.
 
     Attributes:
-        missing: squared, of luma, chroma and alpha, in squared steps.
-        wanted: products of the corrections with what is missing, for luma and chroma, (2, corrections).
+        squares: of the residual, for luma, chroma and alpha, in squared steps.
+        projections: products of the corrections with the residual, for luma and chroma, (2, corrections).
         products: of the corrections with each other, (2, corrections, corrections).
     """
 
-    missing: np.ndarray
-    wanted: np.ndarray
+    squares: np.ndarray
+    projections: np.ndarray
     products: np.ndarray
 
     @classmethod
@@ -38,47 +38,50 @@ class MixtureFit:
         """A part of a picture.
 
         Args:
-            target, planes: what is wanted and what there is, (C, H, W) in steps.
+            target, planes: the picture's planes and the rebuilt ones, whose difference is the residual, (C, H, W) in
+                steps.
             corrections: of the first planes, (corrections, 1 or 3, H, W).
         """
         modes, colours = corrections.shape[:2]
-        missing = target - planes
+        residual = target - planes
         fit = cls.none(modes)
         for kind, where in enumerate((slice(0, 1), slice(1, colours), slice(colours, None))):
-            fit.missing[kind] = float((missing[where] ** 2).sum())
+            fit.squares[kind] = float((residual[where] ** 2).sum())
         for kind, where in enumerate((slice(0, 1), slice(1, colours))):
             change = corrections[:, where].reshape(modes, -1)
-            lacks = missing[where].ravel()
+            samples = residual[where].ravel()
             # Short float32 products, summed up in float64: long ones would lose the small terms.
             for start in range(0, change.shape[1], SUMMED):
                 part = change[:, start : start + SUMMED]
                 fit.products[kind] += part @ part.T
-                fit.wanted[kind] += part @ lacks[start : start + SUMMED]
+                fit.projections[kind] += part @ samples[start : start + SUMMED]
         return fit
 
     def __add__(self, other: "MixtureFit") -> "MixtureFit":
-        return MixtureFit(self.missing + other.missing, self.wanted + other.wanted, self.products + other.products)
+        return MixtureFit(
+            self.squares + other.squares, self.projections + other.projections, self.products + other.products
+        )
 
     def mixture(self) -> Mixture:
         """The best weights; each is rounded in turn, and those after it make up for that."""
-        luma, chroma = (_weights(wanted, products) for wanted, products in zip(self.wanted, self.products))
+        luma, chroma = (_weights(*sums) for sums in zip(self.projections, self.products))
         return luma, chroma
 
     def error(self, mixture: Mixture) -> float:
-        """What is still missing under these weights, summed, in squared steps."""
-        total = float(self.missing.sum())
-        for weights, wanted, products in zip(mixture, self.wanted, self.products):
+        """The squared residual that these weights leave, summed, in squared steps."""
+        total = float(self.squares.sum())
+        for weights, projections, products in zip(mixture, self.projections, self.products):
             factors = np.array(weights) / WEIGHT_UNIT
-            total += float(factors @ products @ factors - 2 * factors @ wanted)
+            total += float(factors @ products @ factors - 2 * factors @ projections)
         return total
 
 
-def _weights(wanted: np.ndarray, products: np.ndarray) -> Tuple[int, ...]:
-    count = len(wanted)
+def _weights(projections: np.ndarray, products: np.ndarray) -> Tuple[int, ...]:
+    count = len(projections)
     matrix = products + (RIDGE * float(np.trace(products)) + 1e-12) * np.eye(count)
     weights = np.zeros(count)
     for done in range(count):
-        left = wanted[done:] - products[done:, :done] @ weights[:done]
+        left = projections[done:] - products[done:, :done] @ weights[:done]
         best = np.linalg.solve(matrix[done:, done:], left)[0]
         weights[done] = np.clip(np.rint(best * WEIGHT_UNIT), -WEIGHT_LIMIT, WEIGHT_LIMIT) / WEIGHT_UNIT
     return tuple(round(weight * WEIGHT_UNIT) for weight in weights)

@@ -1,117 +1,167 @@
-"""A tile of a large picture with a margin around it, in which the analysis is exact for the tile.
+"""Where coefficients come from: planes to be quantized, of a root, of a whole picture, or of a tile with a margin.
 
-Rounded coefficients of the margin stand for those that the tile's neighbours will have or have had.
+A margin makes the analysis exact for the tile. Its rounded coefficients stand for those that the tile's neighbours
+will have or have had.
 """
 
 from __future__ import annotations
 
-from typing import List, Sequence, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 
-from nifcodec.fields.job import EncodeJob
 from nifcodec.fields.wavelet.description import WaveletDescription
-from nifcodec.fields.wavelet.lattice import HALF, Planes
-from nifcodec.fields.wavelet.lifting import Bands, analyse_levels, synthesise_plane
-from nifcodec.fields.wavelet.picture_encoder import in_steps
+from nifcodec.fields.wavelet.lattice import HALF, UNIT, Lattice, Planes
+from nifcodec.fields.wavelet.lifting import analyse_levels, synthesise_plane
 from nifcodec.fields.wavelet.planes import filtered_planes, to_planes
 from nifcodec.fields.wavelet.restoration import RestorationFilter
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
-from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Span, Tile, at_level
+from nifcodec.fields.wavelet.search.coding import Coding, QuantizedBands
+from nifcodec.fields.wavelet.search.rate_gradient import RateGradient
+from nifcodec.fields.wavelet.tiling import Tile, at_level
+from nifcodec.picture.signal import Signal
 
 # Analysis reaches 4 samples of each level: 124 pixels for five levels.
 MARGIN = 128
 DEAD_ZONE = 0.6  # from which a magnitude in the margin becomes 1
-# Of a bit at a tile's border, where contexts know less: at the price of elsewhere, errors would be higher there.
-BORDER_PRICE = 0.6
+# Of the cost of a bit at a tile's border. Contexts know less there: at the usual cost, errors would be higher.
+BORDER_WEIGHT = 0.6
 
 
-class Part:
-    """A tile with its margin: planes (C, H, W) on colours of 0..1 to be quantized.
+class LatticeSource:
+    """Planes (C, H, W) as coefficients of a lattice. The planes of a root are low-pass planes, which nothing restores.
 
     Attributes:
-        target: the picture's planes.
+        original: the planes, float64.
+        gradient: what integers do to the bits of those that see them, where training has estimated it.
+        weights: of the bits of each coefficient, of each level; None is 1 for all.
     """
 
-    def __init__(self, tile: Tile, job: EncodeJob) -> None:
-        self._tile = tile
-        self._sides = sides = (job.signal.height, job.signal.width)
+    weights: Optional[List[Planes]] = None
+
+    def __init__(self, lattice: Lattice, planes: np.ndarray) -> None:
+        self._lattice = lattice
+        self.original = planes
+        self.set_target(planes)
+
+    def set_target(self, planes: np.ndarray, gradient: Optional[RateGradient] = None) -> None:
+        """Take other planes to quantize from now on, and the gradient to do it with."""
+        self.gradient = gradient
+        self._low, self._details = analyse_levels(planes, self._lattice.levels)
+
+    def low(self, step: float = 1.0) -> np.ndarray:
+        """The coarsest low-pass plane in steps."""
+        rows, columns = self._inside(self._lattice.levels, self._low.shape[1:])
+        return self._low[:, rows, columns] / step
+
+    def coefficients(self, step: float) -> List[Planes]:
+        """The bands of each level in steps, finest first."""
+        lattice = self._lattice
+        return [
+            {band: values[self._inside(level + 1, lattice.shape(level, band))] / step for band, values in bands.items()}
+            for level, bands in enumerate(lattice.by_band(self._details))
+        ]
+
+    def synthesise(self, coding: Coding, bands: QuantizedBands, step: float) -> np.ndarray:
+        """The planes as rebuilt from integers, int64 (C, H, W) in 1/UNIT steps."""
+        return coding.rebuild(bands)
+
+    def fit(self, plane: np.ndarray, spec: WaveletDescription, restoration: RestorationFilter) -> MixtureFit:
+        """The sums that the weights of the restoration filter's corrections follow from.
+
+        Args:
+            plane: as `synthesise` gives it.
+        """
+        return MixtureFit.none(restoration.corrections)
+
+    def _inside(self, level: int, shape: Tuple[int, ...]) -> Tuple[slice, slice]:
+        """Where what is to be coded lies in the samples of a level: `shape` of them, or fewer at the end."""
+        return slice(None), slice(None)
+
+
+class TileSource(LatticeSource):
+    """A tile of a picture with its margin, or a whole picture, which has none.
+
+    Args:
+        tile: which pixels, and their lattice.
+        root: the root's rebuilt plane, int64 (C, rows, columns) in 1/UNIT steps; a margin is synthesised from it.
+    """
+
+    def __init__(self, tile: Tile, signal: Signal, root: Optional[np.ndarray] = None) -> None:
+        self._tile, self._root = tile, root
+        self._sides = sides = (signal.height, signal.width)
         self._spans = [
             (max(span[0] - MARGIN, 0), min(span[1] + MARGIN, side))
             for span, side in zip((tile.rows, tile.columns), sides)
         ]
-        self.target = to_planes(job.signal.values(slice(*self._spans[0]), slice(*self._spans[1])))
-        self.aim(self.target)
+        super().__init__(tile.lattice, to_planes(signal.values(slice(*self._spans[0]), slice(*self._spans[1]))))
+        self._has_margin = self._spans != [tile.rows, tile.columns]
+        if self._has_margin:
+            self.weights = [
+                {band: self._border_weights(tile.lattice.shape(level, band)) for band in tile.lattice.bands}
+                for level in range(tile.lattice.levels)
+            ]
 
-    def aim(self, wanted: np.ndarray) -> None:
-        """Take other planes to quantize from now on."""
-        self._low, self._details = analyse_levels(wanted, TILE_LEVELS)
+    @staticmethod
+    def whole(signal: Signal, lattice: Lattice) -> "TileSource":
+        """A whole picture."""
+        return TileSource(Tile((0, signal.height), (0, signal.width), lattice), signal)
 
-    def low(self) -> np.ndarray:
-        """The tile's part of the low-pass plane of the coarsest of its levels."""
-        return self._low[self._at(TILE_LEVELS, self._low.shape[1:])]
-
-    def details(self, step: float) -> List[Bands]:
-        """The bands of each level in steps, margin included, finest first."""
-        return [(bands[0] / step, bands[1] / step, bands[2] / step) for bands in self._details]
-
-    def inside(self, details: Sequence[Bands]) -> "List[Planes]":
-        """The tile's part of its bands."""
-        lattice = self._tile.lattice
-        return [
-            {band: values[self._at(level + 1, lattice.shape(level, band))[1:]] for band, values in bands.items()}
-            for level, bands in enumerate(lattice.by_band(details))
-        ]
-
-    def prices(self) -> "List[Planes]":
-        """Of the bits of each of the tile's coefficients: lower at its borders inside of the picture."""
-        lattice = self._tile.lattice
-        shapes = ({band: lattice.shape(level, band) for band in lattice.bands} for level in range(TILE_LEVELS))
-        return [{band: self._price(shape) for band, shape in bands.items()} for bands in shapes]
-
-    def rebuild(self, root: np.ndarray, details: Sequence[Bands], levels: Sequence[Planes]) -> np.ndarray:
-        """Planes in steps, margin included, float32: the tile from its integers, the margin from rounded details."""
-        lattice = self._tile.lattice
-        (top, bottom), (left, right) = (at_level(span, TILE_LEVELS) for span in self._spans)
-        plane = root[:, top:bottom, left:right]
-        for level in range(TILE_LEVELS - 1, -1, -1):
-            around = [2 * np.sign(band) * np.floor(np.abs(band) + 1 - DEAD_ZONE) for band in details[level]]
+    def synthesise(self, coding: Coding, bands: QuantizedBands, step: float) -> np.ndarray:
+        """The planes with their margin: the tile from its integers, the margin from rounded coefficients."""
+        if not self._has_margin:
+            return coding.rebuild(bands)
+        assert self._root is not None
+        lattice = self._lattice
+        (top, bottom), (left, right) = (at_level(span, lattice.levels) for span in self._spans)
+        plane = self._root[:, top:bottom, left:right]
+        for level in range(lattice.levels - 1, -1, -1):
+            details = [_rounded(values / step) for values in self._details[level]]
             for band in lattice.bands:
-                where = self._at(level + 1, lattice.shape(level, band))[1:]
-                around[band.orientation][lattice.plane_ids.index(band.plane)][where] = levels[level][band]
-            horizontal, vertical, diagonal = (band.astype(np.int64) * HALF for band in around)
+                rows, columns = self._inside(level + 1, lattice.shape(level, band))
+                place = lattice.plane_ids.index(band.plane)
+                details[band.orientation][place, rows, columns] = bands.levels[level][band]
+            horizontal, vertical, diagonal = (values.astype(np.int64) * HALF for values in details)
             plane = synthesise_plane(plane, (horizontal, vertical, diagonal))
-        return in_steps(plane)
+        return plane
 
-    def fit(self, planes: np.ndarray, spec: WaveletDescription, network: RestorationFilter) -> MixtureFit:
-        """The tile's part of the sums that the weights of the corrections follow from."""
-        reach = network.reach
-        sides = planes.shape[1:]
-        starts = [span[0] - whole[0] for span, whole in zip((self._tile.rows, self._tile.columns), self._spans)]
-        sizes = [size_of(self._tile.rows), size_of(self._tile.columns)]
-        wide = [slice(max(s - reach, 0), min(s + n + reach, side)) for s, n, side in zip(starts, sizes, sides)]
-        seen = planes[: filtered_planes(len(planes)), wide[0], wide[1]]
-        y, x = (s - w.start for s, w in zip(starts, wide))
-        change = network(seen, spec.step_feature)[..., y : y + sizes[0], x : x + sizes[1]]
-        here = self._at(0, (sizes[0], sizes[1]))
-        return MixtureFit.of(self.target[here] / spec.step, planes[here], change)
+    def fit(self, plane: np.ndarray, spec: WaveletDescription, restoration: RestorationFilter) -> MixtureFit:
+        planes, reach = in_steps(plane), restoration.reach
+        sizes = [span[1] - span[0] for span in (self._tile.rows, self._tile.columns)]
+        inner = self._inside(0, tuple(sizes))
+        outer = [
+            slice(max(span.start - reach, 0), min(span.stop + reach, side))
+            for span, side in zip(inner, planes.shape[1:])
+        ]
+        corrections = restoration(planes[: filtered_planes(len(planes)), outer[0], outer[1]], spec.step_feature)
+        y, x = (span.start - wide.start for span, wide in zip(inner, outer))
+        corrections = corrections[..., y : y + sizes[0], x : x + sizes[1]]
+        target = self.original[:, inner[0], inner[1]] / spec.step
+        return MixtureFit.of(target, planes[:, inner[0], inner[1]], corrections)
 
-    def _price(self, shape: Tuple[int, int]) -> np.ndarray:
-        """Of a band of this shape, float32."""
-        prices = np.ones(shape, np.float32)
+    def _border_weights(self, shape: Tuple[int, int]) -> np.ndarray:
+        """Of a band of this shape, float32: lower at the tile's borders inside of the picture."""
+        weights = np.ones(shape, np.float32)
         for axis, (span, side) in enumerate(zip((self._tile.rows, self._tile.columns), self._sides)):
-            lines = np.moveaxis(prices, axis, 0)
-            lines[: span[0] > 0] = BORDER_PRICE
-            lines[len(lines) - (span[1] < side) :] = BORDER_PRICE
-        return prices
+            lines = np.moveaxis(weights, axis, 0)
+            lines[: span[0] > 0] = BORDER_WEIGHT
+            lines[len(lines) - (span[1] < side) :] = BORDER_WEIGHT
+        return weights
 
-    def _at(self, level: int, shape: Tuple[int, ...]) -> Tuple[slice, slice, slice]:
-        """Where the tile's samples of a level lie within those of the part: `shape` of them, or fewer at the end."""
-        tops = [span[0] - whole[0] for span, whole in zip((self._tile.rows, self._tile.columns), self._spans)]
-        ends = [-(-size_of(span) >> level) for span in (self._tile.rows, self._tile.columns)]
-        y, x = (top >> level for top in tops)
-        return slice(None), slice(y, y + min(ends[0], shape[0])), slice(x, x + min(ends[1], shape[1]))
+    def _inside(self, level: int, shape: Tuple[int, ...]) -> Tuple[slice, slice]:
+        tile, whole = (self._tile.rows, self._tile.columns), self._spans
+        y, x = ((span[0] - around[0]) >> level for span, around in zip(tile, whole))
+        rows, columns = (min(-(-(span[1] - span[0]) >> level), size) for span, size in zip(tile, shape))
+        return slice(y, y + rows), slice(x, x + columns)
 
 
-def size_of(span: Span) -> int:
-    return span[1] - span[0]
+def in_steps(plane: np.ndarray) -> np.ndarray:
+    """Integers in 1/UNIT steps -> steps, float32."""
+    steps: np.ndarray = plane.astype(np.float32) / np.float32(UNIT)
+    return steps
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """Coefficients in steps -> half steps, with a dead zone."""
+    rounded: np.ndarray = 2 * np.sign(values) * np.floor(np.abs(values) + 1 - DEAD_ZONE)
+    return rounded

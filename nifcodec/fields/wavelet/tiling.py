@@ -29,6 +29,11 @@ class Tile:
     columns: Span
     lattice: Lattice
 
+    @property
+    def pixels(self) -> int:
+        """How many it has."""
+        return (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
+
     def low(self, plane: np.ndarray) -> np.ndarray:
         """Its part of the root's native plane (colours, rows, columns)."""
         rows, columns = self._at(TILE_LEVELS)

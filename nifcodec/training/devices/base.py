@@ -19,11 +19,16 @@ HOST = "/CPU:0"
 
 
 class Position(Protocol):
-    """The part of a snapshot that a device reads."""
+    """The part of a snapshot that a device reads: its state, and its steps as `Snapshot` counts them."""
 
-    state: State
-    done: int
-    fresh: int
+    @property
+    def state(self) -> State: ...
+
+    @property
+    def done(self) -> int: ...
+
+    @property
+    def fresh(self) -> int: ...
 
 
 # (snapshot, learning rate at the top of the schedule, steps) -> the state after them, and the last loss.
@@ -113,8 +118,13 @@ class Device(Protocol):
 
 def micro_batches(samples: Samples, *shape: int) -> Samples:
     """Samples (n, ...) as (*shape, n / product, ...)."""
-    coords, colours = samples
-    size = coords.shape[0]
+    size = samples[0].shape[0]
     for count in shape:
         size //= count
-    return tuple(tf.reshape(part, [*shape, size, part.shape[1]]) for part in (coords, colours))
+    coords, colours = (tf.reshape(part, [*shape, size, part.shape[1]]) for part in samples)
+    return coords, colours
+
+
+def replica_mean(vector: tf.Tensor) -> tf.Tensor:
+    """The mean over all replicas, inside a replica's function."""
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, vector)

@@ -26,8 +26,8 @@ from nifcodec.training.devices.base import (
     Work,
     in_groups,
     micro_batches,
+    replica_mean,
 )
-from nifcodec.training.devices.replicas import replica_mean
 
 PLACE = "/device:IPU:{}"
 # Of the 900 MB of a Mk2 or Bow IPU: the rest is for the program itself, for the exchange between its tiles, and for
@@ -42,14 +42,15 @@ class Ipu:
     Args:
         ipu: the package `tensorflow.python.ipu`.
         strategies: an IPUStrategy for all replicas, or, for tiles, one for each.
+        memory: bytes that a replica may use.
     """
 
+    label = "ipu"
     chief = True
 
-    def __init__(self, ipu: Any, strategies: Sequence[Any], replicas: int) -> None:
-        self._ipu, self._strategies, self.replicas = ipu, strategies, replicas
+    def __init__(self, ipu: Any, strategies: Sequence[Any], replicas: int, memory: Optional[int] = MEMORY) -> None:
+        self._ipu, self._strategies, self.replicas, self.memory = ipu, strategies, replicas, memory
         self._strategy = strategies[0]
-        self.label, self.memory = "ipu", MEMORY
 
     def agree(self, value: float) -> float:
         return value
@@ -69,12 +70,13 @@ class Ipu:
         @tf.function(jit_compile=True, autograph=False)
         def chunk(counters: tf.Tensor, peak: tf.Tensor) -> None:
             def body(offset: tf.Tensor, *carried: tf.Tensor) -> Tuple[tf.Tensor, ...]:
-                *state, _, coords, colours = carried
+                flat, first, second, scaling, _, coords, colours = carried
                 fresh = tf.cast(counters[1] + offset, tf.float32)
                 rate = learning_rate(peak, counters[0] + offset, fresh, work.steps)
                 average = replica_mean if self.replicas > 1 else None
+                before = flat, first, second, scaling
                 state, loss = train_step(
-                    work.objective, state, fresh, (coords, colours), rate, average=average, scaled=work.scaled
+                    work.objective, before, fresh, (coords, colours), rate, average=average, scaled=work.scaled
                 )
                 return (offset + 1, *state, loss)
 
@@ -127,11 +129,12 @@ class Ipu:
         return tf.data.Dataset.range(done, tf.int32.max).map(shares).unbatch()
 
 
-def open_ipu(placement: Placement, compile_for: Optional[str] = None) -> Ipu:
+def open_ipu(placement: Placement, compile_for: Optional[str] = None, memory: Optional[int] = MEMORY) -> Ipu:
     """Configures and takes as many IPUs as replicas are asked for.
 
     Args:
         compile_for: "ipu1", "ipu2" or "ipu21": takes none, and only compiles for that chip.
+        memory: bytes that a replica may use.
 
     Raises:
         MissingDependencyError: this TensorFlow is not Graphcore's.
@@ -152,7 +155,7 @@ def open_ipu(placement: Placement, compile_for: Optional[str] = None) -> Ipu:
         found = sum(ipu.utils.get_num_of_ipus_in_device(place) for place in places)
     if found != replicas:
         raise DeviceError(f"{replicas} IPUs are asked for, and {found} are in the device: see gc-info -l")
-    return Ipu(ipu, strategies, replicas)
+    return Ipu(ipu, strategies, replicas, memory)
 
 
 def configuration(ipu: Any, placement: Placement, replicas: int, compile_for: Optional[str] = None) -> Any:

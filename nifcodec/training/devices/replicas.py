@@ -28,6 +28,7 @@ from nifcodec.training.devices.base import (
     Work,
     in_groups,
     micro_batches,
+    replica_mean,
 )
 from nifcodec.training.devices.local import gpu_memory
 
@@ -166,11 +167,6 @@ class Replicas:
             return f"the training over {len(self._workers)} processes failed: {reason}"
         names = " and ".join(f"worker {task} ({self._workers[task]})" for task in lost if task < len(self._workers))
         return f"{names} is gone: start all workers again, with --checkpoint and --resume to go on from the checkpoint"
-
-
-def replica_mean(vector: tf.Tensor) -> tf.Tensor:
-    """The mean over all replicas, inside a replica's function."""
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, vector)
 
 
 @functools.lru_cache(maxsize=None)

@@ -6,6 +6,7 @@ picture itself never has to fit: it stays on the host.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Optional
 
@@ -71,6 +72,7 @@ def split(
     Raises:
         ConfigError: a batch that does not split so far, or a network that leaves no memory for a single sample.
     """
+    limit = math.inf if memory is None else memory
     pieces = replicas * parts
     if wanted < pieces:
         raise ConfigError(f"{wanted} samples a step do not split into {replicas} replicas x {parts} micro-batches")
@@ -79,9 +81,9 @@ def split(
     for count in range(parts, share + 1):
         if share % count == 0:
             needed = step_bytes(spec, share, share // count, arithmetic)
-            if memory is None or needed <= memory:
+            if needed <= limit:
                 return Split(batch, replicas, count, needed)
     raise ConfigError(
         f"a network of {spec.parameter_count()} parameters at {batch} samples a step takes {needed / 1e6:.0f} MB, and "
-        f"the device has {memory / 1e6:.0f}: lower --width or --batch-size"
+        f"the device has {limit / 1e6:.0f}: lower --width or --batch-size"
     )

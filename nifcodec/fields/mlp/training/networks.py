@@ -43,7 +43,7 @@ class Layout:
 
 
 def encode(spec: MlpDescription, coords: tf.Tensor) -> tf.Tensor:
-    """(n, 2) float32 (u, v) -> (n, spec.inputs) float32, as `fields.basis.encode_grid`."""
+    """(n, 2) float32 (u, v) -> (n, spec.inputs) float32, as `position_encoding.encode_grid`."""
     if spec.encoding == "gaussian":
         angles = coords @ tf.constant(gaussian_frequencies(spec).T.astype(np.float32))
         return tf.concat([tf.sin(angles), tf.cos(angles)], axis=1)
@@ -58,7 +58,7 @@ def encode(spec: MlpDescription, coords: tf.Tensor) -> tf.Tensor:
 def forward(
     spec: MlpDescription, tensors: Sequence[tf.Tensor], coords: tf.Tensor, arithmetic: Arithmetic = Arithmetic()
 ) -> tf.Tensor:
-    """(n, 2) float32 (u, v) -> (n, channels) float32 picture values, as `fields.mlp.render`."""
+    """(n, 2) float32 (u, v) -> (n, channels) float32 picture values, as `render.render`."""
     encoded = encode(spec, coords)
     if arithmetic.half:
         encoded, tensors = tf.cast(encoded, tf.float16), [tf.cast(tensor, tf.float16) for tensor in tensors]

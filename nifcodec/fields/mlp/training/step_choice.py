@@ -14,7 +14,7 @@ from nifcodec.fields.mlp.weights import STEP_INDICES, QuantizedMlp, quantize, st
 # worth a per cent of error; rounding that fine-tuning can no longer repair makes the smaller weight the better one.
 ERROR_PER_RATE = 0.45
 UNTUNED_ERROR_PER_RATE = 0.1  # where no fine-tuning follows, as after an interrupt
-# The price is lowered where rounding makes the error so many times as large, 1 dB, unless it stays below 60 dB.
+# Lambda is lowered where rounding makes the error so many times as large, 1 dB, unless it stays below 60 dB.
 MOST_SPOILED, NEGLIGIBLE = 10**0.1, 1e-6
 PROBE_STEPS = 6.0  # standard deviation of a tensor over the step that its sensitivity is measured with
 BISECTIONS = 40
@@ -22,10 +22,10 @@ BISECTIONS = 40
 
 @dataclass(frozen=True)
 class StepPlan:
-    """Step indices of a network, the price of a bit in squared error (lambda), and the error before rounding."""
+    """Step indices of a network, lambda in squared error a bit, and the error before rounding."""
 
     indices: Tuple[int, ...]
-    price: float
+    lagrangian: float
     error: float
 
     @property
@@ -47,15 +47,15 @@ def choose_steps(
     """Choose a step for each tensor.
 
     The error of a tensor's rounding grows with the square of its step while it is small: one evaluation with that
-    tensor alone rounded gives the factor, and then every price of a bit has its best steps in closed form. In a network
-    that has hardly been trained, or at a very high price, errors are not small and do not add up: without a budget the
-    price is lowered until the network with all tensors rounded measures well.
+    tensor alone rounded gives the factor, and then every lambda has its best steps in closed form. In a network
+    that has hardly been trained, or at a very high lambda, errors are not small and do not add up: without a budget the
+    lambda is lowered until the network with all tensors rounded measures well.
 
     Args:
         tensors: float32 weights of a trained network.
         error: tensors -> mean squared error.
-        target_bits: bits of the weights, or None for the price ERROR_PER_RATE * D / R.
-        tuned: whether fine-tuning will follow; if not, that price is UNTUNED_ERROR_PER_RATE * D / R.
+        target_bits: bits of the weights, or None for the lambda ERROR_PER_RATE * D / R.
+        tuned: whether fine-tuning will follow; if not, that lambda is UNTUNED_ERROR_PER_RATE * D / R.
     """
     base = error(tensors)
     error_per_rate = ERROR_PER_RATE if tuned else UNTUNED_ERROR_PER_RATE
@@ -66,24 +66,24 @@ def choose_steps(
         errors.append(slope * squared)
         bits.append(_rates(tensor))
 
-    def best(price: float) -> List[int]:
-        return [int(np.argmin(cost + price * rate)) for cost, rate in zip(errors, bits)]
+    def best(lagrangian: float) -> List[int]:
+        return [int(np.argmin(cost + lagrangian * rate)) for cost, rate in zip(errors, bits)]
 
     def total_bits(indices: Sequence[int]) -> float:
         return float(sum(rate[index] for rate, index in zip(bits, indices)))
 
-    def acceptable(price: float) -> bool:
-        indices = best(price)
+    def acceptable(lagrangian: float) -> bool:
+        indices = best(lagrangian)
         if target_bits is not None:
             return total_bits(indices) <= target_bits
         spoiled = base + sum(float(cost[index]) for cost, index in zip(errors, indices))
-        return price * total_bits(indices) >= error_per_rate * spoiled
+        return lagrangian * total_bits(indices) >= error_per_rate * spoiled
 
-    def spoils(price: float) -> bool:
-        measured = error([_rounded(tensor, index) for tensor, index in zip(tensors, best(price))])
+    def spoils(lagrangian: float) -> bool:
+        measured = error([_rounded(tensor, index) for tensor, index in zip(tensors, best(lagrangian))])
         return measured > MOST_SPOILED * base + NEGLIGIBLE
 
-    least, high = -60.0, 20.0  # powers of two of the price
+    least, high = -60.0, 20.0  # log2 of lambda
     low = least
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
@@ -115,7 +115,7 @@ def _sensitivity(
 
 
 def _rates(tensor: np.ndarray) -> np.ndarray:
-    """(STEP_INDICES,) estimated bits of the rounded tensor, the counterpart of `relax.rate`."""
+    """(STEP_INDICES,) estimated bits of the rounded tensor, the counterpart of `rounding.rate`."""
     rates = np.empty(STEP_INDICES)
     for index in range(STEP_INDICES):
         symbols = tensor.astype(np.float64) / float(step(index))

@@ -1,8 +1,8 @@
-"""What a coefficient does to the contexts of others: gradients of their bits, back through the context networks.
+"""What a coefficient does to the bits of others: their gradient, back through the context networks.
 
-The encoder's choice between two integers looks at their own bits, and, with this, at those of the coefficients whose
-networks see them. It is a linear estimate around the integers of an earlier attempt, in floating point: a file does
-not depend on how it was found.
+The encoder's choice between two integers weighs their own bits and, with this, those of the coefficients whose
+networks see them. The gradient is a linear estimate around the integers of an earlier candidate. It is in floating
+point: how integers were found does not matter to a file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 from nifcodec.fields.wavelet.coding.context_model import HIDDEN_MAX, Network
 from nifcodec.fields.wavelet.coding.neighbours import WAVEFRONT_LAG, LevelFeatures, LevelGradients
 from nifcodec.fields.wavelet.coding.wavefront import Conditions, level_feature
-from nifcodec.fields.wavelet.lattice import Lattice, Planes, Subband
+from nifcodec.fields.wavelet.lattice import Planes, Subband
+from nifcodec.fields.wavelet.search.coding import Coding
 
 # Of each level and band, (2, rows, columns): bits per unit of the signed companded value, and of its magnitude.
 RateGradient = List[Dict[Subband, np.ndarray]]
@@ -23,29 +24,26 @@ OUTPUT_UNIT = 32768  # of the networks' outputs: log2 scale and mean in steps
 SCALE_RANGE = (-6.0, 9.75)
 
 
-def rate_gradient(
-    lattice: Lattice, conditions: Conditions, low: np.ndarray, coarser: Sequence[Planes], levels: Sequence[Planes]
-) -> RateGradient:
-    """Gradients at given integers; what they do through the low-pass planes is left out.
+def rate_gradient(coding: Coding, levels: Sequence[Planes]) -> RateGradient:
+    """The gradient of all bits by each integer. What integers do through the low-pass planes is left out.
 
     Args:
-        low: the coarsest low-pass plane, int64 (colours, rows, columns) in 1/UNIT steps.
-        coarser: integers of up to two levels beyond the coarsest, as `wavefront_scan` takes them.
         levels: integers of each level in half steps, finest first.
     """
+    lattice = coding.lattice
     found: RateGradient = [
         {band: np.zeros((2, *lattice.shape(level, band)), np.float32) for band in lattice.bands}
         for level in range(lattice.levels)
     ]
-    known: List[Planes] = [*levels, *coarser, {}, {}]
-    plane = low
+    known: List[Planes] = [*levels, *coding.coarser, {}, {}]
+    plane = coding.low
     for level in range(lattice.levels - 1, -1, -1):
         bands = [band for band in lattice.bands if levels[level][band].any()]
         if bands:
-            where = {colour: plane[i] for i, colour in enumerate(lattice.plane_ids)}
-            features = LevelFeatures(lattice.sizes[level + 1], bands, where, known[level + 1], known[level + 2])
+            low = dict(zip(lattice.plane_ids, plane))
+            features = LevelFeatures(lattice.sizes[level + 1], bands, low, known[level + 1], known[level + 2])
             features.set_all(levels[level])
-            gradients = _level(features, conditions, lattice.first + level, levels[level])
+            gradients = _level_gradients(features, coding.conditions, lattice.first + level, levels[level])
             for index, band in enumerate(bands):
                 found[level][band] += gradients.own(index, lattice.shape(level, band))
                 if level + 1 < lattice.levels:
@@ -57,7 +55,7 @@ def rate_gradient(
     return found
 
 
-def _level(features: LevelFeatures, conditions: Conditions, level: int, planes: Planes) -> LevelGradients:
+def _level_gradients(features: LevelFeatures, conditions: Conditions, level: int, planes: Planes) -> LevelGradients:
     networks = conditions.model.level(features.bands, level, features.near_length, features.length)
     gradients = LevelGradients(features)
     for row in range(features.rows):
@@ -71,13 +69,22 @@ def _level(features: LevelFeatures, conditions: Conditions, level: int, planes: 
             if valid.any():
                 back = np.zeros(seen.shape, np.float32)
                 for where, network in networks.parts(odd):
-                    back[where] = _through(network, seen[where], values[where], valid[where])
+                    back[where] = _vjp(network, seen[where], values[where], valid[where])
                 gradients.add(row, odd, back)
     return gradients
 
 
-def _through(network: Network, x: np.ndarray, values: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Gradients of the bits of values (bands, n) in steps, by features x (bands, n, features) of stacked networks."""
+def _vjp(network: Network, x: np.ndarray, values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """The vector-Jacobian product of stacked networks with the gradient of their bits by their outputs.
+
+    Args:
+        x: features (bands, n, features).
+        values: in steps (bands, n).
+        valid: which of them are coefficients.
+
+    Returns:
+        Gradients of the bits by the features, of their shape.
+    """
     first = (np.matmul(x, network.w1) + network.b1[:, None]) * np.float32(2.0**-6)
     second = np.matmul(first.clip(0, HIDDEN_MAX), network.w2) + network.b2[:, None]
     second *= np.float32(2.0**-8)
@@ -97,9 +104,9 @@ def _open(hidden: np.ndarray) -> np.ndarray:
 
 
 def bit_gradients(values: np.ndarray, scales: np.ndarray, means: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Of the bits of values in steps under Laplacians, by log2 of the scale and by the mean, all arrays of one shape.
+    """Gradients of the bits of values under Laplacians, by log2 of the scale and by the mean.
 
-    The mass of a value q is that of [q - 1/2, q + 1/2].
+    A value q has the mass of [q - 1/2, q + 1/2]. All arrays have one shape; values, scales and means are in steps.
     """
     rate = np.exp2(-scales)
     distance = np.abs(values - means)

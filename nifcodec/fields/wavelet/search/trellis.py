@@ -1,33 +1,23 @@
-"""Dependent quantization: the path through the states of least squared error + weight * bits, by Viterbi's search.
+"""Dependent quantization: the path through the states of least squared error + lagrangian * bits, by Viterbi's search.
 
-The contexts are those of an earlier attempt and stay what they were: a coefficient's choice does not move the contexts
-of others, but for the estimate in `influence`. A walk at the end gives the contexts that the choices have.
+The contexts are those of an earlier candidate and stay what they were: a coefficient's choice does not move the
+contexts of others, but for the estimate in `rate_gradient`. A scan at the end gives the contexts of the choices.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import List, Mapping, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from nifcodec.fields.wavelet.coding.binarization import binarization_of
 from nifcodec.fields.wavelet.coding.bitstream import used_bands
-from nifcodec.fields.wavelet.coding.context_model import MEAN_MAX, SCALE_MAX, ContextModel
+from nifcodec.fields.wavelet.coding.context_model import ContextModel
 from nifcodec.fields.wavelet.coding.dependent_quantization import KIND, NEXT, Q0, Q1, to_values
-from nifcodec.fields.wavelet.coding.wavefront import Conditions, Contexts
-from nifcodec.fields.wavelet.lattice import MAX_VALUE, UNIT, Lattice, Planes, Subband
+from nifcodec.fields.wavelet.lattice import MAX_VALUE, Planes, Subband
+from nifcodec.fields.wavelet.search.coding import BandArrays, Coding, QuantizedBands, contexts_of
 from nifcodec.fields.wavelet.search.rate_gradient import RateGradient
-from nifcodec.fields.wavelet.search.rdoq import (
-    Choice,
-    Prices,
-    Quantized,
-    QuantizedBands,
-    contexts_of,
-    rounded_low,
-)
-
-SCALES_PER_OCTAVE, INDICES_PER_OCTAVE = 4, 64
+from nifcodec.fields.wavelet.search.rdoq import Choice
 
 # Branches by kind of quantizer and parity of the index; and for each state, the two that lead to it.
 BRANCHES = [(kind, parity) for kind in (Q0, Q1) for parity in (0, 1)]
@@ -36,71 +26,35 @@ FROM = np.array([[state for state, _ in pair] for pair in _INTO])
 BRANCH = np.array([[BRANCHES.index((KIND[state], parity)) for state, parity in pair] for pair in _INTO])
 
 
-@dataclass(frozen=True)
-class Start:
-    """An earlier attempt: integers of each level, finest first, and their contexts."""
-
-    levels: Sequence[Planes]
-    contexts: Sequence[Contexts]
-
-    def at_step(self, indices: int) -> "Start":
-        """With the contexts that they would have at a step so many indices coarser."""
-        octaves = indices / INDICES_PER_OCTAVE
-
-        def rescaled(context: np.ndarray) -> np.ndarray:
-            scales = np.rint(context[0] - SCALES_PER_OCTAVE * octaves).clip(0, SCALE_MAX)
-            means = np.rint(context[1] * 2.0**-octaves).clip(-MEAN_MAX, MEAN_MAX)
-            return np.stack([scales, means, context[2]]).astype(np.int32)
-
-        contexts = [{band: rescaled(context) for band, context in bands.items()} for bands in self.contexts]
-        return Start(self.levels, contexts)
-
-
-def requantize(
-    lattice: Lattice,
-    conditions: Conditions,
-    low: np.ndarray,
-    details: Sequence[Mapping[Subband, np.ndarray]],
-    weight: float,
-    start: Start,
-    others: Optional[RateGradient] = None,
-) -> Quantized:
-    """A whole lattice: the low-pass plane is rounded, the bands as in `requantize_bands`."""
-    rounded = rounded_low(low)
-    bands = requantize_bands(lattice, conditions, rounded * UNIT, (), details, weight, start, others)
-    return Quantized.of(lattice, rounded, bands)
-
-
 def requantize_bands(
-    lattice: Lattice,
-    conditions: Conditions,
-    low: np.ndarray,
-    coarser: Sequence[Planes],
-    details: Sequence[Mapping[Subband, np.ndarray]],
-    weight: float,
-    start: Start,
-    others: Optional[RateGradient] = None,
-    prices: Optional[Prices] = None,
+    coding: Coding,
+    coefficients: BandArrays,
+    lagrangian: float,
+    start: QuantizedBands,
+    gradient: Optional[RateGradient] = None,
+    weights: Optional[BandArrays] = None,
 ) -> QuantizedBands:
-    """Integers of least squared error + weight * bits along each chain, under the contexts of an earlier attempt.
+    """Integers of least squared error + lagrangian * bits along each chain, under the contexts of an earlier candidate.
 
     Args:
-        conditions: of dependent quantization.
-        low, coarser, details, weight, others, prices: as `quantize_bands` takes them.
-        start: the earlier attempt; a band that is all zero there stays so.
+        coding: of dependent quantization.
+        coefficients, lagrangian, gradient, weights: as `quantize_bands` takes them.
+        start: the earlier candidate; a band that is all zero there stays so.
     """
-    levels: List[Planes] = []
+    lattice, levels = coding.lattice, []
     for level, bands in enumerate(used_bands(lattice, start.levels)):
-        planes = {band: np.zeros(values.shape, np.int32) for band, values in details[level].items()}
+        planes = {band: np.zeros(values.shape, np.int32) for band, values in coefficients[level].items()}
         if bands:
-            paths = _Chains(bands, [lattice.shape(level, band) for band in bands])
+            chains = _Chains(bands, [lattice.shape(level, band) for band in bands])
             for band in bands:
-                effects = np.zeros((0, *planes[band].shape)) if others is None else others[level][band]
-                weights = np.full(planes[band].shape, weight) * (1.0 if prices is None else prices[level][band])
-                paths.add(band, details[level][band], start.contexts[level][band], effects, weights, conditions.model)
-            planes.update(paths.best())
+                shape = planes[band].shape
+                gradients = np.zeros((0, *shape)) if gradient is None else gradient[level][band]
+                costs = np.full(shape, lagrangian) * (1.0 if weights is None else weights[level][band])
+                context = start.contexts[level][band]
+                chains.add(band, coefficients[level][band], context, gradients, costs, coding.conditions.model)
+            planes.update(chains.best())
         levels.append(planes)
-    return contexts_of(lattice, conditions, low, coarser, levels)
+    return contexts_of(coding, levels)
 
 
 class _Chains:
@@ -122,17 +76,18 @@ class _Chains:
     def add(
         self,
         band: Subband,
-        wanted: np.ndarray,
+        coefficients: np.ndarray,
         context: np.ndarray,
-        effects: np.ndarray,
-        weights: np.ndarray,
+        gradient: np.ndarray,
+        lagrangian: np.ndarray,
         model: ContextModel,
     ) -> None:
-        """Cost and value of each branch at each coefficient of a band; `effects` and `weights` as in `Choice`."""
+        """Cost and value of each branch at each coefficient of a band; all but `context` as in `Choice`."""
         here = self._columns(band)
-        self._valid[:, here] = self._linked(np.ones(wanted.shape, bool))
+        self._valid[:, here] = self._linked(np.ones(coefficients.shape, bool))
         for number, (kind, parity) in enumerate(BRANCHES):
-            choice = Choice(wanted, binarization_of(context[0], context[1], np.array(kind)), kind, effects, weights)
+            where = binarization_of(context[0], context[1], np.array(kind))
+            choice = Choice(coefficients, where, kind, gradient, lagrangian)
             values, costs = _branch(choice, parity, model)
             self._values[:, number, here], self._costs[:, number, here] = self._linked(values), self._linked(costs)
 
@@ -177,10 +132,10 @@ class _Chains:
 
 def _branch(choice: Choice, parity: int, model: ContextModel) -> Tuple[np.ndarray, np.ndarray]:
     """The better of the nearest index of a parity and the one below it: values in half steps, and costs."""
-    magnitude = np.abs(choice.wanted) + (0.5 if choice.kind == Q1 else 0.0)
+    magnitude = np.abs(choice.coefficients) + (0.5 if choice.kind == Q1 else 0.0)
     nearest = 2 * np.floor((magnitude - parity + 1) / 2).astype(np.int64) + parity
     nearest = np.minimum(nearest, MAX_VALUE - 1 + parity)
-    sign = np.where(choice.wanted < 0, -1, 1)
+    sign = np.where(choice.coefficients < 0, -1, 1)
     indices = sign * nearest
     costs = choice.cost(indices, model)
     lowers = np.nonzero(nearest > parity + 1)

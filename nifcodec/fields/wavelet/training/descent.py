@@ -47,7 +47,7 @@ class Descent:
         self._count = filtered_planes(planes)
         cutting = cut(network, sides, device.replicas, device.memory)
         self._tile = cutting.tile if device.replicas > 1 or device.memory is not None else None
-        self._over_tiles = device.over_tiles(self.pull)
+        self._over_tiles = device.over_tiles(self.vjp)
         self.placement = cutting.describe(device.label, device.memory)
 
     def __call__(self, planes: np.ndarray, target: np.ndarray, spec: WaveletDescription) -> np.ndarray:
@@ -67,32 +67,32 @@ class Descent:
         wanted[: self._count] = result[: self._count] * spec.step
         return wanted
 
-    def pull(
-        self, around: tf.Tensor, lacks: tf.Tensor, counted: tf.Tensor, feature: tf.Tensor, *weights: tf.Tensor
+    def vjp(
+        self, around: tf.Tensor, residual: tf.Tensor, counted: tf.Tensor, feature: tf.Tensor, *weights: tf.Tensor
     ) -> Tuple[tf.Tensor, tf.Tensor]:
-        """What a tile misses, and where that pulls the planes through the network. All float32, in steps.
+        """A tile's residual after its correction, and where that residual draws the planes. All float32, in steps.
 
         Args:
             around: planes of the tile and of the network's reach around it, (1, H + 2 reach, W + 2 reach, 3).
-            lacks: the picture's planes less the tile's, (1, H, W, 3).
+            residual: the picture's planes less the tile's, (1, H, W, 3).
             counted: 1 for pixels of the picture, else 0, (1, H, W, 1).
             feature: of the step, (1,).
             weights: kernels, biases, conditioning of the network of one correction.
 
         Returns:
-            What is missing after the correction, (1, H, W, 3), and its product with the correction's derivatives by
-            `around`, of the shape of `around`.
+            The residual less the correction, (1, H, W, 3), and the vector-Jacobian product of it with the correction's
+            derivatives by `around`, of the shape of `around`.
         """
         layers = len(self._network.kernels)
         parts = weights[:layers], weights[layers : 2 * layers], weights[2 * layers :]
         with tf.GradientTape() as tape:
             tape.watch(around)
             change = corrections(*parts, tf.nn.space_to_depth(around, 2), feature)[:, 0]
-        missing = (lacks - change) * counted * np.array(np.arange(3) < self._count, np.float32)
-        return missing, tape.gradient(change, around, missing)
+        left = (residual - change) * counted * np.array(np.arange(3) < self._count, np.float32)
+        return left, tape.gradient(change, around, left)
 
-    def _step(self, planes: np.ndarray, lacks: np.ndarray, spec: WaveletDescription) -> np.ndarray:
-        """Minus the gradient, (H, W, 3). A pixel's error is counted in one tile; what tiles pull at is summed up."""
+    def _step(self, planes: np.ndarray, residual: np.ndarray, spec: WaveletDescription) -> np.ndarray:
+        """Minus the gradient, (H, W, 3). A pixel's error is counted in one tile; the tiles' products are summed up."""
         reach = self._network.reach
         height, width = planes.shape[:2]
         tile = (height, width) if self._tile is None else self._tile
@@ -100,23 +100,23 @@ class Descent:
         corners = [(y, x) for y in range(0, full[0], tile[0]) for x in range(0, full[1], tile[1])]
         rows, columns = (_mirrored(side, reach) for side in (height, width))
         around = _grown(planes[rows[:, None], columns], full[0] + 2 * reach, full[1] + 2 * reach)
-        lacks, counted = _grown(lacks, *full), _grown(np.ones((height, width, 1), np.float32), *full)
+        residual, counted = _grown(residual, *full), _grown(np.ones((height, width, 1), np.float32), *full)
 
         def tiles() -> Iterator[Tuple[np.ndarray, ...]]:
             for y, x in corners:
                 inner = slice(y, y + tile[0]), slice(x, x + tile[1])
                 outer = slice(y, y + tile[0] + 2 * reach), slice(x, x + tile[1] + 2 * reach)
-                yield around[outer][None], lacks[inner][None], counted[inner][None]
+                yield around[outer][None], residual[inner][None], counted[inner][None]
 
         mixed = self._network.mixed(spec.mixture)
         feature = np.array([spec.step_feature], np.float32)
         shared = (feature, *mixed.kernels, *mixed.biases, *mixed.conditioning)
-        missing, pulled = np.empty_like(lacks), np.zeros_like(around)
-        for (y, x), (lack, pull) in zip(corners, self._over_tiles(tiles(), shared)):
-            missing[y : y + tile[0], x : x + tile[1]] = lack[0]
-            pulled[y : y + tile[0] + 2 * reach, x : x + tile[1] + 2 * reach] += pull[0]
-        folded = _folded(pulled[: len(rows), : len(columns)].swapaxes(0, 1), columns).swapaxes(0, 1)
-        return missing[:height, :width] + _folded(folded, rows)
+        direct, through = np.empty_like(residual), np.zeros_like(around)
+        for (y, x), (left, product) in zip(corners, self._over_tiles(tiles(), shared)):
+            direct[y : y + tile[0], x : x + tile[1]] = left[0]
+            through[y : y + tile[0] + 2 * reach, x : x + tile[1] + 2 * reach] += product[0]
+        folded = _folded(through[: len(rows), : len(columns)].swapaxes(0, 1), columns).swapaxes(0, 1)
+        return direct[:height, :width] + _folded(folded, rows)
 
     def _even(self, planes: np.ndarray) -> np.ndarray:
         """(C, H, W) -> float32 (H, W, 3) with even sides."""

@@ -5,6 +5,7 @@ The filter sees neighbours, so that its tiles are rectangles. The picture itself
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
@@ -61,17 +62,17 @@ def cut(network: RestorationFilter, sides: Tuple[int, int], replicas: int, memor
     Raises:
         DeviceError: not even the smallest tile fits.
     """
+    limit = math.inf if memory is None else memory
     pieces = [1, 1]
     least = 2 * network.reach
     while True:
         height, width = (2 * -(-side // (2 * count)) for side, count in zip(sides, pieces))
         count = -(-sides[0] // height) * -(-sides[1] // width)
         needed = tile_bytes(network, (height, width))
-        fits = memory is None or needed <= memory
-        if fits and (count >= replicas or max(height, width) <= least):
+        if needed <= limit and (count >= replicas or max(height, width) <= least):
             return Cutting((height, width), count, replicas, needed)
         if max(height, width) <= least:
             raise DeviceError(
-                f"a tile of {width}x{height} pixels takes {needed / 1e6:.1f} MB, and the device has {memory / 1e6:.1f}"
+                f"a tile of {width}x{height} pixels takes {needed / 1e6:.1f} MB, and the device has {limit / 1e6:.1f}"
             )
         pieces[0 if height >= width else 1] += 1

@@ -1,6 +1,7 @@
 """Trains a prior: the context networks, their frequency tables and the restoration filter, over folders of pictures.
 
-    python -m nifcodec.fields.wavelet.training.prior FOLDER... -o FILE [--work DIR] [--seed N] [--steps N] [--holdout K...]
+    python -m nifcodec.fields.wavelet.training.prior FOLDER... -o FILE [--work DIR] [--seed N] [--steps N]
+        [--holdout K...]
 
 Every K-th picture of a folder, in sorted order, is held out and only validates. Finished stages and networks stay in
 the work folder: the same command goes on where it was stopped. Beside FILE, a card of the same name in JSON says what
@@ -16,36 +17,23 @@ import json
 import os
 import sys
 import time
+from math import nan
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
 
 from nifcodec.errors import ConfigError, NifError, TrainingError
+from nifcodec.fields.hooks import Progress
+from nifcodec.fields.progress_line import ProgressLine
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.priors import packing
 from nifcodec.fields.wavelet.training import prior_integers, prior_networks, prior_samples
 from nifcodec.fields.wavelet.training.prior_samples import Key
-from nifcodec.files import check_output, write_bytes
+from nifcodec.files import check_output, say, write_bytes
 
 DEFAULT_STEPS = 10_000  # of a luma network; a chroma network takes half of them
-PROGRESS_SECONDS = 5.0
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _reporter(what: str) -> Callable[[int, int], None]:
-    """A progress callback that prints a line every few seconds, and the last one."""
-    shown = [time.monotonic()]
-
-    def report(done: int, total: int) -> None:
-        if done == total or time.monotonic() - shown[0] >= PROGRESS_SECONDS:
-            shown[0] = time.monotonic()
-            _say(f"{what}: {done} of {total}")
-
-    return report
+COMMAND = "python -m nifcodec.fields.wavelet.training.prior"
 
 
 def _name(key: Key) -> str:
@@ -77,6 +65,7 @@ class Run:
         self.training, self.held_out = prior_samples.split(options.folders, every, options.limit)
         self.earlier = None if options.quantizer == "none" else priors.named(options.quantizer)
         self.start = priors.named(options.start) if options.start else None
+        self.line = ProgressLine("prior")
         self.work = options.work or os.path.splitext(options.output)[0] + "-work"
         os.makedirs(self.work, exist_ok=True)
         names = "\n".join(os.path.basename(path) for path in [*self.training, "", *self.held_out])
@@ -97,13 +86,23 @@ class Run:
     def path(self, name: str) -> str:
         return os.path.join(self.work, name)
 
+    def reporter(self, stage: str) -> Callable[[int, int], None]:
+        """What takes steps done, and all of them."""
+        began = time.monotonic()
+        return lambda done, steps: self.line(Progress(stage, done, steps, time.monotonic() - began, nan, nan))
+
+    def say(self, text: str) -> None:
+        """Prints a line that stays."""
+        self.line.clear()
+        say(f"{text}\n")
+
     def samples(self) -> Tuple[List[Key], float]:
         """Visits the pictures, once; the keys of the networks and the seconds it took."""
         done = self.path("samples.json")
         if not os.path.exists(done):
             start, keys = time.monotonic(), []
             for part, paths in (("held", self.held_out), ("train", self.training)):
-                report = _reporter(f"pictures, {part}")
+                report = self.reporter(f"pictures, {part}")
                 samples, patches = prior_samples.gather(paths, self.options.seed, self.earlier, report)
                 keys = sorted(samples)
                 for key in keys:
@@ -148,14 +147,14 @@ class Run:
             data = _load(held)
             mean = prior_networks.context_bits(weights, data["features"], data["values"])
             validation = (mean, float(len(data["values"])))
-        _say(f"{_name(key)}: {validation[0]:.4f} bits a coefficient, held out, {time.monotonic() - start:.0f} s")
+        self.say(f"{_name(key)}: {validation[0]:.4f} bits a coefficient, held out, {time.monotonic() - start:.0f} s")
         tf.keras.backend.clear_session()
         _save(path, counts=counts, bits=np.array(validation), seconds=np.array(time.monotonic() - start), **network)
         return _load(path)
 
     def restoration(self) -> Dict[str, np.ndarray]:
         """Arrays of the restoration filter, `gain` (held-out decibels) and `seconds`."""
-        path = self.path("synthesis.npz")
+        path = self.path("restoration.npz")
         if os.path.exists(path):
             return _load(path)
         start, seed = time.monotonic(), self.options.seed
@@ -167,12 +166,12 @@ class Run:
         patches = [_load(self.path(f"{part}-patches.npz")) for part in ("train", "held")]
         train, held = ((p["rebuilt"], p["originals"], p["features"].astype(np.float32)) for p in patches)
         steps = max(1, self.options.steps * 4 // 5)
-        report = _reporter("restoration filter, steps")
+        report = self.reporter("restoration filter")
         trained = prior_networks.train_filter(*train, steps, seed, report)
         arrays = packing.pack_restoration(trained)
         stored = packing.unpack_restoration(arrays)
         gain = prior_networks.filter_gain(stored.kernels, stored.biases, stored.conditioning, *held)
-        _say(f"restoration filter: {gain:.3f} dB, held out")
+        self.say(f"restoration filter: {gain:.3f} dB, held out")
         _save(path, gain=np.array(gain), seconds=np.array(time.monotonic() - start), **arrays)
         return _load(path)
 
@@ -196,7 +195,7 @@ class Run:
     def command(self) -> str:
         options = self.options
         folders = " ".join(_base(folder) for folder in options.folders)
-        text = f"python -m nifcodec.fields.wavelet.training.prior {folders} -o {_base(options.output)} --seed {options.seed}"
+        text = f"{COMMAND} {folders} -o {_base(options.output)} --seed {options.seed}"
         text += f" --start {options.start}" if options.start else ""
         text += f" --quantizer {options.quantizer} --steps {options.steps} --holdout {' '.join(map(str, self.holdout))}"
         return text + (f" --limit {options.limit}" if options.limit else "")
@@ -208,14 +207,15 @@ class Run:
         """Trains what is not trained yet, writes the prior and its card; returns the card."""
         keys, seconds = self.samples()
         networks = {key: self.network(key, self.options.seed + index) for index, key in enumerate(keys)}
-        synthesis = self.restoration()
-        tables = prior_integers.frequency_tables(sum(network["counts"] for network in networks.values()))
-        arrays = packing.pack_context(networks)
+        restoration = self.restoration()
+        counts = np.sum([network["counts"] for network in networks.values()], axis=0)
+        tables = prior_integers.frequency_tables(counts)
+        arrays: Dict[str, Any] = packing.pack_context(networks)
         arrays["tables"] = tables
-        arrays.update((name, array) for name, array in synthesis.items() if name.startswith("synthesis."))
+        arrays.update((name, array) for name, array in restoration.items() if name.startswith("synthesis."))
         data = io.BytesIO()
         np.savez_compressed(data, **arrays)
-        stages = [seconds, float(synthesis["seconds"])] + [float(network["seconds"]) for network in networks.values()]
+        stages = [seconds, float(restoration["seconds"])] + [float(network["seconds"]) for network in networks.values()]
         card = {
             "folders": [_base(folder) for folder in self.options.folders],
             "pictures": {"training": len(self.training), "held out": len(self.held_out)},
@@ -223,7 +223,7 @@ class Run:
             "quantizer": self.earlier.hash.hex() if self.earlier else "none",
             "seconds": round(sum(stages)),
             "held-out bits a coefficient": self.group_bits(networks, tables),
-            "restoration filter": self._kept() or {"gain in dB": round(float(synthesis["gain"]), 3)},
+            "restoration filter": self._kept() or {"gain in dB": round(float(restoration["gain"]), 3)},
             "versions": {"numpy": np.__version__, "tensorflow": tf.__version__},
             "bytes": len(data.getvalue()),
             "sha256": hashlib.sha256(data.getvalue()).hexdigest(),
@@ -239,9 +239,7 @@ def _base(path: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m nifcodec.fields.wavelet.training.prior", description="Train a prior."
-    )
+    parser = argparse.ArgumentParser(prog=COMMAND, description="Train a prior.")
     parser.add_argument("folders", nargs="+", metavar="FOLDER", help="folders of photographs, at least 96x96 pixels")
     parser.add_argument(
         "-o", dest="output", required=True, metavar="FILE", help="the prior, .npz; its card is beside it"
@@ -280,10 +278,10 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         check_output(options.output, force=True)
         print(json.dumps(Run(options).run(), indent=2))
     except NifError as error:
-        _say(f"nifcodec: {error}")
+        say(f"nifcodec: {error}\n")
         return error.exit_code
     except KeyboardInterrupt:
-        _say("nifcodec: stopped; the same command goes on from here")
+        say("nifcodec: stopped; the same command goes on from here\n")
         return 130
     return 0
 

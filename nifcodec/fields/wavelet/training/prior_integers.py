@@ -120,7 +120,7 @@ def laplacian(scale: float, mean: float, odd: bool = False) -> np.ndarray:
 
 
 def _rows() -> Iterator[Tuple[float, float, bool]]:
-    """Of each table, in the order of `binarization.binarization_of`, scale and mean in steps, and whether it knows zero's gap."""
+    """Of each table scale and mean in steps, and whether it knows zero's gap; in the order of `binarization_of`."""
     scales = [2.0 ** (scale / 4 - 6) for scale in range(FIRST_SHIFTED)]
     for _ in range(Q1_START // Q0_START):
         yield from ((scale, fraction / 8, False) for scale in scales for fraction in range(FRACTIONS))

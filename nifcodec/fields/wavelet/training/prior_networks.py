@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from nifcodec.fields.wavelet.restoration import BLOCK_CHANNELS, WEIGHT_UNIT
+from nifcodec.training.adam import Adam, cosine
 
 LUMA_HIDDEN, CHROMA_HIDDEN = (56, 32), (16, 12)
 INPUT_UNITS = 32.0  # feature units in 1.0 of the float twin
@@ -23,6 +24,8 @@ FARTHEST = 1000.0  # steps, beyond which the tail stays level: float32 ends near
 CONTEXT_BATCH, FILTER_BATCH = 2048, 8
 CHUNK = 100  # steps in one call of a compiled loop
 FILTER_CHANNELS, FILTER_LAYERS, CORRECTIONS = 48, 4, 6
+LEAST_RATE = 1e-5  # learning rate at the end of the cosine
+EPSILON = 1e-8  # of Adam
 RIDGE = 5e-4  # share of the error that a change of a weight by 1 must take off
 LOG2 = 0.6931472
 
@@ -41,23 +44,26 @@ def bits(symbols: tf.Tensor, scales: tf.Tensor, means: tf.Tensor) -> tf.Tensor:
     return -tf.math.log(mass * (1 - TAIL) + tail) / LOG2
 
 
-class Adam:
-    """Adam (Kingma and Ba 2015) with a cosine schedule, as TensorFlow operations on plain variables."""
+class Optimiser:
+    """Adam on variables, under a cosine from `peak` to LEAST_RATE.
+
+    Args:
+        decay: of the second moments.
+        clip: largest magnitude of a gradient's entry; larger ones are set to it.
+    """
 
     def __init__(self, variables: Sequence[tf.Variable], peak: float, steps: int, decay: float, clip: float) -> None:
-        self.variables, self.peak, self.steps, self.decay, self.clip = variables, peak, float(steps), decay, clip
-        self.means = [tf.Variable(tf.zeros_like(v)) for v in variables]
-        self.powers = [tf.Variable(tf.zeros_like(v)) for v in variables]
+        self._adam, self._peak, self._steps, self._clip = Adam(beta2=decay, epsilon=EPSILON), peak, steps, clip
+        self._moments = [(each, *(tf.Variable(tf.zeros_like(each)) for _ in range(2))) for each in variables]
 
     def apply(self, gradients: Sequence[tf.Tensor], step: tf.Tensor) -> None:
         """One step; `step` counts from 1, float32."""
-        rate = self.peak * (0.5 + 0.5 * tf.cos(np.pi * step / self.steps)) + 1e-5
-        for variable, mean, power, raw in zip(self.variables, self.means, self.powers, gradients):
-            gradient = tf.clip_by_value(raw, -self.clip, self.clip)
-            mean.assign(0.9 * mean + 0.1 * gradient)
-            power.assign(self.decay * power + (1 - self.decay) * gradient * gradient)
-            unbiased = mean / (1 - tf.pow(0.9, step))
-            variable.assign_sub(rate * unbiased / (tf.sqrt(power / (1 - tf.pow(self.decay, step))) + 1e-8))
+        rate = self._peak * cosine(step, self._steps) + LEAST_RATE
+        for variables, gradient in zip(self._moments, gradients):
+            clipped = tf.clip_by_value(gradient, -self._clip, self._clip)
+            moments = tuple(variable.read_value() for variable in variables)
+            for variable, value in zip(variables, self._adam.update(moments, clipped, step - 1.0, rate)):
+                variable.assign(value)
 
 
 def context_outputs(weights: Sequence[tf.Tensor], features: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
@@ -102,7 +108,7 @@ def train_context(
     weights += [normal(second, 2, 0.1), tf.Variable(np.array([-1, 0], np.float32)), zeros(signed, 1)]
     if start is not None:
         weights = [tf.Variable(array.astype(np.float32)) for array in start]
-    optimiser = Adam(weights, 4e-3 if start is None else 1e-3, steps, 0.995, 0.1)
+    optimiser = Optimiser(weights, 4e-3 if start is None else 1e-3, steps, 0.995, 0.1)
     all_features, all_values = tf.constant(features), tf.constant(values.astype(np.int32))
 
     @tf.function
@@ -159,16 +165,16 @@ def corrections(
     return tf.stack([tf.nn.depth_to_space(part, 2) for part in each], 1)
 
 
-def best_weights(change: tf.Tensor, missing: tf.Tensor) -> tf.Tensor:
-    """Least-squares weights (N, corrections) of changes (N, corrections, P) that fill up what is missing, (N, P).
+def best_weights(change: tf.Tensor, residual: tf.Tensor) -> tf.Tensor:
+    """Least-squares weights (N, corrections) of changes (N, corrections, P) that come nearest to a residual, (N, P).
 
     A ridge towards 1 keeps weights of corrections that do nothing near it. No gradient passes: at the best weights
     there is none (envelope theorem).
     """
     change = tf.stop_gradient(change)
     products = tf.einsum("nkp,nlp->nkl", change, change)
-    wanted = tf.einsum("nkp,np->nk", change, missing) - tf.reduce_sum(products, axis=2)
-    ridge = RIDGE * tf.reduce_sum(missing**2, axis=1) + 1e-6
+    wanted = tf.einsum("nkp,np->nk", change, residual) - tf.reduce_sum(products, axis=2)
+    ridge = RIDGE * tf.reduce_sum(residual**2, axis=1) + 1e-6
     matrix = products + ridge[:, None, None] * tf.eye(change.shape[1])
     weights = 1 + tf.linalg.solve(matrix, wanted[..., None])[..., 0]
     return tf.round(weights * WEIGHT_UNIT) / WEIGHT_UNIT
@@ -177,15 +183,15 @@ def best_weights(change: tf.Tensor, missing: tf.Tensor) -> tf.Tensor:
 def errors(change: tf.Tensor, rebuilt: tf.Tensor, original: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
     """Mean squared errors (N,) of patches, corrected with the best weights for luma and for chroma, and before."""
     border = (rebuilt.shape[1] - change.shape[2]) // 2
-    missing = (original - rebuilt)[:, border:-border, border:-border]
-    count = tf.shape(missing)[0]
+    residual = (original - rebuilt)[:, border:-border, border:-border]
+    count = tf.shape(residual)[0]
     after = tf.zeros(count)
     for where in (slice(0, 1), slice(1, 3)):
         parts = tf.reshape(change[..., where], [count, change.shape[1], -1])
-        lacks = tf.reshape(missing[..., where], [count, -1])
-        weights = best_weights(parts, lacks)
-        after += tf.reduce_sum((lacks - tf.einsum("nk,nkp->np", weights, parts)) ** 2, axis=1)
-    return after / (3.0 * missing.shape[1] * missing.shape[2]), tf.reduce_mean(missing**2, axis=(1, 2, 3))
+        left = tf.reshape(residual[..., where], [count, -1])
+        weights = best_weights(parts, left)
+        after += tf.reduce_sum((left - tf.einsum("nk,nkp->np", weights, parts)) ** 2, axis=1)
+    return after / (3.0 * residual.shape[1] * residual.shape[2]), tf.reduce_mean(residual**2, axis=(1, 2, 3))
 
 
 def train_filter(
@@ -210,7 +216,7 @@ def train_filter(
     biases = [tf.Variable(np.zeros(units, np.float32)) for units in sizes[1:]]
     conditions = [tf.Variable(np.zeros((2, units), np.float32)) for units in sizes[1:-1]]
     weights = kernels + biases + conditions
-    optimiser = Adam(weights, 2e-3, steps, 0.99, np.inf)
+    optimiser = Optimiser(weights, 2e-3, steps, 0.99, np.inf)
 
     @tf.function
     def train_step(x: tf.Tensor, y: tf.Tensor, f: tf.Tensor, step: tf.Tensor) -> None:
@@ -232,20 +238,21 @@ def train_filter(
 
 
 def filter_gain(
-    kernels: Arrays,
-    biases: Arrays,
-    conditions: Arrays,
+    kernels: Sequence[np.ndarray],
+    biases: Sequence[np.ndarray],
+    conditions: Sequence[np.ndarray],
     rebuilt: np.ndarray,
     originals: np.ndarray,
     features: np.ndarray,
 ) -> float:
     """Decibels that the network gains with each patch's best weights, mean over all patches."""
-    weights = [[tf.constant(array.astype(np.float32)) for array in part] for part in (kernels, biases, conditions)]
+    constants = [[tf.constant(array.astype(np.float32)) for array in part] for part in (kernels, biases, conditions)]
     gains: List[float] = []
     for start in range(0, len(features), 16):
         x, y, f = (
             tf.constant(array[start : start + 16].astype(np.float32)) for array in (rebuilt, originals, features)
         )
-        after, before = errors(corrections(*weights, tf.nn.space_to_depth(x, 2), f), x, y)
+        change = corrections(constants[0], constants[1], constants[2], tf.nn.space_to_depth(x, 2), f)
+        after, before = errors(change, x, y)
         gains += (10 * np.log10(before.numpy() / after.numpy())).tolist()
     return float(np.mean(gains))

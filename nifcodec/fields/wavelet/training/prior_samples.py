@@ -8,7 +8,7 @@ rebuilt in the decoder's integers, so that the networks see what they will see w
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -19,13 +19,14 @@ from nifcodec.fields.wavelet.coding.bitstream import used_bands
 from nifcodec.fields.wavelet.coding.context_model import GROUPS, Key
 from nifcodec.fields.wavelet.coding.neighbours import CONSTANTS, WAVEFRONT_LAG, LevelFeatures, feature_columns
 from nifcodec.fields.wavelet.coding.wavefront import Conditions, level_feature
-from nifcodec.fields.wavelet.description import WaveletDescription
+from nifcodec.fields.wavelet.description import INDICES_PER_OCTAVE, WaveletDescription
 from nifcodec.fields.wavelet.lattice import UNIT, Lattice, Planes
 from nifcodec.fields.wavelet.lifting import analyse_levels
 from nifcodec.fields.wavelet.planes import plane_kinds, to_planes
 from nifcodec.fields.wavelet.priors import Prior
-from nifcodec.fields.wavelet.search.rdoq import quantize
-from nifcodec.fields.wavelet.search.trellis import Start, requantize
+from nifcodec.fields.wavelet.search.coding import Coding
+from nifcodec.fields.wavelet.search.rdoq import quantize_bands
+from nifcodec.fields.wavelet.search.trellis import requantize_bands
 from nifcodec.picture.colour import to_rgb
 from nifcodec.picture.read import read_image
 from nifcodec.picture.write import FORMATS
@@ -93,7 +94,7 @@ def _load(path: str, rng: np.random.Generator) -> Tuple[np.ndarray, bool]:
     if rng.random() < SHRUNK:
         factor = max(rng.uniform(SMALLEST, 1.0), (PATCH + PHASE) / min(rgb.shape[:2]))
         size = (round(rgb.shape[1] * factor), round(rgb.shape[0] * factor))
-        rgb = np.asarray(PIL.Image.fromarray(rgb).resize(size, PIL.Image.LANCZOS))
+        rgb = np.asarray(PIL.Image.fromarray(rgb).resize(size, PIL.Image.Resampling.LANCZOS))
     height, width = (min(side - PHASE, CROP) if large else side - PHASE for side in rgb.shape[:2])
     y, x = int(rng.integers(0, rgb.shape[0] - height + 1)), int(rng.integers(0, rgb.shape[1] - width + 1))
     rgb = rgb[y : y + height, x : x + width]
@@ -103,7 +104,7 @@ def _load(path: str, rng: np.random.Generator) -> Tuple[np.ndarray, bool]:
 def _random_step(rng: np.random.Generator) -> WaveletDescription:
     """Steps: two thirds within the usual range of about 2.5 octaves, the others within 5."""
     octaves = rng.uniform(-3, 2) if rng.random() < 0.35 else rng.uniform(-1.2, 1.4)
-    return WaveletDescription(round(64 * (np.log2(MIDDLE_STEP) + octaves + 8)), b"")
+    return WaveletDescription(round(INDICES_PER_OCTAVE * (np.log2(MIDDLE_STEP) + octaves + 8)), b"")
 
 
 def _visit(
@@ -129,12 +130,11 @@ def _visit(
     if prior is None:
         levels = [{band: _dead_zone(values, rng.uniform(*DEAD_ZONES)) for band, values in b.items()} for b in scaled]
     else:
-        conditions = Conditions(prior.context, spec.step_feature)
-        quantized = quantize(lattice, conditions, low / step, scaled, rng.uniform(*WEIGHTS))
+        coding = Coding.of_root(lattice, Conditions(prior.context, spec.step_feature), low / step)
+        quantized = quantize_bands(coding, scaled, rng.uniform(*WEIGHTS))
         if dependent:
-            conditions, weight = replace(conditions, dependent=True), rng.uniform(*DEPENDENT_WEIGHTS)
-            start = Start(quantized.levels, quantized.contexts)
-            quantized = requantize(lattice, conditions, low / step, scaled, weight, start)
+            lagrangian = rng.uniform(*DEPENDENT_WEIGHTS)
+            quantized = requantize_bands(coding.quantized_by(dependent=True), scaled, lagrangian, quantized)
             # What is not coded has no quantizer, and is no sample.
             coded = used_bands(lattice, quantized.levels)
             kinds = [{b: c[2] for b, c in bands.items() if b in coded[i]} for i, bands in enumerate(quantized.contexts)]

@@ -1,0 +1,85 @@
+"""Where the training of one picture stands, as a record of a checkpoint: after a round, or after a tile.
+
+Candidates are kept as what a file would hold of them. Their integers are read back, and all else follows from these.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from nifcodec.fields.wavelet.candidate import Candidate
+from nifcodec.fields.wavelet.restoration_fit import MixtureFit
+from nifcodec.fields.wavelet.tiling import pack_tiles, unpack_tiles
+
+if TYPE_CHECKING:
+    from nifcodec.fields.checkpoint import Checkpoint, Record
+
+
+class Rounds(NamedTuple):
+    """The state between two rounds of training an untiled picture.
+
+    Attributes:
+        done: rounds.
+        last: the candidate of the last one.
+        best: the one of least cost.
+        parent: the one that the target of `best` was found from; None where that is the picture itself.
+    """
+
+    done: int
+    last: Candidate
+    best: Candidate
+    parent: Optional[Candidate]
+
+    def record(self) -> "Record":
+        """What a checkpoint keeps."""
+        record: Dict[str, object] = {"done": self.done}
+        for name, candidate in (("last", self.last), ("best", self.best), ("parent", self.parent)):
+            if candidate is not None:
+                coded = candidate.coded()
+                record[f"{name} description"] = np.frombuffer(coded.description, np.uint8)
+                record[f"{name} payload"] = np.frombuffer(coded.payload, np.uint8)
+        return record
+
+    @staticmethod
+    def read(record: "Record", decode: Callable[[bytes, bytes], Candidate]) -> "Rounds":
+        """The inverse of `record`. `decode` makes a candidate of a description and a payload."""
+
+        def candidate(name: str) -> Candidate:
+            return decode(record[f"{name} description"].tobytes(), record[f"{name} payload"].tobytes())
+
+        parent = candidate("parent") if "parent payload" in record else None
+        return Rounds(int(record["done"]), candidate("last"), candidate("best"), parent)
+
+
+def tiles_record(fit: MixtureFit, tiles: List[bytes]) -> "Record":
+    """What a checkpoint keeps of the first tiles of a picture and their sums of the restoration fit."""
+    return {**vars(fit), "count": len(tiles), "tiles": np.frombuffer(pack_tiles(b"", tiles), np.uint8)}
+
+
+def read_tiles(record: "Record") -> Tuple[MixtureFit, List[bytes]]:
+    """The inverse of `tiles_record`."""
+    _, *tiles = unpack_tiles(record["tiles"].tobytes(), int(record["count"]))
+    return MixtureFit(record["squares"], record["projections"], record["products"]), [bytes(tile) for tile in tiles]
+
+
+class Kept:
+    """One record of a checkpoint. Without a checkpoint nothing is kept."""
+
+    def __init__(self, checkpoint: "Optional[Checkpoint]", name: str) -> None:
+        self._checkpoint, self._name = checkpoint, name
+
+    def load(self) -> "Optional[Record]":
+        """What was saved; None where there is nothing."""
+        return None if self._checkpoint is None else self._checkpoint.load(self._name)
+
+    def save(self, record: "Record") -> None:
+        """Keeps a record, and writes it now and then. Raises OutputError."""
+        if self._checkpoint is not None:
+            self._checkpoint.save(self._name, record)
+
+    def flush(self) -> None:
+        """Writes what is not written yet. Raises OutputError."""
+        if self._checkpoint is not None:
+            self._checkpoint.flush()
