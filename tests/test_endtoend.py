@@ -37,8 +37,8 @@ def smooth(height: int, width: int, channels: int) -> np.ndarray:
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_every_kind_of_picture_is_learned(field: str, channels: int) -> None:
     pixels = smooth(29, 37, channels)
-    dimension = 2 if field == "fourier" else None
-    config = configure(field=field, width=16, layers=2, dimension=dimension, steps=300, batch_size=512)
+    own = {"dimension": 2} if field == "fourier" else {}
+    config = configure(field=field, width=16, layers=2, steps=300, batch_size=512, **own)
     data = nifcodec.encode(pixels, config)
     decoded = nifcodec.decode(data)
     assert decoded.shape == pixels.shape
