@@ -20,7 +20,7 @@ from nifcodec.errors import ConfigError, MissingDependencyError, NifError
 
 CODECS_HELP = """\
 codecs, separated by commas: NAME[:OPTION...][@[PARAMETER=]SETTING/SETTING...]
-  nif[:FIELD][:eN][:NAME=VALUE...]  effort N; NAME of nifcodec.EncodeConfig. PARAMETER: quality, bpp, psnr, target_size
+  nif[:FIELD][:eN][:NAME=VALUE...]  effort N; NAME any option of encode. PARAMETER: quality, bpp, psnr, target_size
   jpeg[:420|:444]   webp[:m4|:m6][:sharp]   avif[:sN][:420|:444][:psnr]   settings are qualities
   jpeg2000                                                                settings are bits per pixel
   none              only the peers

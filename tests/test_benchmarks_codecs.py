@@ -11,6 +11,7 @@ import pytest
 import nifcodec
 from benchmarks.__main__ import main
 from benchmarks.codecs import NifCodec, parse_codecs
+from nifcodec import EncodeConfig, SirenOptions
 from nifcodec.errors import ConfigError, MissingDependencyError
 
 
@@ -19,7 +20,7 @@ def test_names_settings_and_options_of_codecs() -> None:
     assert (jpeg.name, jpeg.settings) == ("jpeg:444", ("10", "20.5"))
     assert len(webp.settings) == 8
     assert isinstance(siren, NifCodec)
-    assert (siren.config.field, siren.config.effort, siren.config.width, siren.config.omega) == ("siren", 3, 32, 20.0)
+    assert siren.config == EncodeConfig(field="siren", effort=3, options=SirenOptions(width=32, omega=20.0))
     assert siren.settings == ("bpp=0.1", "bpp=2")
     assert parse_codecs("none") == []
 

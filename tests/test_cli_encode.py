@@ -12,7 +12,7 @@ import pytest
 from conftest import PIXELS, nif_bytes, replace_encoders, rows
 
 import nifcodec
-from nifcodec import encoder
+from nifcodec import container, encoder
 from nifcodec.cli.main import main
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError
@@ -56,14 +56,16 @@ def test_json_holds_what_the_file_measures(folder: Path, capsys: pytest.CaptureF
 
 
 def test_the_report_is_of_the_bytes_and_not_of_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the encoder of `wavelet` makes is what is reported: here a file of another field."""
-    other = nif_bytes(7, 5, channels=1, family="siren")
-    monkeypatch.setattr(encoder, "_packer", lambda *_: lambda coded: other)
-    image = from_array(np.zeros((5, 7, 1), np.uint8))
-    report, info = encoder.encode_image(image, EncodeConfig(field="wavelet")).report, nifcodec.inspect(other)
+    """An encoder of `wavelet` that makes a field of another family: that is what is reported."""
+    other = container.unpack(nif_bytes(18, 12, family="siren"))
+    replace_encoders(monkeypatch, lambda *_: CodedField(other.family, other.description, other.payload, 7, "a device"))
+    encoded = encoder.encode_image(from_array(PIXELS), EncodeConfig(field="wavelet"))
+    report, info = encoded.report, nifcodec.inspect(encoded.data)
+    assert report.field == "siren"
     for name in ("field", "bytes", "width", "height", "bpp", "parts"):
         assert getattr(report, name) == getattr(info, name)
-    assert report.psnr_rgb == metrics.psnr(image.pixels, nifcodec.decode(other))
+    assert report.psnr_rgb == metrics.psnr(PIXELS, nifcodec.decode(encoded.data))
+    assert (report.steps, report.device) == (7, "a device")
 
 
 def test_existing_output_is_refused_before_any_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

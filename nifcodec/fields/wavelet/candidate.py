@@ -12,7 +12,7 @@ from nifcodec.fields.wavelet.coding.bitstream import CodedPart
 from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
 from nifcodec.fields.wavelet.search.coding import Coding, QuantizedBands
-from nifcodec.fields.wavelet.search.quantize import DEPENDENT_INDICES, lagrangian
+from nifcodec.fields.wavelet.search.quantize import DEPENDENT_INDICES, cost
 from nifcodec.fields.wavelet.search.rate_gradient import RateGradient, rate_gradient
 from nifcodec.fields.wavelet.tile_source import in_steps
 from nifcodec.fields.wavelet.tiling import pack_index, pack_tiles
@@ -104,13 +104,3 @@ class Candidate:
         """The same root with other tiles, whose fit gives the weights of the corrections."""
         spec = replace(self.root.spec, mixture=fit.mixture())
         return Candidate(replace(self.root, spec=spec, fit=fit), tiles, pixels)
-
-
-def cost(spec: WaveletDescription, error: float, size: int) -> float:
-    """Squared error + lagrangian * bits, on colours of 0..1.
-
-    Args:
-        error: of the corrected planes, summed, in squared steps.
-        size: bytes of the payload.
-    """
-    return spec.step**2 * (error + lagrangian(spec) * 8 * size)

@@ -42,12 +42,12 @@ class MixtureFit:
                 steps.
             corrections: of the first planes, (corrections, 1 or 3, H, W).
         """
-        modes, colours = corrections.shape[:2]
+        modes, corrected = corrections.shape[:2]
         residual = target - planes
         fit = cls.none(modes)
-        for kind, where in enumerate((slice(0, 1), slice(1, colours), slice(colours, None))):
+        for kind, where in enumerate((slice(0, 1), slice(1, corrected), slice(corrected, None))):
             fit.squares[kind] = float((residual[where] ** 2).sum())
-        for kind, where in enumerate((slice(0, 1), slice(1, colours))):
+        for kind, where in enumerate((slice(0, 1), slice(1, corrected))):
             change = corrections[:, where].reshape(modes, -1)
             samples = residual[where].ravel()
             # Short float32 products, summed up in float64: long ones would lose the small terms.

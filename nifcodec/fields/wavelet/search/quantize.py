@@ -26,6 +26,16 @@ def lagrangian(spec: WaveletDescription) -> float:
     return float(SCALAR_LAGRANGIAN * 2.0 ** (-2 * DEPENDENT_INDICES / INDICES_PER_OCTAVE))
 
 
+def cost(spec: WaveletDescription, error: float, size: int) -> float:
+    """Squared error + lagrangian * bits, on colours of 0..1.
+
+    Args:
+        error: of the corrected planes, summed, in squared steps.
+        size: bytes of the payload.
+    """
+    return spec.step**2 * (error + lagrangian(spec) * 8 * size)
+
+
 def quantize(
     coding: Coding,
     coefficients: BandArrays,
