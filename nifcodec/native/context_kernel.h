@@ -61,7 +61,7 @@ NIF_DEFINE uint64_t NIF_K(nonzero)(const int8_t *x) {
 
 #else
 #define NIF_DEFINE NIF_INLINE
-#if defined(__SSE2__)
+#if defined(NIF_SSE2)
 typedef struct {
     __m128i a, b;
 } NIF_K(sums);
@@ -80,7 +80,7 @@ NIF_DEFINE void NIF_K(store)(NIF_K(sums) sums, int32_t *out) {
     _mm_storeu_si128((__m128i *)out, sums.a);
     _mm_storeu_si128((__m128i *)(out + 4), sums.b);
 }
-#elif defined(__ARM_NEON) && defined(__aarch64__)
+#elif defined(NIF_NEON)
 typedef struct {
     int32x4_t a, b;
 } NIF_K(sums);

@@ -4,6 +4,18 @@
 
 #include "features.h"
 
+/* AddressSanitizer sees an access beyond a piece of the arena: there is a gap behind each. */
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+enum { NIF_GAP = 64 };
+#define NIF_POISON(from, bytes) ASAN_POISON_MEMORY_REGION(from, bytes)
+#define NIF_UNPOISON(from, bytes) ASAN_UNPOISON_MEMORY_REGION(from, bytes)
+#else
+enum { NIF_GAP = 0 };
+#define NIF_POISON(from, bytes) ((void)0)
+#define NIF_UNPOISON(from, bytes) ((void)0)
+#endif
+
 /* Memory from the caller, given out piece by piece. Without a base nothing is given out, and `used` is what it takes. */
 typedef struct {
     uint8_t *base;
@@ -11,9 +23,12 @@ typedef struct {
 } nif_arena;
 
 NIF_INLINE void *nif_take(nif_arena *arena, uint64_t bytes) {
-    const uint64_t at = arena->used;
-    arena->used += (bytes + 63) / 64 * 64;
-    return arena->base && arena->used <= arena->size ? arena->base + at : NULL;
+    const uint64_t at = arena->used, room = (bytes + NIF_GAP + 63) / 64 * 64;
+    arena->used += room;
+    if (!arena->base || arena->used > arena->size) return NULL;
+    NIF_POISON(arena->base + at, room);
+    NIF_UNPOISON(arena->base + at, bytes);
+    return arena->base + at;
 }
 
 NIF_INLINE int32_t nif_half(int32_t side, int32_t times) { /* rounded up at each halving */
