@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Dict, List
 
 from nifcodec import native
-from nifcodec.native.library import load
+from nifcodec.native.library import load, open_library
 
-FLAGS = "-std=gnu99 -O2 -fno-math-errno -fvisibility=hidden -fPIC -shared -Wall -Wextra -Werror"
+FLAGS = "-std=gnu99 -O1 -fno-math-errno -fvisibility=hidden -fPIC -shared -Wall -Wextra -Werror"
 VARIANTS = {
     "no-avx2": ["-DNIF_NO_AVX2"],
     "no-simd": ["-DNIF_NO_SIMD"],
@@ -37,7 +37,7 @@ def libraries() -> Dict[str, ctypes.CDLL]:
             path = os.path.join(folder, f"{name}.so")
             done = subprocess.run([*compiler, *FLAGS.split(), *flags, *sources, "-o", path], check=False)
             if done.returncode == 0:
-                found[name] = ctypes.CDLL(path)
+                found[name] = open_library(Path(path))
             else:
                 assert name == "undefined", "the native library does not build"
     return found

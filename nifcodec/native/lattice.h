@@ -16,7 +16,7 @@ enum { NIF_GAP = 0 };
 #define NIF_UNPOISON(from, bytes) ((void)0)
 #endif
 
-/* Memory from the caller, given out piece by piece. Without a base nothing is given out, and `used` is what it takes. */
+/* Memory from the caller, given out piece by piece. Without a base nothing is, and `used` counts what it takes. */
 typedef struct {
     uint8_t *base;
     uint64_t size, used;
@@ -102,10 +102,12 @@ NIF_INLINE int nif_walk_begin(nif_walk *walk, const nif_lattice *l, const nif_co
 }
 
 /* Enters a band of one (`beyond` 0) or two levels coarser than the lattice's coarsest. */
-NIF_INLINE int nif_walk_coarser(nif_walk *walk, const nif_lattice *l, int32_t beyond, int32_t number, nif_coarser given) {
+NIF_INLINE int nif_walk_coarser(
+    nif_walk *walk, const nif_lattice *l, int32_t beyond, int32_t number, nif_coarser given) {
     const int32_t level = l->levels + beyond;
     if (!given.values || l->levels == l->finest) return 1;
-    const int32_t height = nif_half(l->height, l->levels + 1 + beyond), width = nif_half(l->width, l->levels + 1 + beyond);
+    const int32_t height = nif_half(l->height, l->levels + 1 + beyond);
+    const int32_t width = nif_half(l->width, l->levels + 1 + beyond);
     if (given.rows < 0 || given.columns < 0 || given.rows > height || given.columns > width) return 0;
     const ptrdiff_t pitch = walk->level.whole_pitch;
     int8_t *out = walk->slots[nif_slot(level)][number];
