@@ -1,11 +1,19 @@
 /* The context networks: evaluation by the instructions of the machine, and packing of a prior's arrays. */
 #include "context.h"
 
-#if defined(__x86_64__) || defined(__i386__)
+/* The tests build the library with NIF_NO_AVX2 and with NIF_NO_SIMD too, and compare. */
+#if defined(NIF_NO_SIMD)
+#elif defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
-#define NIF_X86 1
-#elif defined(__ARM_NEON)
+#if defined(__SSE2__)
+#define NIF_SSE2
+#endif
+#if !defined(NIF_NO_AVX2)
+#define NIF_X86
+#endif
+#elif defined(__aarch64__) && defined(__ARM_NEON)
 #include <arm_neon.h>
+#define NIF_NEON
 #endif
 
 typedef uint8_t nif_bytes __attribute__((vector_size(16)));
@@ -53,9 +61,9 @@ nif_evaluate nif_best_evaluate(void) {
 
 NIF_EXPORT const char *nifcodec_instructions(void) {
     if (nif_has_avx2()) return "avx2";
-#if defined(__SSE2__)
+#if defined(NIF_SSE2)
     return "sse2";
-#elif defined(__ARM_NEON) && defined(__aarch64__)
+#elif defined(NIF_NEON)
     return "neon";
 #else
     return "plain c";

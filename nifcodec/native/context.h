@@ -1,9 +1,9 @@
 /* The context networks of a prior, and their evaluation on a pass of coefficients (FORMAT.md, "Context model").
  *
  * Inputs are bytes, weights have 16 bits, activations go from 0 to 1023, and no sum reaches 2^23: sums of products of
- * 16 bits in 32 bits are exact, and one instruction multiplies and adds two. Of the inputs that are mostly zeros, these
- * are the weights of the signed input and of its magnitude; zeros are passed over. Of low-pass differences, which hardly
- * ever are zero, a signed input and its magnitude have one weight together, which depends on the sign. */
+ * 16 bits in 32 bits are exact, and one instruction multiplies and adds two. Of inputs that are mostly zeros these are
+ * the signed input and its magnitude, and zeros are passed over. Of low-pass differences, which are hardly ever zero, a
+ * signed input and its magnitude have one weight together, which depends on the sign, and two of them go side by side. */
 #ifndef NIF_CONTEXT_H
 #define NIF_CONTEXT_H
 
@@ -53,7 +53,8 @@ NIF_INLINE const nif_network *nif_network_of(
 /* b1 and what the constant inputs add to it, int32 (64). `pass`: row of the skewed order. */
 NIF_INLINE void nif_constant_bias(
     const nif_model *model, const nif_network *net, int32_t pass, int32_t step_feature, int32_t level, int32_t *bias) {
-    const int32_t *b1 = (const int32_t *)nif_at(model, net->b1), *weights = (const int32_t *)nif_at(model, net->constants);
+    const int32_t *b1 = (const int32_t *)nif_at(model, net->b1);
+    const int32_t *weights = (const int32_t *)nif_at(model, net->constants);
     const int32_t inputs[NIF_CONSTANTS] = {pass & 1 ? 127 : 0, step_feature, 20 * NIF_MIN(level, 6)};
     const int32_t units = net->first * NIF_LANES;
     for (int32_t j = 0; j < units; j++) {

@@ -21,7 +21,8 @@ NIF_DEFINE void NIF_K(activate)(NIF_K(sums) a, NIF_K(sums) b, int shift, int16_t
 NIF_DEFINE void NIF_K(dots)(const int16_t *x, const int16_t *y, const int16_t *w, int32_t row, int32_t *added) {
     __m256i sums[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
     for (int32_t k = 0; k < row; k += 16) {
-        const __m256i v = _mm256_loadu_si256((const __m256i *)(x + k)), u = _mm256_loadu_si256((const __m256i *)(y + k));
+        const __m256i v = _mm256_loadu_si256((const __m256i *)(x + k));
+        const __m256i u = _mm256_loadu_si256((const __m256i *)(y + k));
         const __m256i a = _mm256_loadu_si256((const __m256i *)(w + k));
         const __m256i b = _mm256_loadu_si256((const __m256i *)(w + row + k));
         sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(v, a));
@@ -61,7 +62,7 @@ NIF_DEFINE uint64_t NIF_K(nonzero)(const int8_t *x) {
 
 #else
 #define NIF_DEFINE NIF_INLINE
-#if defined(__SSE2__)
+#if defined(NIF_SSE2)
 typedef struct {
     __m128i a, b;
 } NIF_K(sums);
@@ -80,7 +81,7 @@ NIF_DEFINE void NIF_K(store)(NIF_K(sums) sums, int32_t *out) {
     _mm_storeu_si128((__m128i *)out, sums.a);
     _mm_storeu_si128((__m128i *)(out + 4), sums.b);
 }
-#elif defined(__ARM_NEON) && defined(__aarch64__)
+#elif defined(NIF_NEON)
 typedef struct {
     int32x4_t a, b;
 } NIF_K(sums);
@@ -164,8 +165,8 @@ NIF_DEFINE uint64_t NIF_K(nonzero)(const int8_t *x) {
 #endif
 
 /* The first layer of one coefficient -> its activations h, and what the inputs add to the mean. */
-NIF_DEFINE int32_t NIF_K(first_layer)(const nif_model *model, const nif_network *net, int32_t first, const int32_t *bias,
-                                      const int8_t *sparse, const int8_t *low, int16_t *h) {
+NIF_DEFINE int32_t NIF_K(first_layer)(const nif_model *model, const nif_network *net, int32_t first,
+                                      const int32_t *bias, const int8_t *sparse, const int8_t *low, int16_t *h) {
     const int32_t stride = first * 2 * NIF_LANES, pairs = net->low / 2;
     const int16_t *w1 = (const int16_t *)nif_at(model, net->w1), *skip = (const int16_t *)nif_at(model, net->skip);
     const int16_t *weights = (const int16_t *)nif_at(model, net->low_w1);

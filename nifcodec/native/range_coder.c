@@ -21,7 +21,8 @@ NIF_EXPORT void nifcodec_decoder_begin(nif_decoder *d, const uint8_t *data, uint
 
 /* Reads `count` symbols, each under the table of n symbols that its id names; without ids all under the first. */
 NIF_EXPORT int32_t nifcodec_decoder_get(nif_decoder *d, const uint8_t *data, uint64_t size, const uint32_t *cumulative,
-                                        int64_t tables, int32_t n, const int32_t *ids, int32_t *symbols, int64_t count) {
+                                        int64_t tables, int32_t n, const int32_t *ids, int32_t *symbols,
+                                        int64_t count) {
     nif_decoder state = *d;
     for (int64_t i = 0; i < count; i++) {
         const int64_t id = ids ? ids[i] : 0;
@@ -36,7 +37,8 @@ NIF_EXPORT int32_t nifcodec_decoder_get(nif_decoder *d, const uint8_t *data, uin
     return NIF_OK;
 }
 
-NIF_EXPORT int32_t nifcodec_decoder_is_canonical(const nif_decoder *d, const uint8_t *data, uint64_t size, int32_t any) {
+NIF_EXPORT int32_t nifcodec_decoder_is_canonical(
+    const nif_decoder *d, const uint8_t *data, uint64_t size, int32_t any) {
     return nif_decoder_is_canonical(d, data, size, any);
 }
 

@@ -89,7 +89,8 @@ static int pass_frames(decoding *d, int32_t pass, int odd) {
         const int32_t count = nif_pass_count(&level->band[i], nif_row_of(pass, i), odd);
         const uint8_t *states = d->states[i];
         if (d->lattice->dependent)
-            for (int32_t c = 0; c < count; c++) frames[c] = nif_frame_of(scales[c], means[c], nif_kind_of(states[c], 1));
+            for (int32_t c = 0; c < count; c++)
+                frames[c] = nif_frame_of(scales[c], means[c], nif_kind_of(states[c], 1));
         else
             for (int32_t c = 0; c < count; c++) frames[c] = nif_frame_of(scales[c], means[c], NIF_SCALAR);
         for (int32_t c = 0; c < count; c++) shifted |= frames[c].shift;
@@ -239,7 +240,7 @@ NIF_EXPORT uint64_t nifcodec_decode_memory(const nif_lattice *lattice) {
  * coded: (levels, 3 planes), whether a band is.
  * low: the coarsest low-pass planes (planes, rows, columns), in 1/64 of the step.
  * coarser: (2, 3 planes), of a larger lattice.
- * values: all coded bands from level `finest` up, band by band, each (rows, columns), in half steps; value_count of them.
+ * values: all coded bands from level `finest` up, band by band, each (rows, columns), in half steps: value_count.
  * plane: (planes, rows, columns), the low-pass planes of the level `finest`, in 1/64 of the step; plane_count integers.
  * digests: (levels), CRC-32 of the indices up to the end of a level; those below `finest` are not written.
  * memory: nifcodec_decode_memory bytes, at a multiple of 64.
