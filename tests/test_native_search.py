@@ -94,9 +94,7 @@ def check_stream(search, case, expected):
     found = search.encode_bands(case.shape, case.listed(expected.levels), case.listed(expected.contexts))
     payload = encode_bands(case.lattice, case.conditions.model, expected.levels, expected.contexts)
     flags = np.packbits(found.coded.ravel()).tobytes()
-    checks = b"".join(
-        digest.to_bytes(4, "little")[:size] for digest, size in zip(found.digests, (2, 1, 1, 1, 1))
-    )
+    checks = b"".join(digest.to_bytes(4, "little")[:size] for digest, size in zip(found.digests, (2, 1, 1, 1, 1)))
     assert flags + checks + found.data == payload
     assert found.needed == sorted(found.needed, reverse=True)
     _, levels = decode_bands(payload, case.lattice, case.conditions, case.low, case.coarser)
@@ -129,9 +127,7 @@ def test_quantize_with_prices_and_effects(search, planes):
         {band: rng.normal(0, 0.1, (2, *values.shape)).astype(np.float32) for band, values in bands.items()}
         for bands in case.details
     ]
-    expected = quantize_bands(
-        case.lattice, case.conditions, case.low, (), case.details, LAGRANGIAN, effects, prices
-    )
+    expected = quantize_bands(case.lattice, case.conditions, case.low, (), case.details, LAGRANGIAN, effects, prices)
     found = search.quantize_bands(
         case.shape, case.low, (), case.listed(case.details), LAGRANGIAN, case.listed(effects), case.listed(prices)
     )

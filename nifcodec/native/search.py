@@ -278,7 +278,7 @@ def _flat(shape: LatticeShape, levels: Sequence[Sequence[np.ndarray]], dtype: ty
     shapes = [[size if each == 1 else (each, *size) for size in sizes] for sizes in _shapes(shape)]
     if [[np.shape(band) for band in bands] for bands in levels] != shapes:
         raise ValueError("the bands do not have the shapes of the lattice")
-    line = [np.asarray(band, dtype).ravel() for bands in levels for band in bands]
+    line: List[np.ndarray] = [np.asarray(band, dtype).ravel() for bands in levels for band in bands]
     return np.concatenate(line) if line else np.zeros(0, dtype)
 
 
