@@ -124,8 +124,6 @@ class NativeModel:
         hidden = np.array([networks[(plane, 0, 0, 0)].w2.shape for plane in range(3)], np.uint8)
         frequencies = np.ascontiguousarray(tables, np.uint32)
         seen = np.ascontiguousarray(features, np.int8)
-        library.nifcodec_model_size.restype = ctypes.c_uint64
-        library.nifcodec_model_header_size.restype = ctypes.c_uint64
         header = aligned(library.nifcodec_model_header_size())
         self._packed = aligned(library.nifcodec_model_size(_address(hidden), _address(header)))
         error = library.nifcodec_pack_model(
@@ -187,7 +185,6 @@ class NativeModel:
         values = np.empty(sum(rows * columns for _, _, (rows, columns) in sizes), np.int32)
         plane = np.empty((len(shape.planes), *shape.side(min(finest + 1, shape.levels))), np.int64)
         digests = np.zeros(shape.levels, np.uint32)
-        self._library.nifcodec_decode_memory.restype = ctypes.c_uint64
         memory = aligned(self._library.nifcodec_decode_memory(ctypes.byref(lattice)))
         error = self._library.nifcodec_decode_bands(
             ctypes.byref(lattice),
@@ -262,7 +259,7 @@ def _check(error: int, stream_bytes: int) -> None:
     if error == MALFORMED_STREAM:
         raise MalformedError("range coded stream", "belongs to no sequence of symbols")
     if error == TRUNCATED:
-        raise TruncatedError(f"the coded data ends early: {stream_bytes} bytes cannot hold the escapes that it announces")
+        raise TruncatedError(f"the coded data ends early: {stream_bytes} bytes cannot hold its escapes")
     if error == LARGE_COEFFICIENT:
         raise MalformedError("coefficient", f"is above {1 << 20}")
     if error != OK:

@@ -1,11 +1,19 @@
 /* The context networks: evaluation by the instructions of the machine, and packing of a prior's arrays. */
 #include "context.h"
 
-#if defined(__x86_64__) || defined(__i386__)
+/* The tests build the library with NIF_NO_AVX2 and with NIF_NO_SIMD too, and compare. */
+#if defined(NIF_NO_SIMD)
+#elif defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
-#define NIF_X86 1
-#elif defined(__ARM_NEON)
+#if defined(__SSE2__)
+#define NIF_SSE2
+#endif
+#if !defined(NIF_NO_AVX2)
+#define NIF_X86
+#endif
+#elif defined(__aarch64__) && defined(__ARM_NEON)
 #include <arm_neon.h>
+#define NIF_NEON
 #endif
 
 typedef uint8_t nif_bytes __attribute__((vector_size(16)));
@@ -53,9 +61,9 @@ nif_evaluate nif_best_evaluate(void) {
 
 NIF_EXPORT const char *nifcodec_instructions(void) {
     if (nif_has_avx2()) return "avx2";
-#if defined(__SSE2__)
+#if defined(NIF_SSE2)
     return "sse2";
-#elif defined(__ARM_NEON) && defined(__aarch64__)
+#elif defined(NIF_NEON)
     return "neon";
 #else
     return "plain c";
@@ -89,8 +97,9 @@ static int32_t lay_out(nif_model *model, const uint8_t *hidden) {
         net->low = nif_low_count(plane);
         net->first = vectors(first);
         net->second = vectors(second);
-        const uint64_t inputs = (uint64_t)(net->sparse + net->low), a = (uint64_t)net->first, b = (uint64_t)net->second;
-        net->w1 = (int64_t)reserve(&size, inputs * a * 32);
+        const uint64_t a = (uint64_t)net->first, b = (uint64_t)net->second;
+        net->w1 = (int64_t)reserve(&size, (uint64_t)net->sparse * a * 32);
+        net->low_w1 = (int64_t)reserve(&size, (uint64_t)net->low * 2 * a * 32);
         net->constants = (int64_t)reserve(&size, NIF_CONSTANTS * a * 32);
         net->b1 = (int64_t)reserve(&size, a * 32);
         net->w2 = (int64_t)reserve(&size, a * 4 * b * 32);
@@ -147,6 +156,8 @@ NIF_EXPORT int32_t nifcodec_pack_model(const uint8_t *hidden, const int16_t *wei
         }
         if (sum != NIF_TOTAL) return NIF_BAD_ARGUMENT;
         c[NIF_SYMBOLS] = NIF_TOTAL;
+        model->likely[t].start = c[NIF_LARGEST];
+        model->likely[t].share = c[NIF_LARGEST + 1] - c[NIF_LARGEST];
     }
     for (int32_t i = 0; i < 256; i++) {
         const int16_t both[2] = {(int16_t)(int8_t)i, (int16_t)magnitude((int8_t)i)};
@@ -173,10 +184,19 @@ NIF_EXPORT int32_t nifcodec_pack_model(const uint8_t *hidden, const int16_t *wei
         int16_t *w1 = (int16_t *)((char *)out + net->w1), *w2 = (int16_t *)((char *)out + net->w2);
         int16_t *w3 = (int16_t *)((char *)out + net->w3), *skip = (int16_t *)((char *)out + net->skip);
         int32_t *constants = (int32_t *)((char *)out + net->constants);
+        int16_t *low_w1 = (int16_t *)((char *)out + net->low_w1);
         for (int32_t j = 0; j < first; j++) {
-            for (int32_t k = 0; k < signed_inputs; k++) {
+            for (int32_t k = 0; k < net->sparse; k++) {
                 w1[(k * a + j) * 2] = from1[k * first + j];
                 w1[(k * a + j) * 2 + 1] = from1[(signed_inputs + k) * first + j];
+            }
+            for (int32_t k = 0; k < net->low; k++) {
+                const int32_t own = from1[(net->sparse + k) * first + j];
+                const int32_t by_magnitude = from1[(signed_inputs + net->sparse + k) * first + j];
+                if (magnitude(own) + magnitude(by_magnitude) > INT16_MAX) return NIF_BAD_ARGUMENT;
+                for (int32_t signs = 0; signs < 4; signs++)
+                    low_w1[(((k / 2) * 4 + signs) * a + j) * 2 + k % 2] =
+                        (int16_t)(signs >> k % 2 & 1 ? by_magnitude - own : by_magnitude + own);
             }
             for (int32_t k = 0; k < NIF_CONSTANTS; k++)
                 constants[k * a + j] = from1[(2 * signed_inputs + k) * first + j];

@@ -1,13 +1,15 @@
 /* The context networks of a prior, and their evaluation on a pass of coefficients (FORMAT.md, "Context model").
  *
  * Inputs are bytes, weights have 16 bits, activations go from 0 to 1023, and no sum reaches 2^23: sums of products of
- * 16 bits in 32 bits are exact. A weight of a signed input lies beside that of its magnitude, so that one instruction
- * multiplies and adds both. */
+ * 16 bits in 32 bits are exact, and one instruction multiplies and adds two. Of inputs that are mostly zeros these are
+ * the signed input and its magnitude, and zeros are passed over. Of low-pass differences, which are hardly ever zero, a
+ * signed input and its magnitude have one weight together, which depends on the sign, and two of them go side by side. */
 #ifndef NIF_CONTEXT_H
 #define NIF_CONTEXT_H
 
 #include "binarize.h"
 #include "features.h"
+#include "range_coder.h"
 
 enum {
     NIF_NETWORKS = 54, /* planes 0 to 2, orientations, groups of levels, parities */
@@ -21,7 +23,8 @@ enum {
 typedef struct {
     int32_t sparse, low;   /* signed inputs: all but the low-pass differences, and these */
     int32_t first, second; /* vectors of 8 units of each layer */
-    int64_t w1;            /* int16 (sparse + low, 8 first, 2): of the signed input and of its magnitude */
+    int64_t w1;            /* int16 (sparse, 8 first, 2): of the signed input and of its magnitude */
+    int64_t low_w1;        /* int16 (low / 2, 4, 8 first, 2): of the magnitudes of two inputs, by their signs */
     int64_t constants;     /* int32 (3, 8 first) */
     int64_t b1, b2;        /* int32 (8 first), (8 second) */
     int64_t w2;            /* int16 (4 first, 8 second, 2): of two units that follow each other */
@@ -34,6 +37,7 @@ typedef struct {
     uint64_t size; /* of the whole model in bytes */
     nif_network network[NIF_NETWORKS];
     uint32_t cumulative[NIF_TABLES * (NIF_SYMBOLS + 1)];
+    nif_place likely[NIF_TABLES]; /* the symbol in the middle of each table */
     uint32_t pair[256]; /* of an input as a byte: itself and its magnitude, 16 bits each */
     nif_compand compand;
 } nif_model;
@@ -49,7 +53,8 @@ NIF_INLINE const nif_network *nif_network_of(
 /* b1 and what the constant inputs add to it, int32 (64). `pass`: row of the skewed order. */
 NIF_INLINE void nif_constant_bias(
     const nif_model *model, const nif_network *net, int32_t pass, int32_t step_feature, int32_t level, int32_t *bias) {
-    const int32_t *b1 = (const int32_t *)nif_at(model, net->b1), *weights = (const int32_t *)nif_at(model, net->constants);
+    const int32_t *b1 = (const int32_t *)nif_at(model, net->b1);
+    const int32_t *weights = (const int32_t *)nif_at(model, net->constants);
     const int32_t inputs[NIF_CONSTANTS] = {pass & 1 ? 127 : 0, step_feature, 20 * NIF_MIN(level, 6)};
     const int32_t units = net->first * NIF_LANES;
     for (int32_t j = 0; j < units; j++) {

@@ -19,17 +19,21 @@ NIF_INLINE void nif_crc_begin(nif_crc *crc) {
             crc->table[k][i] = crc->table[0][crc->table[k - 1][i] & 255] ^ (crc->table[k - 1][i] >> 8);
 }
 
+/* Of a word that `behind` bytes follow. */
+NIF_INLINE uint32_t nif_crc_word(const nif_crc *crc, int behind, uint32_t a) {
+    return crc->table[behind + 3][a & 255] ^ crc->table[behind + 2][a >> 8 & 255] ^
+           crc->table[behind + 1][a >> 16 & 255] ^ crc->table[behind][a >> 24];
+}
+
 NIF_INLINE uint32_t nif_crc_add(const nif_crc *crc, uint32_t digest, const int32_t *values, int32_t count) {
     uint32_t c = ~digest;
     int32_t i = 0;
     for (; i + 1 < count; i += 2) {
         const uint32_t a = c ^ (uint32_t)values[i], b = (uint32_t)values[i + 1];
-        c = crc->table[7][a & 255] ^ crc->table[6][a >> 8 & 255] ^ crc->table[5][a >> 16 & 255] ^ crc->table[4][a >> 24] ^
-            crc->table[3][b & 255] ^ crc->table[2][b >> 8 & 255] ^ crc->table[1][b >> 16 & 255] ^ crc->table[0][b >> 24];
+        c = nif_crc_word(crc, 4, a) ^ nif_crc_word(crc, 0, b);
     }
     if (i < count) {
-        const uint32_t a = c ^ (uint32_t)values[i];
-        c = crc->table[3][a & 255] ^ crc->table[2][a >> 8 & 255] ^ crc->table[1][a >> 16 & 255] ^ crc->table[0][a >> 24];
+        c = nif_crc_word(crc, 0, c ^ (uint32_t)values[i]);
     }
     return ~c;
 }

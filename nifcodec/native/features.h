@@ -50,7 +50,7 @@ typedef struct {
     ptrdiff_t ring_pitch;
     const int8_t *zeros; /* as many as a row has */
     int8_t *repeated;    /* a row of a grandparent */
-    int32_t *lines;      /* (5, width + 4) */
+    int32_t *lines;      /* (6, width + 4): five rows, and room to work in */
 } nif_level;
 
 NIF_INLINE int nif_is_chroma(int32_t plane) { return plane == 1 || plane == 2; }
@@ -123,18 +123,19 @@ NIF_INLINE void nif_fill_low(const nif_level *level, int32_t place, int32_t plan
         line[0] = line[1] = line[2];
         line[width + 2] = line[width + 3] = line[width + 1];
     }
-    for (int32_t x = 0; x < width; x++, out += count) {
-        const uint32_t centre = (uint32_t)level->lines[2 * pitch + x + 2];
-        int8_t *next = out;
-        for (int32_t dy = -reach; dy <= reach; dy++) {
-            const int32_t *line = level->lines + (dy + 2) * pitch + x + 2;
-            for (int32_t dx = -reach; dx <= reach; dx++) {
-                if (dy == 0 && dx == 0) continue;
-                const int32_t at = (int32_t)((uint32_t)line[dx] - centre + NIF_COMPAND_LIMIT);
-                *next++ = level->compand->units[NIF_MIN(NIF_MAX(at, 0), 2 * NIF_COMPAND_LIMIT)];
+    const int32_t *centre = level->lines + 2 * pitch + 2;
+    int32_t *places = level->lines + 5 * pitch;
+    for (int32_t dy = -reach; dy <= reach; dy++)
+        for (int32_t dx = -reach; dx <= reach; dx++) {
+            if (dy == 0 && dx == 0) continue;
+            const int32_t *line = level->lines + (dy + 2) * pitch + dx + 2;
+            for (int32_t x = 0; x < width; x++) {
+                const int32_t at = (int32_t)((uint32_t)line[x] - (uint32_t)centre[x] + NIF_COMPAND_LIMIT);
+                places[x] = NIF_MIN(NIF_MAX(at, 0), 2 * NIF_COMPAND_LIMIT);
             }
+            for (int32_t x = 0; x < width; x++) out[x * count] = level->compand->units[places[x]];
+            out++;
         }
-    }
 }
 
 /* Coefficients of a pass in a band at one of its rows. */
@@ -172,11 +173,14 @@ NIF_INLINE const int8_t *nif_gather_low(
     return level->ring[band->place] + (row & (NIF_RING - 1)) * level->ring_pitch + (odd ? count : 0);
 }
 
-/* Enters a value, in half steps, at a row and a column of a band. */
-NIF_INLINE void nif_enter(const nif_level *level, const nif_band *band, int32_t row, int32_t column, int32_t halves) {
-    const int8_t feature = nif_feature_of_value(level->compand, halves);
-    band->features[((ptrdiff_t)(row + NIF_ABOVE) * 2 + (column & 1)) * level->pitch + NIF_LEFT + (column >> 1)] = feature;
-    if (band->whole) band->whole[(ptrdiff_t)(row + 1) * level->whole_pitch + NIF_LEFT + column] = feature;
+/* Enters a pass's values, in half steps, two apart from each other, at a row of a band. */
+NIF_INLINE void nif_enter(
+    const nif_level *level, const nif_band *band, int32_t row, int odd, const int32_t *values, int32_t count) {
+    int8_t *features = band->features + ((ptrdiff_t)(row + NIF_ABOVE) * 2 + odd) * level->pitch + NIF_LEFT;
+    for (int32_t c = 0; c < count; c++) features[c] = nif_feature_of_value(level->compand, values[2 * c]);
+    if (!band->whole) return;
+    int8_t *whole = band->whole + (ptrdiff_t)(row + 1) * level->whole_pitch + NIF_LEFT + odd;
+    for (int32_t c = 0; c < count; c++) whole[2 * c] = features[c];
 }
 
 #endif

@@ -4,16 +4,31 @@
 
 #include "features.h"
 
-/* Memory from the caller, given out piece by piece. Without a base nothing is given out, and `used` is what it takes. */
+/* AddressSanitizer sees an access beyond a piece of the arena: there is a gap behind each. */
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+enum { NIF_GAP = 64 };
+#define NIF_POISON(from, bytes) ASAN_POISON_MEMORY_REGION(from, bytes)
+#define NIF_UNPOISON(from, bytes) ASAN_UNPOISON_MEMORY_REGION(from, bytes)
+#else
+enum { NIF_GAP = 0 };
+#define NIF_POISON(from, bytes) ((void)0)
+#define NIF_UNPOISON(from, bytes) ((void)0)
+#endif
+
+/* Memory from the caller, given out piece by piece. Without a base nothing is, and `used` counts what it takes. */
 typedef struct {
     uint8_t *base;
     uint64_t size, used;
 } nif_arena;
 
 NIF_INLINE void *nif_take(nif_arena *arena, uint64_t bytes) {
-    const uint64_t at = arena->used;
-    arena->used += (bytes + 63) / 64 * 64;
-    return arena->base && arena->used <= arena->size ? arena->base + at : NULL;
+    const uint64_t at = arena->used, room = (bytes + NIF_GAP + 63) / 64 * 64;
+    arena->used += room;
+    if (!arena->base || arena->used > arena->size) return NULL;
+    NIF_POISON(arena->base + at, room);
+    NIF_UNPOISON(arena->base + at, bytes);
+    return arena->base + at;
 }
 
 NIF_INLINE int32_t nif_half(int32_t side, int32_t times) { /* rounded up at each halving */
@@ -77,7 +92,7 @@ NIF_INLINE int nif_walk_begin(nif_walk *walk, const nif_lattice *l, const nif_co
     zeros = (int8_t *)nif_take(arena, (uint64_t)width + 64);
     level->zeros = zeros;
     level->repeated = (int8_t *)nif_take(arena, (uint64_t)width + 64);
-    level->lines = (int32_t *)nif_take(arena, 5 * ((uint64_t)width + 4) * 4);
+    level->lines = (int32_t *)nif_take(arena, 6 * ((uint64_t)width + 4) * 4);
     if (!level->lines) return 0;
     memset(zeros, 0, (size_t)width + 64);
     memset(level->repeated, 0, (size_t)width + 64);
@@ -87,10 +102,12 @@ NIF_INLINE int nif_walk_begin(nif_walk *walk, const nif_lattice *l, const nif_co
 }
 
 /* Enters a band of one (`beyond` 0) or two levels coarser than the lattice's coarsest. */
-NIF_INLINE int nif_walk_coarser(nif_walk *walk, const nif_lattice *l, int32_t beyond, int32_t number, nif_coarser given) {
+NIF_INLINE int nif_walk_coarser(
+    nif_walk *walk, const nif_lattice *l, int32_t beyond, int32_t number, nif_coarser given) {
     const int32_t level = l->levels + beyond;
     if (!given.values || l->levels == l->finest) return 1;
-    const int32_t height = nif_half(l->height, l->levels + 1 + beyond), width = nif_half(l->width, l->levels + 1 + beyond);
+    const int32_t height = nif_half(l->height, l->levels + 1 + beyond);
+    const int32_t width = nif_half(l->width, l->levels + 1 + beyond);
     if (given.rows < 0 || given.columns < 0 || given.rows > height || given.columns > width) return 0;
     const ptrdiff_t pitch = walk->level.whole_pitch;
     int8_t *out = walk->slots[nif_slot(level)][number];

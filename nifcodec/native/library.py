@@ -33,23 +33,31 @@ def load() -> Optional[ctypes.CDLL]:
         return None
     path = Path(__file__).with_name(NAME)
     try:
-        library = ctypes.CDLL(str(path))
-        found = int(library.nifcodec_abi())
-        why = "" if found == ABI else f"has the interface {found} in place of {ABI}"
-    except (OSError, AttributeError) as error:
-        why = str(error) if path.exists() else "was not built: reinstall nifcodec where there is a C compiler"
-    if not why:
-        return library
+        return open_library(path)
+    except OSError as error:
+        why = str(error) if path.exists() else "it was not built: reinstall nifcodec where there is a C compiler"
     if switch == "1":
-        raise MissingDependencyError(f"{SWITCH}=1 asks for the native library, which {why}")
+        raise MissingDependencyError(f"{SWITCH}=1 asks for the native library, which cannot be used: {why}")
     return None
+
+
+def open_library(path: Path) -> ctypes.CDLL:
+    """A build of the native library.
+
+    Raises:
+        OSError: it cannot be loaded, or has another interface.
+    """
+    library = ctypes.CDLL(str(path))
+    found = int(library.nifcodec_abi()) if hasattr(library, "nifcodec_abi") else 0
+    if found != ABI:
+        raise OSError(f"{path.name} has the interface {found} in place of {ABI}")
+    library.nifcodec_instructions.restype = ctypes.c_char_p
+    for name in ("model_size", "model_header_size", "decode_memory"):
+        getattr(library, f"nifcodec_{name}").restype = ctypes.c_uint64
+    return library
 
 
 def backend() -> str:
     """What computes: "native, avx2" with the instructions in use, or "numpy"."""
     library = load()
-    if library is None:
-        return "numpy"
-    name = library.nifcodec_instructions
-    name.restype = ctypes.c_char_p
-    return f"native, {name().decode()}"
+    return "numpy" if library is None else f"native, {library.nifcodec_instructions().decode()}"

@@ -1,7 +1,8 @@
 /* Synthesis of a level by integer lifting: columns first, a row at a time, then each row. */
 #include "lifting.h"
 
-enum { SQRT_HALF = 11585, SCALE_LOW = 14252, SCALE_HIGH = 18835, STEP_1 = 7266, STEP_2 = 14466, STEP_3 = -868, STEP_4 = -25987 };
+enum { SQRT_HALF = 11585, SCALE_LOW = 14252, SCALE_HIGH = 18835 };
+enum { STEP_1 = 7266, STEP_2 = 14466, STEP_3 = -868, STEP_4 = -25987 };
 
 /* floor((x c + 8192) / 16384). A product beyond 64 bits wraps around, as NumPy's does. */
 NIF_INLINE int64_t scaled(int64_t x, int64_t c) { return (int64_t)((uint64_t)x * (uint64_t)c + 8192) >> 14; }

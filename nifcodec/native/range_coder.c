@@ -21,19 +21,24 @@ NIF_EXPORT void nifcodec_decoder_begin(nif_decoder *d, const uint8_t *data, uint
 
 /* Reads `count` symbols, each under the table of n symbols that its id names; without ids all under the first. */
 NIF_EXPORT int32_t nifcodec_decoder_get(nif_decoder *d, const uint8_t *data, uint64_t size, const uint32_t *cumulative,
-                                        int64_t tables, int32_t n, const int32_t *ids, int32_t *symbols, int64_t count) {
+                                        int64_t tables, int32_t n, const int32_t *ids, int32_t *symbols,
+                                        int64_t count) {
     nif_decoder state = *d;
     for (int64_t i = 0; i < count; i++) {
         const int64_t id = ids ? ids[i] : 0;
         if (id < 0 || id >= tables) return NIF_BAD_ARGUMENT;
-        symbols[i] = nif_decoder_symbol(&state, data, size, cumulative + id * ((int64_t)n + 1), n, (n - 1) / 2);
+        const uint32_t *c = cumulative + id * ((int64_t)n + 1);
+        const int32_t middle = (n - 1) / 2;
+        const nif_place place = {c[middle], c[middle + 1] - c[middle]};
+        symbols[i] = nif_decoder_symbol(&state, data, size, c, n, middle, place);
         if (symbols[i] < 0) return NIF_MALFORMED_STREAM;
     }
     *d = state;
     return NIF_OK;
 }
 
-NIF_EXPORT int32_t nifcodec_decoder_is_canonical(const nif_decoder *d, const uint8_t *data, uint64_t size, int32_t any) {
+NIF_EXPORT int32_t nifcodec_decoder_is_canonical(
+    const nif_decoder *d, const uint8_t *data, uint64_t size, int32_t any) {
     return nif_decoder_is_canonical(d, data, size, any);
 }
 

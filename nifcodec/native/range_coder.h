@@ -45,13 +45,19 @@ NIF_INLINE void nif_decoder_narrow(
     }
 }
 
-/* The next symbol under a table of n symbols, of which `likely` is looked at first; -1 where the stream is malformed. */
-NIF_INLINE int32_t nif_decoder_symbol(
-    nif_decoder *d, const uint8_t *data, uint64_t size, const uint32_t *cumulative, int32_t n, int32_t likely) {
+/* Where a symbol begins in its table, and its frequency. */
+typedef struct {
+    uint32_t start, share;
+} nif_place;
+
+/* The next symbol under a table of n symbols; -1 where the stream is malformed. The symbol `likely`, which lies at
+ * `place`, is looked at first: that takes no division. */
+NIF_INLINE int32_t nif_decoder_symbol(nif_decoder *d, const uint8_t *data, uint64_t size, const uint32_t *cumulative,
+                                      int32_t n, int32_t likely, nif_place place) {
     const uint64_t scale = d->width >> NIF_PRECISION;
-    const uint64_t start = scale * cumulative[likely], share = scale * (cumulative[likely + 1] - cumulative[likely]);
     int32_t symbol = likely;
-    if (d->offset - start >= share) { /* also where the offset lies before the start: the difference wraps around */
+    /* Where the offset lies before the start, the difference wraps around. */
+    if (d->offset - scale * place.start >= scale * place.share) {
         const uint64_t q = d->offset / scale;
         if (q >= NIF_TOTAL) return -1;
         int32_t count = n;
@@ -61,8 +67,10 @@ NIF_INLINE int32_t nif_decoder_symbol(
             symbol = cumulative[symbol + half] <= q ? symbol + half : symbol;
             count -= half;
         }
+        place.start = cumulative[symbol];
+        place.share = cumulative[symbol + 1] - place.start;
     }
-    nif_decoder_narrow(d, data, size, scale, cumulative[symbol], cumulative[symbol + 1] - cumulative[symbol]);
+    nif_decoder_narrow(d, data, size, scale, place.start, place.share);
     return symbol;
 }
 

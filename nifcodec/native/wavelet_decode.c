@@ -78,29 +78,50 @@ static int32_t pass_contexts(decoding *d, int32_t level_number, int32_t pass, in
     return total;
 }
 
-/* Symbols of a pass. Sets indices as if there were neither escapes nor low bits, and returns whether there are. */
-static int pass_symbols(decoding *d, int32_t pass, int odd, int *rest) {
+/* How the coefficients of a pass are coded; returns whether any has low bits. */
+static int pass_frames(decoding *d, int32_t pass, int odd) {
     const nif_level *level = &d->walk.level;
-    const int32_t dependent = d->lattice->dependent;
-    nif_decoder coder = d->coder;
-    int32_t at = 0, more = 0;
+    const uint8_t *scales = d->pass.scales;
+    const int16_t *means = d->pass.means;
+    nif_frame *frames = d->pass.frames;
+    int shifted = 0;
     for (int32_t i = 0; i < level->count; i++) {
         const int32_t count = nif_pass_count(&level->band[i], nif_row_of(pass, i), odd);
-        for (int32_t c = 0; c < count; c++, at++) {
-            const int32_t kind = nif_kind_of(d->states[i][c], dependent);
-            const nif_frame frame = nif_frame_of(d->pass.scales[at], d->pass.means[at], kind);
-            const uint32_t *table = d->model->cumulative + frame.table * (NIF_SYMBOLS + 1);
-            const int32_t symbol = nif_decoder_symbol(&coder, d->stream, d->size, table, NIF_SYMBOLS, NIF_LARGEST);
-            if (symbol < 0) return NIF_MALFORMED_STREAM;
-            const int32_t high = symbol - NIF_LARGEST;
-            d->pass.frames[at] = frame;
-            d->pass.highs[at] = high;
-            d->pass.indices[at] = frame.base + (frame.mirrored ? -high : high);
-            more |= (high == NIF_LARGEST) | (high == -NIF_LARGEST) | frame.shift;
-        }
+        const uint8_t *states = d->states[i];
+        if (d->lattice->dependent)
+            for (int32_t c = 0; c < count; c++)
+                frames[c] = nif_frame_of(scales[c], means[c], nif_kind_of(states[c], 1));
+        else
+            for (int32_t c = 0; c < count; c++) frames[c] = nif_frame_of(scales[c], means[c], NIF_SCALAR);
+        for (int32_t c = 0; c < count; c++) shifted |= frames[c].shift;
+        scales += count;
+        means += count;
+        frames += count;
+    }
+    return shifted;
+}
+
+/* Symbols of a pass. Sets indices as if there were neither escapes nor low bits, and *escaped to whether there are. */
+static int pass_symbols(decoding *d, int32_t count, int *escaped) {
+    const nif_frame *frames = d->pass.frames;
+    const uint8_t *stream = d->stream;
+    const uint64_t size = d->size;
+    int32_t *highs = d->pass.highs, *indices = d->pass.indices;
+    nif_decoder coder = d->coder;
+    int32_t ends = 0;
+    for (int32_t at = 0; at < count; at++) {
+        const nif_frame frame = frames[at];
+        const int32_t symbol = nif_decoder_symbol(&coder, stream, size,
+                                                  d->model->cumulative + frame.table * (NIF_SYMBOLS + 1), NIF_SYMBOLS,
+                                                  NIF_LARGEST, d->model->likely[frame.table]);
+        if (symbol < 0) return NIF_MALFORMED_STREAM;
+        const int32_t high = symbol - NIF_LARGEST;
+        highs[at] = high;
+        indices[at] = frame.base + (frame.mirrored ? -high : high);
+        ends |= (high == NIF_LARGEST) | (high == -NIF_LARGEST);
     }
     d->coder = coder;
-    *rest = more;
+    *escaped = ends;
     return NIF_OK;
 }
 
@@ -154,20 +175,23 @@ static int pass_rest(decoding *d, int32_t count) {
 /* Enters the indices of a pass: values, features of what follows, states. */
 static void pass_enter(decoding *d, int32_t pass, int odd, int32_t *const *values) {
     const nif_level *level = &d->walk.level;
-    const int32_t dependent = d->lattice->dependent;
     const int32_t *indices = d->pass.indices;
     for (int32_t i = 0; i < level->count; i++) {
         const nif_band *band = &level->band[i];
         const int32_t row = nif_row_of(pass, i), count = nif_pass_count(band, row, odd);
         if (!count) continue;
         int32_t *out = values[band->number] + (ptrdiff_t)row * band->columns + odd;
+        uint8_t *states = d->states[i];
         for (int32_t c = 0; c < count; c++) {
-            const int32_t state = d->states[i][c], index = *indices++;
-            const int32_t value = nif_value_of(index, nif_kind_of(state, dependent));
-            d->states[i][c] = (uint8_t)nif_next_state(state, index);
+            int32_t value = 2 * indices[c];
+            if (d->lattice->dependent) {
+                value = nif_value_of(indices[c], nif_kind_of(states[c], 1));
+                states[c] = (uint8_t)nif_next_state(states[c], indices[c]);
+            }
             out[2 * c] = value;
-            nif_enter(level, band, row, 2 * c + odd, value);
         }
+        nif_enter(level, band, row, odd, out, count);
+        indices += count;
     }
 }
 
@@ -185,11 +209,12 @@ static int decode_level(decoding *d, int32_t level_number, int32_t *const *value
     for (int32_t pass = 0; pass < level->passes; pass++) {
         nif_walk_low(level, pass);
         for (int odd = 0; odd < 2; odd++) {
-            int rest = 0;
+            int escaped = 0;
             const int32_t count = pass_contexts(d, whole, pass, odd);
             if (!count) continue;
-            int error = pass_symbols(d, pass, odd, &rest);
-            if (!error && rest) error = pass_rest(d, count);
+            const int shifted = pass_frames(d, pass, odd);
+            int error = pass_symbols(d, count, &escaped);
+            if (!error && (shifted || escaped)) error = pass_rest(d, count);
             if (error) return error;
             d->digest = nif_crc_add(d->crc, d->digest, d->pass.indices, count);
             pass_enter(d, pass, odd, values);
@@ -215,7 +240,7 @@ NIF_EXPORT uint64_t nifcodec_decode_memory(const nif_lattice *lattice) {
  * coded: (levels, 3 planes), whether a band is.
  * low: the coarsest low-pass planes (planes, rows, columns), in 1/64 of the step.
  * coarser: (2, 3 planes), of a larger lattice.
- * values: all coded bands from level `finest` up, band by band, each (rows, columns), in half steps; value_count of them.
+ * values: all coded bands from level `finest` up, band by band, each (rows, columns), in half steps: value_count.
  * plane: (planes, rows, columns), the low-pass planes of the level `finest`, in 1/64 of the step; plane_count integers.
  * digests: (levels), CRC-32 of the indices up to the end of a level; those below `finest` are not written.
  * memory: nifcodec_decode_memory bytes, at a multiple of 64.
