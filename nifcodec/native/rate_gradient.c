@@ -34,6 +34,7 @@
 #define NIF_WIDE 8
 #define NIF_TILE 4
 #define NIF_FUSED(a, b, c) _mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c))
+#define NIF_ANY(mask) _mm256_movemask_ps((__m256)(mask))
 #include "rate_gradient_kernel.h"
 #undef NIF_K
 #undef NIF_TARGET
@@ -193,7 +194,14 @@ static void fill_low(nif_gradients *g, int32_t place, int32_t plane, int32_t row
 }
 
 NIF_INLINE void add_run(float *to, const float *from) {
-    for (int c = 0; c < NIF_BLOCK; c++) to[c] += from[c];
+    typedef float four __attribute__((vector_size(16)));
+    for (int c = 0; c < NIF_BLOCK; c += 4) {
+        four a, b;
+        memcpy(&a, to + c, sizeof a);
+        memcpy(&b, from + c, sizeof b);
+        a += b;
+        memcpy(to + c, &a, sizeof a);
+    }
 }
 
 /* A pass of a row: gradients of the bits of its values, added to what they were seen by. */

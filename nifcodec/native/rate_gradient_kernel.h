@@ -3,6 +3,7 @@
 
 typedef float NIF_K(vector) __attribute__((vector_size(4 * NIF_WIDE)));
 typedef int32_t NIF_K(integers) __attribute__((vector_size(4 * NIF_WIDE)));
+typedef int8_t NIF_K(bytes) __attribute__((vector_size(NIF_WIDE)));
 #define NIF_DEFINE static inline __attribute__((always_inline, unused)) NIF_TARGET
 #define NIF_PARTS (NIF_BLOCK / NIF_WIDE)
 #define VECTOR NIF_K(vector)
@@ -14,7 +15,7 @@ NIF_DEFINE VECTOR NIF_K(load)(const float *from) {
     return v;
 }
 NIF_DEFINE void NIF_K(store)(float *to, VECTOR v) { memcpy(to, &v, sizeof v); }
-NIF_DEFINE VECTOR NIF_K(all)(float x) { return (VECTOR){0} + x; }
+NIF_DEFINE VECTOR NIF_K(all)(float x) { return x - (VECTOR){0}; }
 
 /* a b + c: sources are compiled without contraction, so that this has to be asked for. */
 NIF_DEFINE VECTOR NIF_K(fused)(VECTOR a, VECTOR b, VECTOR c) {
@@ -30,6 +31,9 @@ NIF_DEFINE VECTOR NIF_K(choose)(INTEGERS mask, VECTOR yes, VECTOR no) {
 NIF_DEFINE VECTOR NIF_K(least)(VECTOR a, VECTOR b) { return NIF_K(choose)(a < b, a, b); }
 NIF_DEFINE VECTOR NIF_K(most)(VECTOR a, VECTOR b) { return NIF_K(choose)(a > b, a, b); }
 NIF_DEFINE int NIF_K(any)(INTEGERS mask) {
+#if defined(NIF_ANY)
+    return NIF_ANY(mask) != 0;
+#endif
     uint64_t words[NIF_WIDE / 2], any = 0;
     memcpy(words, &mask, sizeof mask);
     for (int i = 0; i < NIF_WIDE / 2; i++) any |= words[i];
@@ -156,9 +160,9 @@ NIF_DEFINE void NIF_K(back_through)(const nif_float_network *net, int32_t first,
         float *above = x + 2 * k * NIF_BLOCK, *below = above + NIF_BLOCK;
         INTEGERS is_above = {0}, is_below = {0};
         for (int n = 0; n < NIF_PARTS; n++) {
-            VECTOR v;
-            for (int c = 0; c < NIF_WIDE; c++) v[c] = inputs[k][n * NIF_WIDE + c];
-            const VECTOR zero = {0};
+            NIF_K(bytes) input;
+            memcpy(&input, inputs[k] + n * NIF_WIDE, sizeof input);
+            const VECTOR v = __builtin_convertvector(__builtin_convertvector(input, INTEGERS), VECTOR), zero = {0};
             is_above |= v > zero;
             is_below |= v < zero;
             NIF_K(store)(above + n * NIF_WIDE, NIF_K(most)(v, zero));
