@@ -102,6 +102,7 @@ static void convert(nif_gradients *g, int32_t number, int32_t i, int odd) {
     const int32_t a = net->first * NIF_LANES, b = net->second * NIF_LANES, inputs = net->sparse + net->low;
     const int16_t *w1 = (const int16_t *)nif_at(s->model, net->w1), *w2 = (const int16_t *)nif_at(s->model, net->w2);
     const int16_t *w3 = (const int16_t *)nif_at(s->model, net->w3), *skip = (const int16_t *)nif_at(s->model, net->skip);
+    const int16_t *low_w1 = (const int16_t *)nif_at(s->model, net->low_w1);
     const int32_t wide = (net->second + 1) / 2 * 2 * NIF_LANES;
     out->inputs = inputs;
     out->sparse = net->sparse;
@@ -109,18 +110,23 @@ static void convert(nif_gradients *g, int32_t number, int32_t i, int odd) {
     out->second = b;
     out->back = (net->sparse + 3) / 4 * 4;
     memset(out->w1_back, 0, (size_t)a * 2 * (size_t)out->back * sizeof(float));
-    for (int32_t k = 0; k < inputs; k++) {
+    for (int32_t k = 0; k < net->sparse; k++)
         for (int32_t j = 0; j < a; j++) {
             const float by_value = w1[(k * a + j) * 2], by_magnitude = w1[(k * a + j) * 2 + 1];
             out->parts[2 * k * a + j] = by_magnitude + by_value;
             out->parts[(2 * k + 1) * a + j] = by_magnitude - by_value;
-            if (k < net->sparse) {
-                out->w1_back[j * 2 * out->back + k] = by_value;
-                out->w1_back[(j * 2 + 1) * out->back + k] = by_magnitude;
-            }
+            out->w1_back[j * 2 * out->back + k] = by_value;
+            out->w1_back[(j * 2 + 1) * out->back + k] = by_magnitude;
         }
-        out->skip[k] = skip[k < net->sparse ? k : NIF_SPARSE_MAX + k - net->sparse];
+    for (int32_t k = 0; k < net->low; k++) {
+        const int16_t *above = low_w1 + k / 2 * 4 * 2 * a + k % 2, *below = above + 3 * 2 * a; /* by their signs */
+        float *parts = out->parts + 2 * (net->sparse + k) * a;
+        for (int32_t j = 0; j < a; j++) {
+            parts[j] = above[2 * j];
+            parts[a + j] = below[2 * j];
+        }
     }
+    for (int32_t k = 0; k < inputs; k++) out->skip[k] = skip[k < net->sparse ? k : NIF_SPARSE_MAX + k - net->sparse];
     for (int32_t k = 0; k < a; k++)
         for (int32_t j = 0; j < b; j++)
             out->w2[k * b + j] = out->w2_back[j * a + k] = w2[((k / 2) * b + j) * 2 + k % 2];
