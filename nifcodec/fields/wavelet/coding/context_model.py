@@ -64,7 +64,8 @@ class ContextModel:
     """
 
     def __init__(self, networks: Mapping[Key, Network], tables: np.ndarray, native: bool = True) -> None:
-        self.networks, self.frequencies = networks, tables
+        self.networks: Mapping[Key, Network] = networks
+        self.frequencies = tables
         self.tables = Tables(tables)
         self.lengths = PRECISION - np.log2(tables.astype(np.float64))
         self.kernels: Optional[Kernels] = Kernels(self) if native and networks and library.load() else None
