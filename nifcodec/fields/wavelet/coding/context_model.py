@@ -15,8 +15,8 @@ import numpy as np
 from nifcodec.entropy.exp_golomb import code_bits
 from nifcodec.entropy.range_coder import PRECISION, Tables
 from nifcodec.fields.wavelet.coding.binarization import Binarization, binarize
+from nifcodec.fields.wavelet.coding.kernels import Kernels
 from nifcodec.fields.wavelet.coding.neighbours import feature_columns
-from nifcodec.fields.wavelet.kernels import Kernels
 from nifcodec.fields.wavelet.lattice import Subband
 from nifcodec.native import library
 
