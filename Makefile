@@ -6,6 +6,10 @@ READY := $(VENV)/.ready
 PYTHONS := python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python3
 USABLE := import sys, venv, ensurepip; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 13))
 DEMO := demo
+# The core alone; `test` has an environment with everything.
+DEMO_VENV := .venv-demo
+NIFCODEC := $(DEMO_VENV)/bin/nifcodec
+NATIVE := $(wildcard nifcodec/native/*.c nifcodec/native/*.h)
 FUZZ := .fuzz
 FUZZ_SECONDS := 600
 # With the wheels of Graphcore's SDK, and after its `enable` script: see docs/ipu.md.
@@ -15,33 +19,41 @@ IPU_CACHE := .ipu-cache
 .PHONY: help demo test lint check fuzz ipu-check clean
 
 help:
-	@echo "make demo   train a field on sample_images/coffee.png, decode it at twice the size, measure it"
+	@echo "make demo   fit a field to sample_images/coffee.png, decode it at twice the size, measure it"
 	@echo "make test   run the tests"
 	@echo "make lint   run ruff, mypy and import-linter"
 	@echo "make check  lint and test"
 	@echo "make fuzz   fuzz the readers for FUZZ_SECONDS=$(FUZZ_SECONDS) (Linux, Python 3.11 or newer)"
 	@echo "make ipu-check  with Graphcore's SDK, train on its model of an IPU and compile for a chip (docs/ipu.md)"
-	@echo "make clean  remove $(VENV), $(DEMO), $(FUZZ) and $(IPU_CACHE)"
+	@echo "make clean  remove $(VENV), $(DEMO_VENV), $(DEMO), $(FUZZ) and $(IPU_CACHE)"
 
-$(READY): pyproject.toml
+# $(1): folder of the environment; $(2): what is installed in it.
+define environment
 	@base=""; for python in $(PYTHONS); do \
 		if $$python -c '$(USABLE)' >/dev/null 2>&1; then base=$$python; break; fi; \
 	done; \
 	if [ -z "$$base" ]; then \
 		echo "no Python 3.8 to 3.13 with venv was found: install one (Debian: apt install python3-venv)" >&2; exit 1; \
 	fi; \
-	echo "making $(VENV) with $$($$base --version)"; \
-	$$base -m venv $(VENV)
-	@$(PYTHON) -m pip install --quiet --upgrade pip
-	@$(PYTHON) -m pip install --quiet -e '.[train,hdr,watch,bench,dev]'
+	echo "making $(1) with $$($$base --version)"; \
+	$$base -m venv $(1)
+	@$(1)/bin/python -m pip install --quiet --upgrade pip
+	@$(1)/bin/python -m pip install --quiet $(2)
 	@touch $@
+endef
 
-demo: $(READY)
+$(READY): pyproject.toml setup.py $(NATIVE)
+	$(call environment,$(VENV),-e '.[train,hdr,watch,bench,dev]')
+
+$(DEMO_VENV)/.ready: pyproject.toml setup.py $(NATIVE)
+	$(call environment,$(DEMO_VENV),.)
+
+demo: $(DEMO_VENV)/.ready
 	@mkdir -p $(DEMO)
-	$(PYTHON) -m nifcodec encode sample_images/coffee.png -o $(DEMO)/coffee.nif --bpp 0.5 -f
-	$(PYTHON) -m nifcodec info $(DEMO)/coffee.nif
-	$(PYTHON) -m nifcodec decode $(DEMO)/coffee.nif -o $(DEMO)/coffee-2x.png --scale 2 -f
-	$(PYTHON) -m nifcodec verify $(DEMO)/coffee.nif --against sample_images/coffee.png
+	$(NIFCODEC) encode sample_images/coffee.png -o $(DEMO)/coffee.nif --bpp 0.5 -f
+	$(NIFCODEC) info $(DEMO)/coffee.nif
+	$(NIFCODEC) decode $(DEMO)/coffee.nif -o $(DEMO)/coffee-2x.png --scale 2 -f
+	$(NIFCODEC) verify $(DEMO)/coffee.nif --against sample_images/coffee.png
 
 test: $(READY)
 	$(PYTHON) -m pytest
@@ -68,4 +80,4 @@ ipu-check:
 		$(IPU_PYTHON) -m tests.ipu_check compile --cache $(IPU_CACHE)
 
 clean:
-	rm -rf $(VENV) $(DEMO) $(FUZZ) $(IPU_CACHE)
+	rm -rf $(VENV) $(DEMO_VENV) $(DEMO) $(FUZZ) $(IPU_CACHE)

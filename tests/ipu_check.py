@@ -31,7 +31,7 @@ from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.description import WaveletDescription
 from nifcodec.fields.wavelet.planes import to_planes
 from nifcodec.fields.wavelet.restoration import WEIGHT_UNIT
-from nifcodec.fields.wavelet.training.descent import Descent
+from nifcodec.fields.wavelet.training.descent import DeviceDescent
 from nifcodec.training.adam import fresh_state
 from nifcodec.training.devices.base import HOST, Placement, Work
 from nifcodec.training.devices.ipu import open_ipu
@@ -93,7 +93,7 @@ def _step(image: np.ndarray, chip: Optional[str] = None) -> float:
     target = to_planes(image)
     planes = np.rint(target / spec.step).astype(np.float32)
     found, wanted = (
-        Descent(prior.restoration, 3, (SIDE, SIDE), device)(planes, target, spec)
+        DeviceDescent(prior.restoration, 3, (SIDE, SIDE), device)(planes, target, spec)
         for device in (open_ipu(Placement("ipu", independent=True), chip), Local(HOST))
     )
     return float(np.abs(found - wanted).max())

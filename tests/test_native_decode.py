@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from make_golden import FOLDER
 from native_variants import libraries
-
-from nifcodec import container, decoder, priors, wavelet_decoder
 from nifcodec.coding import payload
 from nifcodec.coding.coder import Decoder
 from nifcodec.coding.compand import COMPAND_TABLE, UNIT
@@ -18,9 +16,11 @@ from nifcodec.coding.escapes import _SLACK_BITS, PREFIX_FREQUENCIES
 from nifcodec.coding.lattice import Conditions, Lattice
 from nifcodec.coding.neighbours import Band
 from nifcodec.coding.tiles import Tiling
+from nifcodec.fields.lifting import synthesise_plane
+
+from nifcodec import container, decoder, priors, wavelet_decoder
 from nifcodec.errors import CorruptFileError, TruncatedError
 from nifcodec.fields import wavelet
-from nifcodec.fields.lifting import synthesise_plane
 from nifcodec.native.bands import LatticeShape, NativeModel, synthesise
 
 Planes = Dict[Band, np.ndarray]

@@ -26,10 +26,11 @@ from nifcodec.errors import ConfigError, DeviceError, MissingDependencyError
 from nifcodec.fields.families import configure
 from nifcodec.fields.job import EncodeJob
 from nifcodec.fields.wavelet import priors
+from nifcodec.fields.wavelet.descent import CpuDescent
 from nifcodec.fields.wavelet.description import WaveletDescription
 from nifcodec.fields.wavelet.planes import filtered_planes
 from nifcodec.fields.wavelet.training import memory
-from nifcodec.fields.wavelet.training.descent import Descent
+from nifcodec.fields.wavelet.training.descent import DeviceDescent
 from nifcodec.fields.wavelet.training.prior_networks import corrections
 from nifcodec.picture import metrics
 from nifcodec.picture.read import read_image
@@ -78,14 +79,16 @@ def test_tiles_give_the_gradient_step_of_the_whole(height: int, width: int, plan
     given = problem(height, width, planes)
     wanted = by_the_book(*given)
     assert np.abs(wanted[: filtered_planes(planes)] - given[0][: filtered_planes(planes)] * SPEC.step).max() > 0.05
-    np.testing.assert_allclose(Descent(NETWORK, planes, (height, width), Local())(*given, SPEC), wanted, atol=1e-5)
+    np.testing.assert_allclose(
+        DeviceDescent(NETWORK, planes, (height, width), Local())(*given, SPEC), wanted, atol=1e-5
+    )
     for limit in ((16, 16), (24, 40)):
         device = Local(memory=memory.tile_bytes(NETWORK, limit))
-        descent = Descent(NETWORK, planes, (height, width), device)
+        descent = DeviceDescent(NETWORK, planes, (height, width), device)
         assert descent._tile[0] * descent._tile[1] <= limit[0] * limit[1]
         np.testing.assert_allclose(descent(*given, SPEC), wanted, atol=1e-5)
     # Parts smaller than the largest are given in its tiles.
-    larger = Descent(NETWORK, planes, (90, 90), device)
+    larger = DeviceDescent(NETWORK, planes, (90, 90), device)
     np.testing.assert_allclose(larger(*given, SPEC), wanted, atol=1e-5)
 
 
@@ -112,7 +115,7 @@ def test_the_estimate_counts_what_a_tile_stores() -> None:
 
 
 def test_the_step_is_clean_and_compiles_to_the_same_numbers() -> None:
-    descent, mixed = Descent(NETWORK, 3, (24, 32), Local()), NETWORK.mixed(SPEC.mixture)
+    descent, mixed = DeviceDescent(NETWORK, 3, (24, 32), Local()), NETWORK.mixed(SPEC.mixture)
     generator = np.random.RandomState(4)
     shapes = ((1, 24 + 2 * NETWORK.reach, 32 + 2 * NETWORK.reach, 3), (1, 24, 32, 3), (1, 24, 32, 1))
     tile = [generator.normal(size=shape).astype(np.float32) for shape in shapes]
@@ -131,7 +134,7 @@ def test_an_ipu_of_little_memory_is_given_tiles() -> None:
     given = problem(45, 70, 3)
     with ipu_standin.installed(2) as machine:
         device = open_ipu(Placement("ipu", 2, independent=True), memory=memory.tile_bytes(NETWORK, (24, 40)))
-        found = Descent(NETWORK, 3, (45, 70), device)(*given, SPEC)
+        found = DeviceDescent(NETWORK, 3, (45, 70), device)(*given, SPEC)
     assert len(machine.compiled) == 2
     assert machine.runs == 4
     np.testing.assert_allclose(found, by_the_book(*given), atol=1e-5)
@@ -167,15 +170,28 @@ def test_a_gpu_that_is_not_there_is_named() -> None:
         encoder.encode(PICTURE, configure(device="gpu"))
 
 
-def test_without_tensorflow_options_of_a_device_are_not_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cpu_trains_without_tensorflow_and_other_devices_say_that_they_need_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def missing(job: EncodeJob) -> None:
         raise MissingDependencyError("training needs TensorFlow")
 
     monkeypatch.setattr(EncodeJob, "start_training", missing)
-    with pytest.warns(UserWarning, match="not trained, as with -e 1"):
-        assert encoder.encode_image(encoder.from_array(PICTURE), configure(effort=2)).report.device is None
+    report = encoder.encode_image(encoder.from_array(PICTURE), configure(effort=2)).report
+    assert (report.device or "").startswith("cpu, ") and report.steps == 1
     with pytest.raises(MissingDependencyError, match="needs TensorFlow"):
-        encoder.encode(PICTURE, configure(effort=2, checkpoint="a.h5"))
+        encoder.encode(PICTURE, configure(effort=2, replicas=2))
+
+
+@pytest.mark.parametrize(("height", "width", "planes"), [(45, 70, 3), (70, 33, 4), (33, 1, 1), (2, 3, 3), (1, 9, 2)])
+@pytest.mark.parametrize("native", [False, True])
+def test_the_cpu_descends_as_tensorflow_does(height: int, width: int, planes: int, native: bool) -> None:
+    if native and NETWORK.native is None:
+        pytest.skip("the native library is not built here")
+    network = NETWORK if native else replace(NETWORK, native=None)
+    given = problem(height, width, planes)
+    wanted = DeviceDescent(NETWORK, planes, (height, width), Local())(*given, SPEC)
+    np.testing.assert_allclose(CpuDescent(network)(*given, SPEC), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -260,8 +276,8 @@ def test_an_encode_that_ended_anywhere_goes_on_to_the_same_bytes(
     kind: str, options: Dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: List[None] = []
-    step = Descent.__call__
-    monkeypatch.setattr(Descent, "__call__", lambda *given: (calls.append(None), step(*given))[1])
+    step = CpuDescent.__call__
+    monkeypatch.setattr(CpuDescent, "__call__", lambda *given: (calls.append(None), step(*given))[1])
     picture = PICTURE if kind == "whole" else WIDE
     options = {**options, **(TILED if kind == "tiled" else {})}
     config = configure(steps=2 if kind == "whole" else 1, **options)
@@ -318,9 +334,9 @@ def test_the_command_line_says_where_it_trained(tmp_path: Path, capsys: pytest.C
     picture, out = str(SAMPLES / "odd.png"), str(tmp_path / "a.nif")
     kept = ["--checkpoint", str(tmp_path / "a.h5")]
     assert main(["encode", picture, "-o", out, "-e", "2", "--device", "cpu", "-v", *kept]) == 0
-    assert "  trained on cpu, 1 tile of " in capsys.readouterr().err
+    assert "  trained on cpu, " in capsys.readouterr().err
     assert main(["encode", picture, "-o", out, "-e", "2", "-f", "--json", "--quiet", *kept, "--resume"]) == 0
-    assert json.loads(capsys.readouterr().out)["device"].startswith("cpu, 1 tile")
+    assert json.loads(capsys.readouterr().out)["device"].startswith("cpu, ")
     assert main(["encode", picture, "-o", out, "-e", "2", "-f", "--precision", "float16"]) == 2
 
 

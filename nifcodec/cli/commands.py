@@ -23,6 +23,7 @@ from nifcodec.fields import families
 from nifcodec.fields.mlp.family import MlpRender
 from nifcodec.fields.progress_line import ProgressLine
 from nifcodec.files import STREAM, check_input, check_output, read_bytes, say, write_bytes
+from nifcodec.native.library import backend
 from nifcodec.picture import metrics
 from nifcodec.picture.image import finite
 from nifcodec.picture.read import read_image
@@ -104,7 +105,7 @@ def _check_nif(source: str) -> None:
         read_header(read_bytes(source))
 
 
-def print_info(source: str, as_json: bool) -> None:
+def print_info(source: str, as_json: bool, verbose: bool) -> None:
     """Prints what the header says."""
     info = asdict(decoder.inspect(read_bytes(source)))
     if as_json:
@@ -120,6 +121,8 @@ def print_info(source: str, as_json: bool) -> None:
     print(f"  bytes     {_parts(info['parts'])}")
     kept = ", ".join(f"{name.upper()} {size} bytes" for name, size in info["metadata"].items() if size)
     print(f"  metadata  {kept or 'none'}")
+    if verbose:
+        print(f"  back end  {backend()}")
 
 
 def verify_file(source: str, arguments: argparse.Namespace) -> None:
@@ -141,7 +144,7 @@ def verify_file(source: str, arguments: argparse.Namespace) -> None:
     if arguments.json:
         _print_json({"file": source, "against": arguments.against, **report})
         return
-    print(f"{source}: intact, {_size_of(report)}, {info['field']}, decoded in {report['seconds']:.1f} s")
+    print(f"{source}: intact, {_size_of(report)}, {info['field']}, decoded in {report['seconds']:.1f} s ({backend()})")
     if original is not None:
         print(f"  against {arguments.against}: {_measures(report)}")
 

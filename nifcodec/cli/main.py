@@ -17,6 +17,7 @@ from nifcodec.cli.options import add_encode, add_outputs, given_options
 from nifcodec.errors import ConfigError, InterruptedEncodeError, NifError
 from nifcodec.fields import families
 from nifcodec.files import STREAM, say
+from nifcodec.native.library import backend
 
 INTERRUPTED = 130
 
@@ -50,9 +51,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="nifcodec", description="Stores a picture as a small neural field that was trained on it alone."
+        prog="nifcodec", description="Stores a picture as a small neural field that was fitted to it alone."
     )
-    parser.add_argument("--version", action="version", version=f"nifcodec {__version__}")
+    parser.add_argument("--version", action="version", version=f"nifcodec {__version__} ({backend()})")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.required = True
     add_encode(commands, _encode)
@@ -92,6 +93,7 @@ def _add_info(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     command.set_defaults(run=_info)
     command.add_argument("inputs", nargs="+", metavar="FILE", help=".nif, or - for standard input")
     command.add_argument("--json", action="store_true", help="one JSON object a file")
+    command.add_argument("-v", "--verbose", action="store_true", help="say what decodes it, too")
 
 
 def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -168,7 +170,11 @@ def _decode(arguments: argparse.Namespace) -> int:
 def _info(arguments: argparse.Namespace) -> int:
     from nifcodec.cli import commands
 
-    return _each(arguments.inputs, arguments.inputs, lambda source, _: commands.print_info(source, arguments.json))
+    return _each(
+        arguments.inputs,
+        arguments.inputs,
+        lambda source, _: commands.print_info(source, arguments.json, arguments.verbose),
+    )
 
 
 def _verify(arguments: argparse.Namespace) -> int:

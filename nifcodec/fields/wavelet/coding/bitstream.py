@@ -19,9 +19,9 @@ from nifcodec.errors import ChecksumError, MalformedError, TruncatedError
 from nifcodec.fields.wavelet.coding.binarization import LARGEST, Binarized, binarization_of, binarize, debinarize
 from nifcodec.fields.wavelet.coding.context_model import ContextModel
 from nifcodec.fields.wavelet.coding.dependent_quantization import to_indices, to_values
+from nifcodec.fields.wavelet.coding.kernels import Scanned
 from nifcodec.fields.wavelet.coding.neighbours import WAVEFRONT_LAG
 from nifcodec.fields.wavelet.coding.wavefront import Conditions, Contexts, Pass, wavefront_scan
-from nifcodec.fields.wavelet.kernels import Scanned
 from nifcodec.fields.wavelet.lattice import MAX_VALUE, UNIT, Lattice, Planes, Subband
 
 # Bytes of the check of each level, the finest first. A level beyond these is checked with the next finer one.

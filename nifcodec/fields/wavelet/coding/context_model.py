@@ -15,8 +15,8 @@ import numpy as np
 from nifcodec.entropy.exp_golomb import code_bits
 from nifcodec.entropy.range_coder import PRECISION, Tables
 from nifcodec.fields.wavelet.coding.binarization import Binarization, binarize
+from nifcodec.fields.wavelet.coding.kernels import Kernels
 from nifcodec.fields.wavelet.coding.neighbours import feature_columns
-from nifcodec.fields.wavelet.kernels import Kernels
 from nifcodec.fields.wavelet.lattice import Subband
 from nifcodec.native import library
 
@@ -64,7 +64,8 @@ class ContextModel:
     """
 
     def __init__(self, networks: Mapping[Key, Network], tables: np.ndarray, native: bool = True) -> None:
-        self.networks, self.frequencies = networks, tables
+        self.networks: Mapping[Key, Network] = networks
+        self.frequencies = tables
         self.tables = Tables(tables)
         self.lengths = PRECISION - np.log2(tables.astype(np.float64))
         self.kernels: Optional[Kernels] = Kernels(self) if native and networks and library.load() else None

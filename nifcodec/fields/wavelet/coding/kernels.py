@@ -6,7 +6,7 @@ are the same either way, and floats are equal but for rounding. Everything here 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
@@ -14,15 +14,39 @@ from nifcodec.entropy.range_coder import is_canonical
 from nifcodec.fields.wavelet.coding.companding import COMPAND_TABLE
 from nifcodec.fields.wavelet.lattice import Lattice, Planes, Subband
 from nifcodec.native import library
-from nifcodec.native.bands import LatticeShape, NativeModel
+from nifcodec.native.bands import LatticeShape, NativeModel, Network, NetworkKey
 from nifcodec.native.filters import NativeFilters
 from nifcodec.native.search import NativeSearch
 
-if TYPE_CHECKING:
-    from nifcodec.fields.wavelet.coding.context_model import ContextModel
-    from nifcodec.fields.wavelet.coding.wavefront import Conditions
-
 BandArrays = Sequence[Mapping[Subband, np.ndarray]]
+
+
+class Model(Protocol):
+    """The networks and tables of a prior: `coding.context_model.ContextModel` is one."""
+
+    @property
+    def networks(self) -> Mapping[NetworkKey, Network]:
+        """By plane, orientation, group of levels and parity of the column."""
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        """Of each symbol under each table, (832, 33)."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Bits of each symbol under each table, float64 (832, 33)."""
+
+
+class Conditions(Protocol):
+    """What bands are coded under besides the model: `coding.wavefront.Conditions` is one."""
+
+    @property
+    def step_feature(self) -> int:
+        """0 to 127."""
+
+    @property
+    def dependent(self) -> bool:
+        """Whether quantization is."""
 
 
 class Scanned(NamedTuple):
@@ -49,7 +73,7 @@ class Setting(Protocol):
         """Shapes of the bands."""
 
     @property
-    def conditions(self) -> "Conditions":
+    def conditions(self) -> Conditions:
         """The step, and whether quantization is dependent."""
 
     @property
@@ -72,7 +96,7 @@ class Quantized(NamedTuple):
 class Kernels:
     """Native functions under the context networks of a prior."""
 
-    def __init__(self, model: "ContextModel") -> None:
+    def __init__(self, model: Model) -> None:
         loaded = library.load()
         assert loaded is not None
         self._model = NativeModel(loaded, model.networks, model.frequencies, COMPAND_TABLE)
