@@ -71,8 +71,8 @@ static void scan_level(nif_scan *s, int32_t number, const nif_choices *choices, 
                     context[2 * c] = (int16_t)scale;
                     context[2 * c + size] = (int16_t)mean;
                     context[2 * c + 2 * size] = (int16_t)kind;
-                    if (value) nif_enter(level, band, row, 2 * c + odd, value);
                 }
+                if (count) nif_enter(level, band, row, odd, values + first, count);
             }
     }
 }
