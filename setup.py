@@ -22,7 +22,7 @@ except ImportError:  # setuptools before 70.1
 
 SOURCES = Path(__file__).resolve().parent / "nifcodec" / "native"
 NAME = {"win32": "_nifcodec.dll", "darwin": "_nifcodec.dylib"}.get(sys.platform, "_nifcodec.so")
-FLAGS = "-std=gnu99 -O3 -fno-math-errno -fvisibility=hidden -fPIC -shared"
+FLAGS = "-std=gnu99 -O3 -fno-math-errno -ffp-contract=off -fvisibility=hidden -fPIC -shared"
 
 
 @lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ from typing import Dict, List
 from nifcodec import native
 from nifcodec.native.library import load, open_library
 
-FLAGS = "-std=gnu99 -O1 -fno-math-errno -fvisibility=hidden -fPIC -shared -Wall -Wextra -Werror"
+FLAGS = "-std=gnu99 -O1 -fno-math-errno -ffp-contract=off -fvisibility=hidden -fPIC -shared -Wall -Wextra -Werror"
 VARIANTS = {
     "no-avx2": ["-DNIF_NO_AVX2"],
     "no-simd": ["-DNIF_NO_SIMD"],

@@ -5,17 +5,19 @@
 #include "rate_gradient.h"
 #include "scan.h"
 
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(NIF_NO_SIMD) || defined(NIF_NO_AVX2)
+#elif defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
-#define NIF_X86 1
-#elif defined(__ARM_NEON)
+#define NIF_X86
+#elif defined(__aarch64__) && defined(__ARM_NEON)
 #include <arm_neon.h>
+#define NIF_NEON
 #endif
 
 #define NIF_K(name) nif_base_##name
 #define NIF_TARGET
 #define NIF_WIDE 4
-#if defined(__aarch64__) && defined(__ARM_NEON)
+#if defined(NIF_NEON)
 #define NIF_TILE 4
 #define NIF_FUSED(a, b, c) vfmaq_f32((float32x4_t)(c), (float32x4_t)(a), (float32x4_t)(b))
 #else
@@ -101,8 +103,8 @@ static void convert(nif_gradients *g, int32_t number, int32_t i, int odd) {
     nif_float_network *out = &g->band[i].net[odd];
     const int32_t a = net->first * NIF_LANES, b = net->second * NIF_LANES, inputs = net->sparse + net->low;
     const int16_t *w1 = (const int16_t *)nif_at(s->model, net->w1), *w2 = (const int16_t *)nif_at(s->model, net->w2);
-    const int16_t *w3 = (const int16_t *)nif_at(s->model, net->w3), *skip = (const int16_t *)nif_at(s->model, net->skip);
     const int16_t *low_w1 = (const int16_t *)nif_at(s->model, net->low_w1);
+    const int16_t *w3 = (const int16_t *)nif_at(s->model, net->w3), *skip = (const int16_t *)nif_at(s->model, net->skip);
     const int32_t wide = (net->second + 1) / 2 * 2 * NIF_LANES;
     out->inputs = inputs;
     out->sparse = net->sparse;
@@ -110,23 +112,22 @@ static void convert(nif_gradients *g, int32_t number, int32_t i, int odd) {
     out->second = b;
     out->back = (net->sparse + 3) / 4 * 4;
     memset(out->w1_back, 0, (size_t)a * 2 * (size_t)out->back * sizeof(float));
-    for (int32_t k = 0; k < net->sparse; k++)
-        for (int32_t j = 0; j < a; j++) {
-            const float by_value = w1[(k * a + j) * 2], by_magnitude = w1[(k * a + j) * 2 + 1];
-            out->parts[2 * k * a + j] = by_magnitude + by_value;
-            out->parts[(2 * k + 1) * a + j] = by_magnitude - by_value;
-            out->w1_back[j * 2 * out->back + k] = by_value;
-            out->w1_back[(j * 2 + 1) * out->back + k] = by_magnitude;
-        }
-    for (int32_t k = 0; k < net->low; k++) {
-        const int16_t *above = low_w1 + k / 2 * 4 * 2 * a + k % 2, *below = above + 3 * 2 * a; /* by their signs */
-        float *parts = out->parts + 2 * (net->sparse + k) * a;
-        for (int32_t j = 0; j < a; j++) {
-            parts[j] = above[2 * j];
-            parts[a + j] = below[2 * j];
-        }
+    for (int32_t k = 0; k < inputs; k++) {
+        const int32_t low = k - net->sparse, side = low & 1;
+        float *above = out->parts + (ptrdiff_t)2 * k * a, *below = above + a;
+        for (int32_t j = 0; j < a; j++)
+            if (low < 0) {
+                const float by_value = w1[(k * a + j) * 2], by_magnitude = w1[(k * a + j) * 2 + 1];
+                above[j] = by_magnitude + by_value;
+                below[j] = by_magnitude - by_value;
+                out->w1_back[j * 2 * out->back + k] = by_value;
+                out->w1_back[(j * 2 + 1) * out->back + k] = by_magnitude;
+            } else { /* where the other input of the pair is above zero */
+                above[j] = low_w1[(low / 2 * 4 * a + j) * 2 + side];
+                below[j] = low_w1[((low / 2 * 4 + (1 << side)) * a + j) * 2 + side];
+            }
+        out->skip[k] = skip[k < net->sparse ? k : NIF_SPARSE_MAX + k - net->sparse];
     }
-    for (int32_t k = 0; k < inputs; k++) out->skip[k] = skip[k < net->sparse ? k : NIF_SPARSE_MAX + k - net->sparse];
     for (int32_t k = 0; k < a; k++)
         for (int32_t j = 0; j < b; j++)
             out->w2[k * b + j] = out->w2_back[j * a + k] = w2[((k / 2) * b + j) * 2 + k % 2];
@@ -267,9 +268,9 @@ static void add_level(nif_gradients *g, int32_t number, const nif_starts *starts
     for (int32_t i = 0; i < level->count; i++) {
         const nif_band *band = &level->band[i];
         const int32_t *value = values + starts->of[number][band->number];
-        for (int32_t y = 0; y < band->rows; y++, value += band->columns)
+        for (int32_t row = 0; row < band->rows; row++, value += band->columns)
             for (int odd = 0; odd < 2; odd++)
-                nif_enter(level, band, y, odd, value + odd, nif_pass_count(band, y, odd));
+                nif_enter(level, band, row, odd, value + odd, nif_pass_count(band, row, odd));
     }
     begin_level(g, number);
     for (int32_t first = 0, last = 0; first < level->count; first = last) { /* the bands of a plane */
