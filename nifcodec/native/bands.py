@@ -51,7 +51,6 @@ class _Lattice(ctypes.Structure):
         ("plane", ctypes.c_int32 * MAX_PLANES),
         ("step_feature", ctypes.c_int32),
         ("dependent", ctypes.c_int32),
-        ("escape_has_sign", ctypes.c_int32),
     ]
 
 
@@ -74,7 +73,6 @@ class LatticeShape:
         first: what its finest level counts as in the whole picture.
         step_feature: 0 to 127.
         dependent: whether quantization is.
-        escape_has_sign: whether an escape carries the sign that its symbol says already.
     """
 
     height: int
@@ -84,7 +82,6 @@ class LatticeShape:
     first: int
     step_feature: int
     dependent: bool
-    escape_has_sign: bool = False
 
     def side(self, level: int) -> Tuple[int, int]:
         """Rows and columns of the planes before which a level stands: of level 0 the native ones."""
@@ -176,7 +173,6 @@ class NativeModel:
         lattice = _Lattice(shape.height, shape.width, shape.levels, shape.first, finest, len(shape.planes))
         lattice.plane[: len(shape.planes)] = shape.planes
         lattice.step_feature, lattice.dependent = shape.step_feature, shape.dependent
-        lattice.escape_has_sign = shape.escape_has_sign
         flags = np.ascontiguousarray(coded, np.uint8)
         start = np.ascontiguousarray(low, np.int64)
         if not 0 <= finest <= shape.levels or start.shape != (len(shape.planes), *shape.side(shape.levels)):

@@ -1,20 +1,6 @@
 /* The context networks: evaluation by the instructions of the machine, and packing of a prior's arrays. */
 #include "context.h"
-
-/* The tests build the library with NIF_NO_AVX2 and with NIF_NO_SIMD too, and compare. */
-#if defined(NIF_NO_SIMD)
-#elif defined(__x86_64__) || defined(__i386__)
-#include <immintrin.h>
-#if defined(__SSE2__)
-#define NIF_SSE2
-#endif
-#if !defined(NIF_NO_AVX2)
-#define NIF_X86
-#endif
-#elif defined(__aarch64__) && defined(__ARM_NEON)
-#include <arm_neon.h>
-#define NIF_NEON
-#endif
+#include "dispatch.h"
 
 typedef uint8_t nif_bytes __attribute__((vector_size(16)));
 #if defined(__clang__) || __GNUC__ >= 12
@@ -43,31 +29,11 @@ typedef uint8_t nif_bytes __attribute__((vector_size(16)));
 #undef NIF_TARGET
 #endif
 
-static int nif_has_avx2(void) {
-#if defined(NIF_X86)
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
-#else
-    return 0;
-#endif
-}
-
 nif_evaluate nif_best_evaluate(void) {
 #if defined(NIF_X86)
     if (nif_has_avx2()) return nif_avx2_evaluate;
 #endif
     return nif_base_evaluate;
-}
-
-NIF_EXPORT const char *nifcodec_instructions(void) {
-    if (nif_has_avx2()) return "avx2";
-#if defined(NIF_SSE2)
-    return "sse2";
-#elif defined(NIF_NEON)
-    return "neon";
-#else
-    return "plain c";
-#endif
 }
 
 /* Vectors of a layer's units. */

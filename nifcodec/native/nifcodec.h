@@ -1,4 +1,4 @@
-/* The native core's interface (the Python side is library.py, range_coder.py and bands.py) and its shared macros.
+/* The native core's interface (the Python side is library.py, bands.py and search.py) and its shared macros.
  *
  * Every function is pure: arrays and sizes in, arrays out, memory from the caller, no global state, no allocation. A
  * file's bytes are never trusted; sizes that the caller computes from a file are checked again here. */
@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define NIF_ABI 1 /* raised with every change of a signature or a structure; library.py holds the same number */
+#define NIF_ABI 2 /* raised with every change of a signature or a structure; library.py holds the same number */
 
 #if defined(_WIN32)
 #define NIF_EXPORT __declspec(dllexport)
@@ -27,8 +27,7 @@ enum {
     NIF_MALFORMED_STREAM = 1,  /* the bytes belong to no sequence of symbols */
     NIF_TRUNCATED = 2,         /* the stream is too short for the escapes that it announces */
     NIF_LARGE_COEFFICIENT = 3, /* an index above NIF_MAX_INDEX */
-    NIF_BAD_ARGUMENT = 4,      /* the caller's arrays or sizes contradict each other */
-    NIF_SYMBOL_OUTSIDE = 5     /* the encoder was given a symbol that its table lacks */
+    NIF_BAD_ARGUMENT = 4       /* the caller's arrays or sizes contradict each other */
 };
 
 #define NIF_PRECISION 24
@@ -48,8 +47,7 @@ typedef struct {
     int32_t planes;
     int32_t plane[NIF_MAX_PLANES]; /* 0 luma, 1 and 2 chroma, 3 alpha */
     int32_t step_feature;
-    int32_t dependent;       /* whether quantization is */
-    int32_t escape_has_sign; /* whether an escape carries the sign that its symbol says already */
+    int32_t dependent; /* whether quantization is */
 } nif_lattice;
 
 #endif

@@ -95,19 +95,6 @@ NIF_INLINE int32_t nif_decoder_length(nif_decoder *d, const uint8_t *data, uint6
     return length;
 }
 
-/* Whether the stream is the one that the encoder makes of the symbols that were read. `any`: whether there were any.
- *
- * The encoder takes the number with the most zeros at its end in the interval that is left; where the decoder stands
- * in that interval is known, so that nothing has to be encoded again. */
-NIF_INLINE int nif_decoder_is_canonical(const nif_decoder *d, const uint8_t *data, uint64_t size, int any) {
-    if (!any) return size == 0;
-    if (size > d->next || (size && data[size - 1] == 0)) return 0;
-    const uint64_t low = d->window - d->offset;
-    uint64_t gap = 0 - low;
-    for (int zeros = 56; gap >= d->width && zeros >= 32; zeros -= 8) gap = (0 - low) & (((uint64_t)1 << zeros) - 1);
-    return d->offset == gap;
-}
-
 NIF_INLINE void nif_encoder_begin(nif_encoder *e) {
     e->low = 0;
     e->width = UINT64_MAX;

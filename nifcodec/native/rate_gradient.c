@@ -3,16 +3,8 @@
  *
  * All integers are known, so that each row of a band is done by itself, 16 coefficients at a time. */
 #include "rate_gradient.h"
+#include "dispatch.h"
 #include "scan.h"
-
-#if defined(NIF_NO_SIMD) || defined(NIF_NO_AVX2)
-#elif defined(__x86_64__) || defined(__i386__)
-#include <immintrin.h>
-#define NIF_X86
-#elif defined(__aarch64__) && defined(__ARM_NEON)
-#include <arm_neon.h>
-#define NIF_NEON
-#endif
 
 #define NIF_K(name) nif_base_##name
 #define NIF_TARGET
@@ -44,8 +36,7 @@
 
 nif_back nif_best_back(void) {
 #if defined(NIF_X86)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return nif_avx2_back;
+    if (nif_has_avx2()) return nif_avx2_back;
 #endif
     return nif_base_back;
 }

@@ -11,6 +11,15 @@
  */
 #include "filters.h"
 
+#include "dispatch.h"
+
+/* Sources are compiled without contraction of products and sums to one rounding; here it is wanted. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT ON
+#else
+#pragma GCC optimize("fp-contract=fast")
+#endif
+
 enum {
     TILE = 128, /* block columns worked on at a time */
     GROUP = 6,  /* outputs computed at a time */
@@ -149,7 +158,7 @@ static const char *sample_at(const nif_planes *planes, int32_t plane, int32_t y,
 #define LANES 4
 #define NAME(word) word##_narrow
 #define TARGET
-#if defined(__aarch64__)
+#if defined(NIF_NEON)
 #undef LANES
 #define LANES 8 /* 32 registers hold twelve pairs */
 #endif
@@ -158,9 +167,7 @@ static const char *sample_at(const nif_planes *planes, int32_t plane, int32_t y,
 #undef NAME
 #undef TARGET
 
-#if defined(__x86_64__) && !defined(NIF_BASELINE)
-#include <cpuid.h>
-
+#if defined(NIF_X86)
 #define LANES 8
 #define NAME(word) word##_avx2
 #define TARGET __attribute__((target("avx2,fma")))
@@ -168,24 +175,12 @@ static const char *sample_at(const nif_planes *planes, int32_t plane, int32_t y,
 #undef LANES
 #undef NAME
 #undef TARGET
-
-/* Whether the processor has AVX2 and FMA, and the system saves their registers. Not __builtin_cpu_supports: linked by
- * zig it is always false, since nothing fills in what it reads. */
-static int has_avx2(void)
-{
-    const unsigned fma = 1u << 12, saved = 1u << 27, avx = 1u << 28, avx2 = 1u << 5;
-    unsigned a, b, c, d, low, high;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || ~c & (fma | saved | avx))
-        return 0;
-    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return (low & 6) == 6 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && b & avx2;
-}
 #endif
 
 static void run(work *job, target *to)
 {
-#if defined(__x86_64__) && !defined(NIF_BASELINE)
-    if (has_avx2()) {
+#if defined(NIF_X86)
+    if (nif_has_avx2()) {
         run_avx2(job, to);
         return;
     }

@@ -265,7 +265,6 @@ def _lattice(shape: LatticeShape) -> _Lattice:
     lattice = _Lattice(shape.height, shape.width, shape.levels, shape.first, 0, len(shape.planes))
     lattice.plane[: len(shape.planes)] = shape.planes
     lattice.step_feature, lattice.dependent = shape.step_feature, shape.dependent
-    lattice.escape_has_sign = shape.escape_has_sign
     return lattice
 
 

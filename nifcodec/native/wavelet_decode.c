@@ -128,7 +128,6 @@ static int pass_symbols(decoding *d, int32_t count, int *escaped) {
 /* Escapes and low bits of a pass of `count` coefficients, and its indices from both. */
 static int pass_rest(decoding *d, int32_t count) {
     const uint64_t bound = 8 * d->size + SLACK_BITS;
-    const uint64_t sign = d->lattice->escape_has_sign ? 1 : 0;
     int32_t *highs = d->pass.highs, *lengths = d->pass.lengths;
     uint64_t escapes = 0, bits = 0;
     for (int32_t at = 0; at < count; at++) {
@@ -140,22 +139,19 @@ static int pass_rest(decoding *d, int32_t count) {
         if (lengths[at] < 0) continue;
         lengths[at] = nif_decoder_length(&d->coder, d->stream, d->size);
         if (lengths[at] < 0) return NIF_MALFORMED_STREAM;
-        bits += (uint64_t)lengths[at] + sign;
+        bits += (uint64_t)lengths[at];
     }
     if (bits > bound) return NIF_TRUNCATED;
     for (int32_t at = 0; at < count; at++) {
         if (lengths[at] < 0) continue;
-        int32_t negative = highs[at] < 0, value = 1;
-        for (int32_t k = 0; k < lengths[at] + (int32_t)sign; k++) {
+        int32_t value = 1;
+        for (int32_t k = 0; k < lengths[at]; k++) {
             const int32_t bit = nif_decoder_bits(&d->coder, d->stream, d->size, 1);
             if (bit < 0) return NIF_MALFORMED_STREAM;
-            if (sign && k == 0)
-                negative = bit;
-            else
-                value = 2 * value + bit;
+            value = 2 * value + bit;
         }
         value += NIF_LARGEST - 1; /* excess + 1 and its top bit, to magnitude */
-        highs[at] = negative ? -value : value;
+        highs[at] = highs[at] < 0 ? -value : value;
     }
     memset(lengths, 0, (size_t)count * sizeof *lengths); /* now the low bits */
     for (int32_t shift = 1; shift <= (NIF_SCALE_MAX - NIF_FIRST_SHIFTED) / 4 + 1; shift++)

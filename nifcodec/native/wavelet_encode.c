@@ -3,7 +3,7 @@
 #include "range_coder.h"
 #include "scan.h"
 
-/* Of a coefficient: 24 bits of its symbol, 20 of an escape's length, 21 of its sign and bits, 8 low bits, and what the
+/* Of a coefficient: 24 bits of its symbol, 20 of an escape's length and 20 of its bits, 8 low bits, and what the
  * coder loses at each of these 24 symbols, below 1/128 bit. */
 enum { BYTES_MAX = 10 };
 
@@ -34,7 +34,6 @@ NIF_INLINE void put_bits(nif_encoder *coder, uint8_t *stream, int32_t value, int
 
 /* Escapes and low bits of the `count` coefficients of a pass. */
 static void put_rest(nif_encoding *e, int32_t count) {
-    const int32_t sign = e->lattice->escape_has_sign ? 1 : 0;
     for (int32_t at = 0; at < count; at++) {
         if (e->cells[at].excess < 0) continue;
         const int32_t length = nif_escape_length(e->cells[at].excess);
@@ -43,7 +42,6 @@ static void put_rest(nif_encoding *e, int32_t count) {
     }
     for (int32_t at = 0; at < count; at++) {
         if (e->cells[at].excess < 0) continue;
-        if (sign) put_bits(&e->coder, e->stream, e->cells[at].symbol == 0, 1);
         for (int32_t bit = nif_escape_length(e->cells[at].excess) - 1; bit >= 0; bit--)
             put_bits(&e->coder, e->stream, (e->cells[at].excess + 1) >> bit & 1, 1);
     }

@@ -52,6 +52,7 @@ static void scan_level(nif_scan *s, int32_t number, const nif_choices *choices, 
             for (int32_t i = 0; i < level->count; i++) {
                 const nif_band *band = &level->band[i];
                 const int32_t count = nif_scan_contexts(s, number, i, pass, odd), row = nif_row_of(pass, i);
+                if (!count) continue;
                 const int64_t first = starts[band->number] + (int64_t)row * band->columns + odd;
                 const ptrdiff_t size = (ptrdiff_t)band->rows * band->columns;
                 int16_t *context = contexts + 3 * starts[band->number] + (ptrdiff_t)row * band->columns + odd;
