@@ -134,6 +134,7 @@ def test_errors_at_the_borders_of_tiles_are_no_higher_than_without_tiles(name):
     assert tiled <= untiled
 
 
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("size", [(150, 131), (128, 257), (1, 300), (300, 2)])
 def test_any_size_and_channels_come_back(size, channels):
@@ -245,6 +246,7 @@ def test_a_reduction_is_near_the_reduced_original(scale, least):
     assert psnr(reduced, np.asarray(Image.fromarray(image).resize(size, Image.LANCZOS))) > least
 
 
+@pytest.mark.usefixtures("backend")
 def test_levels_that_are_left_out_are_not_read():
     """What lies behind them in the stream may be damaged; what is read is checked."""
     lattice = Lattice(64, 48, (0, 1, 2))
@@ -270,6 +272,7 @@ def test_levels_that_are_left_out_are_not_read():
         decode_lattice(early, lattice, conditions, 1)
 
 
+@pytest.mark.usefixtures("backend")
 def test_a_damaged_tile_is_noticed_where_it_is_needed():
     data = nifcodec.encode(photograph(), TILED)
     file = container.unpack(data)
