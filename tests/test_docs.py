@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nifcodec.cli import main
+from nifcodec.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

@@ -170,7 +170,7 @@ def test_needed_is_what_a_decoder_has_read(seed: int) -> None:
     reader = Stream(data)
     for count, (symbol, number) in enumerate(zip(symbols, ids), 1):
         assert reader.symbol(cumulated(np.diff(tables.cumulative[number]))) == symbol
-        assert reader.position == 4 * reader.shifts + 8 == needed[count]
+        assert reader.position == 4 * reader.words + 8 == needed[count]
         if count % 20 == 0:
             part = data[: needed[count]]
             part += bytes(rng.randrange(256) for _ in range(40)) if needed[count] <= len(data) else b""
@@ -280,7 +280,7 @@ def test_both_canonical_checks_and_encoding_again_agree(seed: int) -> None:
         second_taken, second_symbols, stream = by_second_reader(data, asked)
         assert symbols == second_symbols
         assert again.finish() == range_encoded(stream.coded)
-        assert again.needed() == 4 * stream.shifts + 8
+        assert again.needed() == 4 * stream.words + 8
         assert taken == second_taken == (again.finish() == data)
 
 
