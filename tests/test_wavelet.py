@@ -249,7 +249,7 @@ def test_the_checksum_guards_the_coefficients():
     low = random.integers(-50, 50, lattice.low_shape())
     coding = Coding.of_root(lattice, conditions, low)
     quantized = quantize_bands(coding, levels, 0.0)
-    payload = coding.encode(quantized)
+    payload = coding.encode(quantized).data
     decoded, again = decode_lattice(payload, lattice, conditions)
     np.testing.assert_array_equal(decoded, coding.rebuild(quantized))
     for level in range(lattice.levels):
@@ -278,7 +278,7 @@ def test_a_band_that_quantization_empties_is_left_out_of_the_file():
     coding = Coding.of_root(lattice, conditions, random.integers(-50, 50, lattice.low_shape()))
     quantized = quantize_bands(coding, details, 0.12)
     assert not quantized.levels[0][lattice.bands[2]].any()
-    decoded, _ = decode_lattice(coding.encode(quantized), lattice, conditions)
+    decoded, _ = decode_lattice(coding.encode(quantized).data, lattice, conditions)
     np.testing.assert_array_equal(decoded, coding.rebuild(quantized))
 
 
