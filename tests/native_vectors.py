@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Sequence
 
@@ -47,10 +47,27 @@ class Part(NamedTuple):
     stream: bytes
 
 
+def part_of(
+    name: str,
+    step_feature: int,
+    dependent: bool,
+    data: bytes,
+    lattice: Lattice,
+    low: np.ndarray,
+    coarser: Sequence[Planes] = (),
+) -> Part:
+    """That of a bands payload, which may be cut; the checks of its levels are left out."""
+    count = lattice.levels * len(lattice.bands)
+    start, checks = (count + 7) // 8, sum(CHECK_BYTES[: lattice.levels])
+    bits = np.unpackbits(np.frombuffer(data[:start].ljust(start, b"\0"), np.uint8))[:count]
+    flags = bits.reshape(lattice.levels, len(lattice.bands)).astype(bool)
+    return Part(name, lattice, step_feature, dependent, low, coarser, flags, data[start + checks :])
+
+
 @lru_cache(maxsize=1)
 def golden_parts() -> List[Part]:
     """Of the untiled golden files, and of the roots and tiles of the others."""
-    found = []
+    found: List[Part] = []
     for path in sorted(FOLDER.glob("*.nif")):
         file = container.unpack(path.read_bytes())
         if file.family != FAMILY_ID:
@@ -58,30 +75,20 @@ def golden_parts() -> List[Part]:
         spec = unpack_description(file.description)
         conditions = Conditions(priors.find(spec.prior).context, spec.step_feature, spec.dependent)
         size = (file.width, file.height, plane_kinds(file.channels))
-
-        def add(data: bytes, lattice: Lattice, low: np.ndarray, coarser: Sequence[Planes] = ()) -> None:
-            count = lattice.levels * len(lattice.bands)
-            start = (count + 7) // 8
-            bits = np.unpackbits(np.frombuffer(data[:start], np.uint8))[:count]
-            flags = bits.reshape(lattice.levels, len(lattice.bands)).astype(bool)
-            stream = data[start + sum(CHECK_BYTES[: lattice.levels]) :]
-            found.append(
-                Part(path.stem, lattice, conditions.step_feature, spec.dependent, low, coarser, flags, stream)
-            )
-
+        add = partial(part_of, path.stem, spec.step_feature, spec.dependent)
         if not spec.tile_exponent:
             lattice = Lattice(*size)
             low, rest = decode_low(file.payload, lattice)
-            add(rest, lattice, low * UNIT)
+            found.append(add(rest, lattice, low * UNIT))
             continue
         tiling = Tiling(*size, 1 << spec.tile_exponent)
         root, *tiles = unpack_tiles(file.payload, 1 + tiling.count)
         low, rest = decode_low(root, tiling.root)
-        add(rest, tiling.root, low * UNIT)
+        found.append(add(rest, tiling.root, low * UNIT))
         plane, levels = decode_lattice(root, tiling.root, conditions)
         for number, data in enumerate(tiles):
             tile = tiling.tile(number)
-            add(data, tile.lattice, tile.low(plane), tile.coarser(levels))
+            found.append(add(data, tile.lattice, tile.low(plane), tile.coarser(levels)))
     return found
 
 
@@ -90,16 +97,12 @@ def corpus_parts() -> Iterator[Part]:
     for path in sorted(fuzz.CORPUS.glob("lattice-*.fuzz")):
         layout, data = path.read_bytes()[1], path.read_bytes()[2:]
         lattice = Lattice(*fuzz.SIZES[layout % 8], plane_kinds(1 + layout // 8 % 4))
-        count = lattice.levels * len(lattice.bands)
-        start, checks = (count + 7) // 8, sum(CHECK_BYTES[: lattice.levels])
         try:
             low, rest = decode_low(data, lattice)
         except CorruptFileError:
             continue
-        bits = np.unpackbits(np.frombuffer(rest[:start].ljust(start, b"\0"), np.uint8))[:count]
-        flags = bits.reshape(lattice.levels, len(lattice.bands)).astype(bool)
         step = WaveletDescription(fuzz.STEP_INDEX, b"").step_feature
-        part = Part(path.stem, lattice, step, False, low * UNIT, (), flags, rest[start + checks :])
+        part = part_of(path.stem, step, False, rest, lattice, low * UNIT)
         if fits(part):
             yield part
 

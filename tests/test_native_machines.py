@@ -23,8 +23,8 @@ from nifcodec.fields.wavelet.coding.bitstream import Setting
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
 
 HERE = Path(__file__).parent
-FLAGS = "-std=gnu99 -ffp-contract=off -DNIF_STANDALONE".split()
-SANITIZED = "-g -O1 -DNIF_NO_AVX2 -fsanitize=address,undefined -fno-sanitize-recover=all".split()
+FLAGS = ["-std=gnu99", "-ffp-contract=off", "-DNIF_STANDALONE"]
+SANITIZED = ["-g", "-O1", "-DNIF_NO_AVX2", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 # Name: compiler and its flags, and what the program runs under.
 MACHINES: Dict[str, Tuple[List[str], List[str]]] = {
     "here": (["cc", "-O2"], []),
@@ -87,7 +87,7 @@ def test_it_decodes_to_the_integers_of_numpy(
     built = str(tmp_path / "native_fuzz")
     subprocess.run([*compiler, *FLAGS, str(HERE / "native_fuzz.c"), *SOURCES, "-o", built], check=True)
     command = [*emulator, built, str(inputs / "model"), *map(str, sorted(inputs.glob("*.part")))]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     found = done.stdout.decode().splitlines()
     assert len(found) == len(expected)

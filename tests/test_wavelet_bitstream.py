@@ -213,4 +213,6 @@ def test_what_is_cut_is_refused() -> None:
     part, _, _ = drawn(lattice, True, 1.0)
     for length in range(0, len(part.data), 7):
         with pytest.raises(CorruptFileError):
-            decode_lattice(part.data[:length], lattice, Conditions(priors.named().context, STEP_FEATURE, dependent=True))
+            decode_lattice(
+                part.data[:length], lattice, Conditions(priors.named().context, STEP_FEATURE, dependent=True)
+            )
