@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Mapping
 
+from nifcodec.config import EncodeConfig
 from nifcodec.container import NifFile
 from nifcodec.entropy.tensors import decode_tensors
-from nifcodec.fields.family import Description, Family, Samples
+from nifcodec.fields.family import CodedField, Description, Family, Samples
+from nifcodec.fields.hooks import Hooks
+from nifcodec.fields.job import Goal
 from nifcodec.fields.mlp import description
-from nifcodec.fields.mlp.encode import encode
 from nifcodec.fields.mlp.options import OPTIONS
 from nifcodec.fields.mlp.render import Network
 from nifcodec.fields.mlp.weights import QuantizedMlp
+from nifcodec.picture.signal import Signal
 
 
 class MlpRender:
@@ -40,7 +43,14 @@ class MlpRender:
         return Network(network.spec, network.dequantize())
 
 
+def _encode(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> CodedField:
+    # Readers do without the modules that encode: they are loaded here.
+    from nifcodec.fields.mlp.encode import encode
+
+    return encode(signal, goal, config, hooks)
+
+
 FAMILIES: Mapping[str, Family] = {
-    name: Family(name, number, OPTIONS[name], MlpRender, encode, missed="try a higher effort")
+    name: Family(name, number, OPTIONS[name], MlpRender, _encode, missed="try a higher effort")
     for name, number in description.FAMILY_IDS.items()
 }
