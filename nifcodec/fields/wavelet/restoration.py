@@ -8,13 +8,11 @@ and for chroma, which the encoder finds by least squares (like the coefficients 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from nifcodec.native.filters import NativeFilters, PackedFilter, Rectangle, pack_filter
-from nifcodec.threads import in_threads
 
 WEIGHT_UNIT = 32  # weights are in 1/32
 BLOCK_CHANNELS = 12  # row and column in a block of 2x2, then one of three planes
@@ -67,14 +65,24 @@ class RestorationFilter:
         kernels = [*self.kernels[:-1], fold(self.kernels[-1])]
         return RestorationFilter(kernels, [*self.biases[:-1], fold(self.biases[-1])], self.conditioning, self.native)
 
-    def __call__(self, planes: np.ndarray, step_feature: int) -> np.ndarray:
-        """The corrections: planes float32 (1 or 3, H, W) in steps -> float32 (corrections, 1 or 3, H, W).
+    def __call__(self, planes: np.ndarray, step_feature: int, at: Optional[Rectangle] = None) -> np.ndarray:
+        """The corrections: planes float32 (1 or 3, H, W) in steps -> float32 (corrections, 1 or 3, rows, columns).
 
         Blocks are mirrored at the planes' borders. A picture without chroma has zeros there.
+
+        Args:
+            at: rectangle wanted, its top and left even; None means all.
         """
         if self.native is not None:
-            correct = partial(self.native.corrections, planes, self.packed(step_feature))
-            return np.concatenate(list(in_threads(correct, strips(*planes.shape[1:]))), axis=2)
+            return self.native.corrections(planes, self.packed(step_feature), at)
+        if at is None:
+            return self._corrections(planes, step_feature)
+        top, left, rows, columns = at
+        y, x = max(top - self.reach, 0), max(left - self.reach, 0)
+        around = planes[:, y : top + rows + self.reach, x : left + columns + self.reach]
+        return self._corrections(around, step_feature)[..., top - y :, left - x :][..., :rows, :columns]
+
+    def _corrections(self, planes: np.ndarray, step_feature: int) -> np.ndarray:
         count, height, width = planes.shape
         even = np.zeros((3, height + height % 2, width + width % 2), np.float32)
         even[:count] = np.pad(planes, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
