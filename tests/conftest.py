@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -27,6 +28,10 @@ from nifcodec.fields.job import Goal
 from nifcodec.fields.mlp.description import FAMILY_IDS, MlpDescription, pack
 from nifcodec.fields.mlp.sizing import design
 from nifcodec.fields.mlp.weights import QuantizedMlp, quantize
+from nifcodec.fields.wavelet import priors
+from nifcodec.fields.wavelet.coding.context_model import ContextModel
+from nifcodec.fields.wavelet.priors import Prior
+from nifcodec.native import library
 from nifcodec.picture.image import from_array
 from nifcodec.picture.signal import Signal
 from nifcodec.picture.write import write_image
@@ -79,6 +84,29 @@ def replace_encoders(monkeypatch: pytest.MonkeyPatch, encode: Callable[..., Code
     """Every family encodes with `encode`, a function like `Family.encode`."""
     named = families.named
     monkeypatch.setattr(families, "named", lambda name: replace(named(name), encode=encode))
+
+
+load_prior = priors._load
+
+
+@lru_cache(maxsize=None)
+def by_numpy(path: Path) -> Prior:
+    """A prior that does without the native library."""
+    prior = load_prior(path)
+    context = ContextModel(prior.context.networks, prior.context.frequencies, native=False)
+    return replace(prior, context=context, restoration=replace(prior.restoration, native=None))
+
+
+@pytest.fixture(params=["native", "numpy"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The native library, then NumPy in its place: in this process and in those that it starts."""
+    name: str = request.param
+    if name == "native" and library.load() is None:
+        pytest.skip("there is no native library: it was not built, or NIFCODEC_NATIVE=0 leaves it out")
+    monkeypatch.setenv(library.SWITCH, "1" if name == "native" else "0")
+    if name == "numpy":
+        monkeypatch.setattr(priors, "_load", by_numpy)
+    return name
 
 
 @pytest.fixture

@@ -50,6 +50,7 @@ def run_all(folder: Path, inputs: "Dict[str, bytes]") -> None:
     run_limited([folder / name for name in inputs])
 
 
+@pytest.mark.usefixtures("backend")
 @LIMITED
 def test_the_corpus() -> None:
     paths = sorted(CORPUS.glob("*.fuzz"))
@@ -115,6 +116,7 @@ def chunks(count: int) -> bytes:
     return start[:end] + (b"z\0" + zlib.crc32(b"z\0").to_bytes(4, "little")) * count + start[end:]
 
 
+@pytest.mark.usefixtures("backend")
 @LIMITED
 def test_fields_of_a_hundred_bytes(tmp_path: Path) -> None:
     inputs = {

@@ -1,53 +1,45 @@
-"""The native core's restoration filter, colours and sampling against NumPy and TensorFlow."""
+"""The native restoration filter, colours and sampling against those in NumPy."""
 
 from __future__ import annotations
 
-import ctypes
-import shutil
-import subprocess
-from pathlib import Path
-from typing import List, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 import pytest
-from nifcodec.fields.synthesis import SynthesisNetwork
-from nifcodec.geometry import choose_window
+from native_variants import LIBRARIES, MISSING
 
-from nifcodec import decoder, priors
-from nifcodec.fields import wavelet
-from nifcodec.fields.wavelet import WaveletSpec, restoration_vjp
-from nifcodec.native import filters
+from nifcodec.fields import rendering
+from nifcodec.fields.wavelet import planes as colours_of
+from nifcodec.fields.wavelet import priors, restoration_vjp
+from nifcodec.fields.wavelet.description import WaveletDescription
+from nifcodec.fields.wavelet.interpolation import interpolate, taps
+from nifcodec.fields.wavelet.restoration import RestorationFilter
 from nifcodec.native.filters import NativeFilters, PackedFilter, pack_filter
+from nifcodec.picture.window import choose_window
 
-SOURCES = Path(filters.__file__).parent
-FLAGS = ["-std=gnu99", "-O3", "-fno-math-errno", "-fvisibility=hidden", "-fPIC", "-shared"]
-COMPILER = shutil.which("gcc") or shutil.which("clang")
-NETWORK = priors.named().synthesis
+pytestmark = pytest.mark.skipif(not LIBRARIES, reason=MISSING)
+PRIOR = priors.named()
+# The one in NumPy.
+NETWORK = RestorationFilter(PRIOR.restoration.kernels, PRIOR.restoration.biases, PRIOR.restoration.conditioning)
 MIXTURE = ((30, 9, -4, 2, 0, 1), (28, -7, 3, 0, 5, 1))
-SPEC = WaveletSpec(330, priors.named().hash, MIXTURE)
+SPEC = WaveletDescription(330, PRIOR.hash, MIXTURE)
 MIXED = NETWORK.mixed(MIXTURE)
 UNIT = 64
 # Sides below the filter's reach, odd ones, and pictures of more than one tile.
 SIZES = [(1, 1, 1), (1, 7, 2), (3, 2, 3), (1, 33, 47), (3, 64, 96), (3, 6, 601)]
 
 
-@pytest.fixture(scope="module", params=["dispatched", "baseline"])
-def native(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NativeFilters:
-    """The functions as compiled for this processor, and for any."""
-    if COMPILER is None:
-        pytest.skip("needs a C compiler")
-    library = tmp_path_factory.mktemp("native") / "filters.so"
-    flags = [*FLAGS, "-DNIF_BASELINE"] if request.param == "baseline" else FLAGS
-    sources = [str(SOURCES / name) for name in ("restoration.c", "sampling.c")]
-    subprocess.run([COMPILER, *flags, *sources, "-o", str(library)], check=True, timeout=120)
-    return NativeFilters(ctypes.CDLL(str(library)))
+@pytest.fixture(params=sorted(LIBRARIES))
+def native(request: pytest.FixtureRequest) -> NativeFilters:
+    """The functions of each build."""
+    return NativeFilters(LIBRARIES[request.param])
 
 
-def biases_of(network: SynthesisNetwork) -> List[np.ndarray]:
+def biases_of(network: RestorationFilter) -> List[np.ndarray]:
     return network.biases_at(SPEC.step_feature)
 
 
-def packed(network: SynthesisNetwork) -> PackedFilter:
+def packed(network: RestorationFilter) -> PackedFilter:
     return pack_filter(network.kernels, biases_of(network))
 
 
@@ -69,7 +61,7 @@ def problem(height: int, width: int, colours: int = 3) -> Tuple[np.ndarray, np.n
 @pytest.mark.parametrize("network", [NETWORK, MIXED], ids=["all", "mixed"])
 @pytest.mark.parametrize("size", SIZES)
 def test_corrections_are_those_of_numpy(
-    native: NativeFilters, size: Tuple[int, int, int], network: SynthesisNetwork
+    native: NativeFilters, size: Tuple[int, int, int], network: RestorationFilter
 ) -> None:
     planes = planes_of(*size)
     found = native.corrections(planes, packed(network))
@@ -81,7 +73,7 @@ def test_layers_of_any_width(native: NativeFilters) -> None:
     widths = [12, 20, 7, 24]
     kernels = [generator.normal(0, 0.1, (3, 3, a, b)).astype(np.float32) for a, b in zip(widths, widths[1:])]
     biases = [generator.normal(0, 0.1, width).astype(np.float32) for width in widths[1:]]
-    network = SynthesisNetwork(kernels, biases, [np.zeros((2, width), np.float32) for width in widths[1:-1]])
+    network = RestorationFilter(kernels, biases, [np.zeros((2, width), np.float32) for width in widths[1:-1]])
     planes = planes_of(3, 40, 50)
     np.testing.assert_allclose(native.corrections(planes, pack_filter(kernels, biases)), network(planes, 64), atol=1e-5)
 
@@ -89,16 +81,16 @@ def test_layers_of_any_width(native: NativeFilters) -> None:
 @pytest.mark.parametrize("size", [(4, 64, 96), (2, 33, 47), *SIZES])
 @pytest.mark.parametrize("network", [None, MIXED], ids=["none", "mixed"])
 def test_colours_are_those_of_numpy(
-    native: NativeFilters, size: Tuple[int, int, int], network: SynthesisNetwork
+    native: NativeFilters, size: Tuple[int, int, int], network: Optional[RestorationFilter]
 ) -> None:
     planes = np.rint(planes_of(*size) * UNIT).astype(np.int64)
-    wanted = wavelet.finish(planes, SPEC, network, UNIT)
+    wanted = colours_of.finish(planes, SPEC, network, UNIT)
     given = None if network is None else packed(network)
     found = native.colours(planes, given, SPEC.step, UNIT)
     np.testing.assert_allclose(found, wanted, atol=4e-6)
     for depth in (8, 16):
         off = native.colours(planes.astype(np.int32), given, SPEC.step, UNIT, depth).astype(np.int64)
-        off -= decoder.to_integers(wanted, depth)
+        off -= rendering.to_integers(wanted, depth)
         assert np.abs(off).max() <= 1
         assert np.count_nonzero(off) <= 1 + (0.01 if depth == 16 else 0.001) * off.size
 
@@ -144,35 +136,19 @@ def test_vjp_of_parts_adds_up(native: NativeFilters) -> None:
     np.testing.assert_allclose(total, gradient, atol=1e-5)
 
 
-def test_vjp_is_that_of_tensorflow() -> None:
-    tf = pytest.importorskip("tensorflow")
-    from nifcodec.training.picture import Descent
-
-    from nifcodec.training.devices import Local
-
-    around, residual, mask = problem(64, 48)
-    weights = (*MIXED.kernels, *MIXED.biases, *MIXED.conditioning)
-    hwc = [np.ascontiguousarray(np.moveaxis(array, 0, -1))[None] for array in (around, residual, mask[None])]
-    feature = np.array([SPEC.step_feature], np.float32)
-    wanted = Descent(NETWORK, 3, (64, 48), Local()).pull(*map(tf.constant, (*hwc, feature, *weights)))
-    found = restoration_vjp.vjp(around, MIXED.kernels, biases_of(MIXED), residual, mask)
-    for one, other in zip(found, wanted):
-        np.testing.assert_allclose(one, np.moveaxis(other.numpy()[0], -1, 0), atol=1e-5)
-
-
 @pytest.mark.parametrize("size", [(96, 64), (150, 100), (40, 30), (7, 5)])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_samples_are_those_of_numpy(native: NativeFilters, size: Tuple[int, int], channels: int) -> None:
     picture = np.random.RandomState(channels).normal(0.5, 0.4, (64, 96, channels)).astype(np.float32)
     window = choose_window((96, 64), size=size)
     across, down = window.subsamples()
-    rows, columns = wavelet.taps(window.vs(down), 64), wavelet.taps(window.us(across), 96)
+    rows, columns = taps(window.vs(down), 64), taps(window.us(across), 96)
 
     def field(_us: np.ndarray, _vs: np.ndarray) -> np.ndarray:
-        return wavelet.interpolate(picture, rows, columns)
+        return interpolate(picture, rows, columns)
 
     for depth in (8, 16):
-        wanted = decoder.render(field, window, channels, depth=depth).astype(np.int64)
+        wanted = rendering.render(field, window, channels, depth=depth).astype(np.int64)
         off = native.sample(picture, rows, columns, down, across, depth) - wanted
         assert np.abs(off).max() <= 1
         assert np.count_nonzero(off) <= 0.01 * off.size
@@ -185,7 +161,7 @@ def test_averages_and_integers_are_those_of_numpy(native: NativeFilters) -> None
     np.testing.assert_allclose(native.average(samples, 3, 5), wanted, atol=1e-6)
     edges = np.array([np.nan, -np.inf, -1, 0, 0.5 / 255, 1, 2, np.inf], np.float32)
     for depth, white in ((8, 255), (16, 65535)):
-        np.testing.assert_array_equal(native.to_integers(samples, depth), decoder.to_integers(samples, depth))
+        np.testing.assert_array_equal(native.to_integers(samples, depth), rendering.to_integers(samples, depth))
         found = native.to_integers(edges, depth)
         assert found.tolist() == [0, 0, 0, 0, found[4], white, white, white]
 

@@ -94,6 +94,7 @@ SMALL = ["fourier-8-rgba", "siren-16-rgb", "siren-32-grey", "wavelet-8-rgb", "wa
 SMALL += ["tiles-row", "tiles-dependent", "example", "dependent-fine", "wavelet-pixel"]
 
 
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("name", SMALL)
 def test_a_damaged_file_is_read_alike_or_refused_by_both(name: str) -> None:
     """Under right checksums of the chunks."""
@@ -132,6 +133,7 @@ def test_both_refuse_bits_after_the_flags(name: str) -> None:
         assert not both(replace(file, payload=bytes(payload)))
 
 
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("name", ["grey", "example", "wavelet-8-rgb"])
 def test_both_refuse_a_wrong_check_of_a_level(name: str) -> None:
     file, picture = container.unpack(golden(name)), second(name)

@@ -97,8 +97,7 @@ def test_no_feature_depends_on_what_is_decoded_later():
 
 # Streams
 
-PRIOR = priors.named()
-SECOND_PRIOR = read_prior(PRIOR.file.pack())
+SECOND_PRIOR = read_prior(priors.named().file.pack())
 STEP_FEATURE = 50
 
 
@@ -121,9 +120,9 @@ def drawn(lattice: Lattice, dependent: bool, spread: float) -> Tuple[CodedPart, 
                 where[:, int(part.odd) :: 2] = part.contexts[:, i, :count]
         return np.where(part.valid, to_values(indices, part.contexts[2]), 0)
 
-    conditions = Conditions(PRIOR.context, STEP_FEATURE, dependent)
+    conditions = Conditions(priors.named().context, STEP_FEATURE, dependent)
     _, levels = wavefront_scan(lattice, conditions, low * UNIT, (), [lattice.bands] * lattice.levels, code_pass)
-    return encode_lattice(lattice, PRIOR.context, low, levels, contexts), low, levels
+    return encode_lattice(lattice, conditions, low, levels, contexts), low, levels
 
 
 def second(data: bytes, lattice: Lattice, dependent: bool, seen: "List[SecondPass] | None" = None) -> Part:
@@ -132,6 +131,7 @@ def second(data: bytes, lattice: Lattice, dependent: bool, seen: "List[SecondPas
     return read_lattice(Bytes(data), lattice.sizes[0], coding, lattice.first)
 
 
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("dependent", [False, True])
 @pytest.mark.parametrize("spread", [0.4, 40.0])
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_any_integers_come_back(size: "Tuple[int, int, List[int]]", spread: floa
     """From both readers, which need as many bytes for each level as the encoder says."""
     lattice = Lattice(*size)
     part, low, levels = drawn(lattice, dependent, spread)
-    conditions = Conditions(PRIOR.context, STEP_FEATURE, dependent)
+    conditions = Conditions(priors.named().context, STEP_FEATURE, dependent)
     plane, again = decode_lattice(part.data, lattice, conditions)
     other = second(part.data, lattice, dependent)
     assert list(part.ends) == other.ends
@@ -159,12 +159,13 @@ def test_any_integers_come_back(size: "Tuple[int, int, List[int]]", spread: floa
         np.testing.assert_array_equal(decode_lattice(cut, lattice, conditions, level)[0], expected)
 
 
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("surplus", [b"\0", b"\1", b"\xff" * 9])
 def test_bytes_after_a_stream_are_refused(surplus: bytes) -> None:
     lattice = Lattice(17, 9, [0])
     part, _, _ = drawn(lattice, False, 3.0)
     with pytest.raises((MalformedError, ChecksumError)):
-        decode_lattice(part.data + surplus, lattice, Conditions(PRIOR.context, STEP_FEATURE))
+        decode_lattice(part.data + surplus, lattice, Conditions(priors.named().context, STEP_FEATURE))
     with pytest.raises(Refused):
         second(part.data + surplus, lattice, False)
 
@@ -186,27 +187,30 @@ def checked(width: int) -> bytes:
     return of_one_band(width, (zlib.crc32(indices.tobytes()) % 65536).to_bytes(2, "little"))
 
 
+@pytest.mark.usefixtures("backend")
 def test_a_stream_of_no_bytes_may_hold_symbols() -> None:
     """The first of their tables, which are escapes here; it is what an encoder makes of them."""
     lattice, data = Lattice(512, 1, [0]), checked(512)
     other = second(data, lattice, False)
-    _, levels = decode_lattice(data, lattice, Conditions(PRIOR.context, STEP_FEATURE))
+    _, levels = decode_lattice(data, lattice, Conditions(priors.named().context, STEP_FEATURE))
     np.testing.assert_array_equal(levels[0][lattice.bands[0]], other.levels[0][0, 0])
     assert np.abs(other.levels[0][0, 0]).min() >= 2 * 12
 
 
+@pytest.mark.usefixtures("backend")
 def test_more_escapes_in_a_pass_than_a_stream_may_have_are_refused() -> None:
     """The pass has 129 coefficients: one more than the limit in FORMAT.md."""
     lattice, data = Lattice(516, 1, [0]), of_one_band(516, b"\0\0")
     with pytest.raises(TruncatedError, match="cannot hold"):
-        decode_lattice(data, lattice, Conditions(PRIOR.context, STEP_FEATURE))
+        decode_lattice(data, lattice, Conditions(priors.named().context, STEP_FEATURE))
     with pytest.raises(Refused, match="integers"):
         second(data, lattice, False)
 
 
+@pytest.mark.usefixtures("backend")
 def test_what_is_cut_is_refused() -> None:
     lattice = Lattice(17, 9, [0, 3])
     part, _, _ = drawn(lattice, True, 1.0)
     for length in range(0, len(part.data), 7):
         with pytest.raises(CorruptFileError):
-            decode_lattice(part.data[:length], lattice, Conditions(PRIOR.context, STEP_FEATURE, dependent=True))
+            decode_lattice(part.data[:length], lattice, Conditions(priors.named().context, STEP_FEATURE, dependent=True))

@@ -74,11 +74,13 @@ def test_both_methods_of_tensors_are_among_them() -> None:
     assert methods == {RANGE_CODED, ZSTANDARD}
 
 
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_golden_files_decode_to_their_integers(name: str) -> None:
     assert digests(golden(name)) == EXPECTED[name]
 
 
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_golden_files_decode_to_their_pictures(name: str) -> None:
     assert_same_picture(nifcodec.decode(golden(name)), name)
@@ -125,6 +127,7 @@ def by_integers(network: Integers, signed: np.ndarray, features: np.ndarray) -> 
     return np.clip((scale + 200704) >> 13, 0, 63), mean
 
 
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_threads_of_the_linear_algebra_change_nothing(threads: str) -> None:
     variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -154,10 +157,13 @@ def one_frequency(file: PriorFile, _: int) -> PriorFile:
 
 
 def under(file: PriorFile) -> Prior:
-    """A prior under the identity of the shipped one."""
-    return replace(priors.named(), file=file, context=ContextModel(file.context_networks(), file.tables))
+    """A prior under the identity of the shipped one, and by the same back end."""
+    shipped = priors.named()
+    native = shipped.context.kernels is not None
+    return replace(shipped, file=file, context=ContextModel(file.context_networks(), file.tables, native))
 
 
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("change", [one_weight, one_frequency])
 @pytest.mark.parametrize("name", ["rgb", "rgba"])
 def test_a_stream_of_a_model_one_unit_away_is_refused(
