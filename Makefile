@@ -12,11 +12,13 @@ NIFCODEC := $(DEMO_VENV)/bin/nifcodec
 NATIVE := $(wildcard nifcodec/native/*.c nifcodec/native/*.h)
 FUZZ := .fuzz
 FUZZ_SECONDS := 600
+CLANG := clang
+NATIVE_FUZZ_FLAGS := -std=gnu99 -g -O2 -ffp-contract=off -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 # With the wheels of Graphcore's SDK, and after its `enable` script: see docs/ipu.md.
 IPU_PYTHON := python3
 IPU_CACHE := .ipu-cache
 
-.PHONY: help demo test lint check fuzz ipu-check clean
+.PHONY: help demo test lint check fuzz fuzz-native ipu-check clean
 
 help:
 	@echo "make demo   fit a field to sample_images/coffee.png, decode it at twice the size, measure it"
@@ -24,6 +26,7 @@ help:
 	@echo "make lint   run ruff, mypy and import-linter"
 	@echo "make check  lint and test"
 	@echo "make fuzz   fuzz the readers for FUZZ_SECONDS=$(FUZZ_SECONDS) (Linux, Python 3.11 or newer)"
+	@echo "make fuzz-native  fuzz the native library under ASan and UBSan for FUZZ_SECONDS (needs clang)"
 	@echo "make ipu-check  with Graphcore's SDK, train on its model of an IPU and compile for a chip (docs/ipu.md)"
 	@echo "make clean  remove $(VENV), $(DEMO_VENV), $(DEMO), $(FUZZ) and $(IPU_CACHE)"
 
@@ -71,6 +74,15 @@ fuzz: $(READY)
 	$(PYTHON) -m pip install --quiet -e '.[fuzz]'
 	$(PYTHON) -m tests.fuzz $(FUZZ) -artifact_prefix=$(FUZZ)/finding- -max_total_time=$(FUZZ_SECONDS) \
 		-max_len=4096 -timeout=20 -rss_limit_mb=4096
+
+fuzz-native: $(READY)
+	@command -v $(CLANG) >/dev/null || { echo "no $(CLANG) was found: install it (Debian: apt install clang)" >&2; exit 1; }
+	@mkdir -p $(FUZZ)/native/found
+	PYTHONPATH=. $(PYTHON) tests/native_vectors.py $(FUZZ)/native
+	$(CLANG) $(NATIVE_FUZZ_FLAGS) tests/native_fuzz.c nifcodec/native/*.c -o $(FUZZ)/native/fuzz
+	NIF_MODEL=$(FUZZ)/native/model $(FUZZ)/native/fuzz $(FUZZ)/native/found $(FUZZ)/native/inputs \
+		-artifact_prefix=$(FUZZ)/native/finding- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=20 \
+		-rss_limit_mb=2048
 
 ipu-check:
 	TF_POPLAR_FLAGS="--use_ipu_model --ipu_model_tiles=16 --max_compilation_threads=1" \

@@ -44,6 +44,7 @@ with instrumented:
     from nifcodec.fields.wavelet import encode, priors
     from nifcodec.fields.wavelet.coding.binarization import TABLES
     from nifcodec.fields.wavelet.coding.bitstream import decode_lattice
+    from nifcodec.fields.wavelet.coding.context_model import ContextModel
     from nifcodec.fields.wavelet.coding.wavefront import Conditions
     from nifcodec.fields.wavelet.decode import WaveletRender
     from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription
@@ -216,6 +217,25 @@ def read_index(layout: int, data: bytes) -> None:
     check_index(index, PARTS, PART_LEVELS)
 
 
+def read_by_both(layout: int, data: bytes) -> None:
+    """A stream by the native library and by NumPy: the same integers, or the same class of error."""
+    model = priors.named().context
+    by_numpy = ContextModel(model.networks, model.frequencies, native=False)
+    (width, height), channels = SIZES[layout % 8], 1 + layout // 8 % 4
+    lattice = Lattice(width, height, plane_kinds(channels))
+    dependent, finest = bool(layout // 32 % 2), layout // 64 % (lattice.levels + 1)
+    step = WaveletDescription(STEP_INDEX, b"").step_feature
+    found = []
+    for each in (model, by_numpy):
+        try:
+            plane, levels = decode_lattice(data, lattice, Conditions(each, step, dependent), finest)
+            integers = [values.tobytes() for bands in levels for values in bands.values()]
+            found.append((plane.tobytes(), [list(bands) for bands in levels], integers))
+        except CorruptFileError as error:
+            found.append(type(error))
+    assert found[0] == found[1]
+
+
 READERS: List[Callable[[int, bytes], None]] = [
     read_file,
     read_repaired_file,
@@ -225,6 +245,7 @@ READERS: List[Callable[[int, bytes], None]] = [
     read_network,
     read_prior,
     read_index,
+    read_by_both,
 ]
 
 
@@ -269,7 +290,8 @@ def seeds() -> Dict[str, bytes]:
             small = np.resize(pixels, (height, width, 4))[..., :channels]
             payload = container.unpack(nifcodec.encode(small, FAST)).payload
             layout = index + 8 * (channels - 1)
-            found[f"payload-{width}x{height}x{channels}"] = bytes([READERS.index(read_lattice), layout]) + payload
+            for name, reader in (("payload", read_lattice), ("both", read_by_both)):
+                found[f"{name}-{width}x{height}x{channels}"] = bytes([READERS.index(reader), layout]) + payload
     for layout, (width, height) in enumerate(TILED_SIZES):
         flat = np.full((height, width, 3), 90 + layout, np.uint8)
         flat[::37, ::29] = 200

@@ -1,21 +1,27 @@
 """The golden files' streams, part by part, as the native decoder is given them.
 
-`dump` writes one for C programs that know neither Python nor the container: `native_input.h` reads it.
+`write` writes them for native_fuzz.c, which knows neither Python nor the container.
 """
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
-from typing import List, NamedTuple, Sequence
+from pathlib import Path
+from typing import Iterator, List, NamedTuple, Sequence
 
+import fuzz
 import numpy as np
 from make_golden import FOLDER
 
 from nifcodec import container
+from nifcodec.errors import CorruptFileError
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.coding.bitstream import CHECK_BYTES, decode_lattice, decode_low
+from nifcodec.fields.wavelet.coding.companding import COMPAND_TABLE
+from nifcodec.fields.wavelet.coding.context_model import ContextModel
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
-from nifcodec.fields.wavelet.description import FAMILY_ID, unpack_description
+from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription, unpack_description
 from nifcodec.fields.wavelet.lattice import UNIT, Lattice, Planes
 from nifcodec.fields.wavelet.planes import plane_kinds
 from nifcodec.fields.wavelet.tiling import Tiling, unpack_tiles
@@ -77,3 +83,77 @@ def golden_parts() -> List[Part]:
             tile = tiling.tile(number)
             add(data, tile.lattice, tile.low(plane), tile.coarser(levels))
     return found
+
+
+def corpus_parts() -> Iterator[Part]:
+    """Of the inputs of `fuzz.read_lattice` in the corpus, where their low-pass planes can be read."""
+    for path in sorted(fuzz.CORPUS.glob("lattice-*.fuzz")):
+        layout, data = path.read_bytes()[1], path.read_bytes()[2:]
+        lattice = Lattice(*fuzz.SIZES[layout % 8], plane_kinds(1 + layout // 8 % 4))
+        count = lattice.levels * len(lattice.bands)
+        start, checks = (count + 7) // 8, sum(CHECK_BYTES[: lattice.levels])
+        try:
+            low, rest = decode_low(data, lattice)
+        except CorruptFileError:
+            continue
+        bits = np.unpackbits(np.frombuffer(rest[:start].ljust(start, b"\0"), np.uint8))[:count]
+        flags = bits.reshape(lattice.levels, len(lattice.bands)).astype(bool)
+        step = WaveletDescription(fuzz.STEP_INDEX, b"").step_feature
+        part = Part(path.stem, lattice, step, False, low * UNIT, (), flags, rest[start + checks :])
+        if fits(part):
+            yield part
+
+
+def model_bytes(model: ContextModel) -> bytes:
+    """A model for C: units of the layers, counts, weights, biases, tables and companding, little-endian."""
+    networks = [model.networks[key] for key in sorted(model.networks)]
+    hidden = [model.networks[(plane, 0, 0, 0)].w2.shape for plane in range(3)]
+    weights, biases = (
+        np.concatenate([getattr(network, name).ravel() for network in networks for name in names]).astype(kind)
+        for names, kind in ((("w1", "w2", "w3", "skip"), "<i2"), (("b1", "b2", "b3"), "<i4"))
+    )
+    counts = np.array([weights.size, biases.size], "<i4")
+    tables, companding = model.frequencies.astype("<u4"), COMPAND_TABLE.astype("<i1")
+    arrays = (np.array(hidden, "<u1"), counts, weights, biases, tables, companding)
+    return b"".join(array.tobytes() for array in arrays)
+
+
+def part_bytes(part: Part, finest: int = 0, further: int = 0) -> bytes:
+    """A part for C.
+
+    Args:
+        finest: the level to end with.
+        further: what is done besides decoding it, flags as in native_fuzz.c.
+    """
+    lattice = part.lattice
+    layout = [[0], [0, 3], [0, 1, 2], [0, 1, 2, 3]].index(lattice.plane_ids)
+    what = layout | part.dependent << 2 | bool(part.coarser) << 3 | further
+    head = np.array([what, lattice.levels, finest, lattice.first, part.step_feature], "<u1").tobytes()
+    head += np.array(lattice.sizes[0], "<i2").tobytes() + np.packbits(part.flags.ravel()).tobytes()
+    head += part.low.astype("<i4").tobytes()
+    for planes in part.coarser:
+        for band in lattice.bands:
+            values = planes.get(band, np.zeros((0, 0), np.int32))
+            head += np.array(values.shape, "<u1").tobytes() + values.astype("<i2").tobytes()
+    head += bytes(2 * len(lattice.bands) * (2 - len(part.coarser))) if part.coarser else b""
+    return head + part.stream
+
+
+def fits(part: Part) -> bool:
+    """Whether `part_bytes` can hold it: its numbers have few bytes there."""
+    values = [array for planes in part.coarser for array in planes.values()]
+    small = all(np.abs(array).max(initial=0) < 1 << 15 and max(array.shape) < 128 for array in values)
+    return small and int(np.abs(part.low).max(initial=0)) < 1 << 31 and int(np.prod(part.lattice.sizes[0])) <= 1 << 15
+
+
+def write(folder: Path) -> None:
+    """The model and inputs of native_fuzz.c: `model`, and in `inputs` a file for each part."""
+    (folder / "inputs").mkdir(parents=True, exist_ok=True)
+    (folder / "model").write_bytes(model_bytes(priors.named().context))
+    for number, part in enumerate([*filter(fits, golden_parts()), *corpus_parts()]):
+        data = part_bytes(part, number % 2 * min(1, part.lattice.levels), 16 << number % 3)
+        (folder / "inputs" / f"{part.name}-{number}").write_bytes(data)
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, List, Sequence, Tuple, Type, Union
 
+import fuzz
 import numpy as np
 import pytest
 from native_variants import LIBRARIES, MISSING, MODELS, NUMPY
@@ -105,6 +106,14 @@ def test_damaged_streams_decode_to_the_same_or_are_refused_alike() -> None:
             if changed:
                 changed[int(random.integers(0, len(changed)))] ^= 1 << int(random.integers(0, 8))
             assert_same(part._replace(stream=bytes(changed)))
+
+
+def test_the_corpus_is_read_alike() -> None:
+    paths = sorted(fuzz.CORPUS.glob("lattice-*.fuzz"))
+    assert paths
+    for path in paths:
+        _, layout, *data = path.read_bytes()
+        fuzz.read_by_both(layout, bytes(data))
 
 
 @pytest.mark.parametrize("name", sorted(LIBRARIES))

@@ -5,6 +5,11 @@
 #include "features.h"
 
 /* AddressSanitizer sees an access beyond a piece of the arena: there is a gap behind each. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
+#define __SANITIZE_ADDRESS__ 1 /* as GCC says it */
+#endif
+#endif
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 enum { NIF_GAP = 64 };
