@@ -46,7 +46,7 @@ class EncodeConfig:
         strip: drop EXIF and XMP (the ICC profile always stays).
         transfer: curve between the light of a float picture and what is coded: "log", "linear", "pq", or "auto" (log).
         sanitize: replace NaN and infinities of a float picture, which are an error otherwise.
-        device: "cpu", "gpu", "ipu", or "auto": a GPU where TensorFlow finds one, else the CPU.
+        device: "cpu", "gpu", "ipu", or "auto": a GPU where TensorFlow finds one, else the CPU; of `wavelet` the CPU.
         replicas: copies of the network that share each batch, or the picture's tiles; None means one, or, for the MLP
             fields, with TF_CONFIG what the cluster has.
         executable_cache: folder of an IPU's compiled programs.
@@ -97,7 +97,7 @@ class EncodeConfig:
     sanitize: bool = option(bool, False, "replace NaN by 0 and infinities by the largest finite value", PICTURE)
     field: str = option(str, "wavelet", "kind of field", FIELD)
     device: str = option(
-        str, "auto", "auto is a GPU if there is one, else the CPU", DEVICE, choices=("auto", "cpu", "gpu", "ipu")
+        str, "auto", "auto: a GPU if there is one; of wavelet the CPU", DEVICE, choices=("auto", "cpu", "gpu", "ipu")
     )
     replicas: Optional[int] = option(
         int, None, "networks that share each batch, or the tiles", DEVICE, limits=(1, 4096), unset="1"

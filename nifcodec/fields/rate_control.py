@@ -1,9 +1,9 @@
-"""Rate control: which step index meets a goal, for every family of fields and every kind of target.
+"""Rate control: which step index meets a size or a PSNR, for every family of fields.
 
-A file's excess says how far it lies above its goal, in octaves of its size; it falls as the step grows. All searches
-narrow a `Bracket` of step indices between one above the goal and one that is not. What differs is how an excess is
-found: on the file itself (`step_tries`, `coarsest_above`), or on an estimate that whole files correct
-(`estimated_tries`).
+The step of a quality is in each family's `encode`. A file's excess says how far it lies above its goal, in octaves of
+its size; it falls as the step grows. All searches narrow a `Bracket` of step indices between one above the goal and one
+that is not. What differs is how an excess is found: on the file itself (`step_tries`, `coarsest_above`), or on an
+estimate that whole files correct (`estimated_tries`).
 """
 
 from __future__ import annotations
