@@ -74,7 +74,7 @@ class Family:
 
     name: str
     number: int
-    options: Type[Any]
+    options: Type[Options]
     open: Callable[[NifFile], Render]
     encode: Callable[[Signal, Goal, EncodeConfig, Hooks], CodedField]
     missed: str

@@ -11,7 +11,7 @@ import numpy as np
 
 from nifcodec.fields.wavelet.description import WaveletDescription
 from nifcodec.fields.wavelet.planes import filtered_planes
-from nifcodec.fields.wavelet.restoration import RestorationFilter
+from nifcodec.fields.wavelet.restoration import RestorationFilter, even
 from nifcodec.fields.wavelet.restoration_vjp import vjp
 
 
@@ -63,12 +63,6 @@ class CpuDescent:
         wanted = target.copy()
         wanted[:count] = moved[:, :height, :width].astype(np.float64) * spec.step
         return wanted
-
-
-def even(planes: np.ndarray) -> np.ndarray:
-    """(C, H, W) -> float32 with even sides, their last row and column repeated."""
-    height, width = planes.shape[1:]
-    return np.pad(planes.astype(np.float32), ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
 
 
 def mirrored(side: int, reach: int) -> np.ndarray:

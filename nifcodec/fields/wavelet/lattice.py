@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -25,8 +25,15 @@ class Subband:
     def is_chroma(self) -> bool:
         return self.plane in (1, 2)
 
+    @property
+    def network_plane(self) -> int:
+        """The plane whose context networks it is coded under: alpha has those of luma."""
+        return 0 if self.plane == 3 else self.plane
+
 
 Planes = Dict[Subband, np.ndarray]  # integers in half steps
+# Of each level, finest first, and band: coefficients in steps, or anything else of which each coefficient has one.
+BandArrays = Sequence[Mapping[Subband, np.ndarray]]
 
 
 class Lattice:

@@ -7,6 +7,7 @@ from typing import Optional, Tuple
 import numpy as np
 
 from nifcodec.fields.wavelet.description import WaveletDescription
+from nifcodec.fields.wavelet.lattice import UNIT
 from nifcodec.fields.wavelet.restoration import RestorationFilter
 from nifcodec.native.filters import NativeFilters
 
@@ -61,10 +62,16 @@ def finish(
     if native is not None:
         packed = None if network is None else network.packed(spec.step_feature)
         return native.colours(plane, packed, spec.step, unit)
-    planes = plane.astype(np.float32) / np.float32(unit)
+    planes = in_steps(plane, unit)
     if network is not None:
         planes = corrected(planes, network(planes[: filtered_planes(len(planes))], spec.step_feature)[0])
     return from_planes(planes * np.float32(spec.step))
+
+
+def in_steps(plane: np.ndarray, unit: int = UNIT) -> np.ndarray:
+    """Integers in 1/unit steps -> steps, float32."""
+    steps: np.ndarray = plane.astype(np.float32) / np.float32(unit)
+    return steps
 
 
 def corrected(planes: np.ndarray, change: np.ndarray) -> np.ndarray:

@@ -11,9 +11,9 @@ from typing import List, Optional, Tuple
 import numpy as np
 
 from nifcodec.fields.wavelet.description import WaveletDescription
-from nifcodec.fields.wavelet.lattice import HALF, UNIT, Lattice, Planes
+from nifcodec.fields.wavelet.lattice import HALF, Lattice, Planes
 from nifcodec.fields.wavelet.lifting import analyse_levels, synthesise_plane
-from nifcodec.fields.wavelet.planes import filtered_planes, to_planes
+from nifcodec.fields.wavelet.planes import filtered_planes, in_steps, to_planes
 from nifcodec.fields.wavelet.restoration import RestorationFilter
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
 from nifcodec.fields.wavelet.search.coding import Coding, QuantizedBands
@@ -153,12 +153,6 @@ class TileSource(LatticeSource):
         y, x = ((span[0] - around[0]) >> level for span, around in zip(tile, whole))
         rows, columns = (min(-(-(span[1] - span[0]) >> level), size) for span, size in zip(tile, shape))
         return slice(y, y + rows), slice(x, x + columns)
-
-
-def in_steps(plane: np.ndarray) -> np.ndarray:
-    """Integers in 1/UNIT steps -> steps, float32."""
-    steps: np.ndarray = plane.astype(np.float32) / np.float32(UNIT)
-    return steps
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:

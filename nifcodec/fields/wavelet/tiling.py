@@ -18,7 +18,6 @@ from nifcodec.fields.wavelet.coding.bitstream import CodedPart
 from nifcodec.fields.wavelet.lattice import Lattice, Planes
 
 TILE_LEVELS = 5
-LARGEST_WHOLE = 1 << 21  # pixels of a picture that may be one lattice: what is decoded at once stays small
 
 Span = Tuple[int, int]  # from, to: samples along one direction
 

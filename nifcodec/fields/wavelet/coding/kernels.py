@@ -12,13 +12,11 @@ import numpy as np
 
 from nifcodec.entropy.range_coder import is_canonical
 from nifcodec.fields.wavelet.coding.companding import COMPAND_TABLE
-from nifcodec.fields.wavelet.lattice import Lattice, Planes, Subband
+from nifcodec.fields.wavelet.lattice import BandArrays, Lattice, Planes, Subband
 from nifcodec.native import library
 from nifcodec.native.bands import LatticeShape, NativeModel, Network, NetworkKey
 from nifcodec.native.filters import NativeFilters
 from nifcodec.native.search import NativeSearch
-
-BandArrays = Sequence[Mapping[Subband, np.ndarray]]
 
 
 class Model(Protocol):

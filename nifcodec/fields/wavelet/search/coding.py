@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Iterator, List, Mapping, Sequence, Tuple
+from typing import Iterator, List, Sequence, Tuple
 
 import numpy as np
 
@@ -12,12 +12,10 @@ from nifcodec.fields.wavelet.coding.context_model import MEAN_MAX, SCALE_MAX
 from nifcodec.fields.wavelet.coding.neighbours import WAVEFRONT_LAG
 from nifcodec.fields.wavelet.coding.wavefront import Coded, CodePass, Conditions, Contexts, Pass, wavefront_scan
 from nifcodec.fields.wavelet.description import INDICES_PER_OCTAVE
-from nifcodec.fields.wavelet.lattice import MAX_VALUE, UNIT, Lattice, Planes, Subband
+from nifcodec.fields.wavelet.lattice import MAX_VALUE, UNIT, BandArrays, Lattice, Planes, Subband
 
 SCALES_PER_OCTAVE = 4  # scale indices of a context
 
-# Of each level, finest first, and band: coefficients in steps, or anything else of which each coefficient has one.
-BandArrays = Sequence[Mapping[Subband, np.ndarray]]
 # A band in a pass: its number, count of coefficients, level, the band, and where they lie in it.
 Place = Tuple[int, int, int, Subband, Tuple[int, slice]]
 

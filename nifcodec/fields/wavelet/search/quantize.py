@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Optional
 
 from nifcodec.fields.wavelet.description import INDICES_PER_OCTAVE, WaveletDescription
-from nifcodec.fields.wavelet.search.coding import BandArrays, Coding, QuantizedBands
+from nifcodec.fields.wavelet.lattice import BandArrays
+from nifcodec.fields.wavelet.search.coding import Coding, QuantizedBands
 from nifcodec.fields.wavelet.search.rate_gradient import RateGradient
 from nifcodec.fields.wavelet.search.rdoq import quantize_bands
 from nifcodec.fields.wavelet.search.trellis import requantize_bands

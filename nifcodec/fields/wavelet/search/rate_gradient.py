@@ -11,7 +11,14 @@ from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec.fields.wavelet.coding.context_model import HIDDEN_MAX, Network
+from nifcodec.fields.wavelet.coding.context_model import (
+    HIDDEN_MAX,
+    HIDDEN_SHIFTS,
+    OUTPUT_UNIT,
+    SCALE_MAX,
+    SCALE_OF_ONE_STEP,
+    Network,
+)
 from nifcodec.fields.wavelet.coding.neighbours import WAVEFRONT_LAG, LevelFeatures, LevelGradients
 from nifcodec.fields.wavelet.coding.wavefront import Conditions, level_feature
 from nifcodec.fields.wavelet.lattice import Planes, Subband
@@ -20,8 +27,7 @@ from nifcodec.fields.wavelet.search.coding import Coding
 # Of each level and band, (2, rows, columns): bits per unit of the signed companded value, and of its magnitude.
 RateGradient = List[Dict[Subband, np.ndarray]]
 
-OUTPUT_UNIT = 32768  # of the networks' outputs: log2 scale and mean in steps
-SCALE_RANGE = (-6.0, 9.75)
+SCALE_RANGE = (-SCALE_OF_ONE_STEP / 4, (SCALE_MAX - SCALE_OF_ONE_STEP) / 4)  # log2 of scales in steps
 
 
 def rate_gradient(coding: Coding, levels: Sequence[Planes]) -> RateGradient:
@@ -88,16 +94,16 @@ def _vjp(network: Network, x: np.ndarray, values: np.ndarray, valid: np.ndarray)
     Returns:
         Gradients of the bits by the features, of their shape.
     """
-    first = (np.matmul(x, network.w1) + network.b1[:, None]) * np.float32(2.0**-6)
+    first = (np.matmul(x, network.w1) + network.b1[:, None]) * np.float32(2.0 ** -HIDDEN_SHIFTS[0])
     second = np.matmul(first.clip(0, HIDDEN_MAX), network.w2) + network.b2[:, None]
-    second *= np.float32(2.0**-8)
+    second *= np.float32(2.0 ** -HIDDEN_SHIFTS[1])
     out = np.matmul(second.clip(0, HIDDEN_MAX), network.w3) + network.b3[:, None]
     means = (out[..., 1] + np.matmul(x, network.skip[..., None])[..., 0]) / OUTPUT_UNIT
     by_scale, by_mean = bit_gradients(values, (out[..., 0] / OUTPUT_UNIT).clip(*SCALE_RANGE), means)
     by_scale, by_mean = (np.where(valid, gradient, 0) / np.float32(OUTPUT_UNIT) for gradient in (by_scale, by_mean))
     back = by_scale[..., None] * network.w3[:, None, :, 0] + by_mean[..., None] * network.w3[:, None, :, 1]
-    back = np.matmul(back * _open(second), network.w2.transpose(0, 2, 1)) / 2**8
-    back = np.matmul(back * _open(first), network.w1.transpose(0, 2, 1)) / 2**6
+    back = np.matmul(back * _open(second), network.w2.transpose(0, 2, 1)) / 2 ** HIDDEN_SHIFTS[1]
+    back = np.matmul(back * _open(first), network.w1.transpose(0, 2, 1)) / 2 ** HIDDEN_SHIFTS[0]
     result: np.ndarray = back + by_mean[..., None] * network.skip[:, None]
     return result
 

@@ -1,4 +1,4 @@
-"""Training of a picture's coefficients for the wavelet field: where the restoration filter wants the planes to be."""
+"""The descent (`wavelet.descent`) on the devices of TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nifcodec.config import EncodeConfig
 from nifcodec.fields.wavelet.descent import folded, mirrored
 from nifcodec.fields.wavelet.description import WaveletDescription
 from nifcodec.fields.wavelet.planes import filtered_planes
-from nifcodec.fields.wavelet.restoration import RestorationFilter
+from nifcodec.fields.wavelet.restoration import RestorationFilter, even
 from nifcodec.fields.wavelet.training.memory import cut
 from nifcodec.fields.wavelet.training.prior_networks import corrections
 from nifcodec.training.devices.base import Device, Placement
@@ -56,14 +56,6 @@ class DeviceDescent:
         self.placement = cutting.describe(device.label, device.memory)
 
     def __call__(self, planes: np.ndarray, target: np.ndarray, spec: WaveletDescription) -> np.ndarray:
-        """Planes to quantize in place of the picture's own, on colours of 0..1, float64 (C, H, W).
-
-        A full gradient step from the rebuilt planes: without a restoration filter it leads to the picture itself.
-
-        Args:
-            planes: as rebuilt, in steps, float32 (C, H, W).
-            target: the picture's, on colours of 0..1, float64 (C, H, W).
-        """
         here = self._even(planes)
         moved = here + self._step(here, self._even(target / spec.step) - here, spec)
         wanted = target.copy()
@@ -125,11 +117,9 @@ class DeviceDescent:
 
     def _even(self, planes: np.ndarray) -> np.ndarray:
         """(C, H, W) -> float32 (H, W, 3) with even sides."""
-        height, width = planes.shape[1:]
-        colours = np.zeros((3, height, width), np.float32)
-        colours[: self._count] = planes[: self._count]
-        even = np.pad(colours, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
-        return np.ascontiguousarray(np.moveaxis(even, 0, -1))
+        three = np.zeros((3, *planes.shape[1:]), np.float32)
+        three[: self._count] = planes[: self._count]
+        return np.ascontiguousarray(np.moveaxis(even(three), 0, -1))
 
 
 def _grown(values: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -13,13 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from nifcodec.fields.wavelet.restoration import BLOCK_CHANNELS, WEIGHT_UNIT
+from nifcodec.fields.wavelet.training.prior_integers import TAIL
 from nifcodec.training.adam import Adam, cosine
 
 LUMA_HIDDEN, CHROMA_HIDDEN = (56, 32), (16, 12)
 INPUT_UNITS = 32.0  # feature units in 1.0 of the float twin
 HIDDEN_MAX = 8.0
 SCALE_MIN, SCALE_MAX = -6.0, 10.0  # log2 of the Laplacian's scale in steps
-TAIL = 1e-5  # probability of a second, wide Laplacian: no coefficient is impossible
 FARTHEST = 1000.0  # steps, beyond which the tail stays level: float32 ends near exp(-88)
 CONTEXT_BATCH, FILTER_BATCH = 2048, 8
 CHUNK = 100  # steps in one call of a compiled loop

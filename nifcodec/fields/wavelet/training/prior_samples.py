@@ -17,7 +17,7 @@ import PIL.Image
 from nifcodec.errors import ConfigError, ImageError
 from nifcodec.fields.wavelet.coding.bitstream import used_bands
 from nifcodec.fields.wavelet.coding.context_model import GROUPS, Key
-from nifcodec.fields.wavelet.coding.neighbours import CONSTANTS, WAVEFRONT_LAG, LevelFeatures, feature_columns
+from nifcodec.fields.wavelet.coding.neighbours import WAVEFRONT_LAG, LevelFeatures, feature_columns
 from nifcodec.fields.wavelet.coding.wavefront import Conditions, level_feature
 from nifcodec.fields.wavelet.description import INDICES_PER_OCTAVE, WaveletDescription
 from nifcodec.fields.wavelet.lattice import UNIT, Lattice, Planes
@@ -30,8 +30,6 @@ from nifcodec.fields.wavelet.search.trellis import requantize_bands
 from nifcodec.picture.colour import to_rgb
 from nifcodec.picture.read import read_image
 from nifcodec.picture.write import FORMATS
-
-__all__ = ["CONSTANTS", "Key", "Patches", "Samples", "gather", "split"]
 
 # Of each network: features, values in half steps, kinds of quantizer.
 Samples = Dict[Key, List[Tuple[np.ndarray, np.ndarray, np.ndarray]]]
