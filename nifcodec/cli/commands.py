@@ -20,7 +20,7 @@ from nifcodec.config import EncodeConfig
 from nifcodec.container import FLOAT_DEPTH, read_header
 from nifcodec.errors import ConfigError, NifError, OutputError, OutputExistsError
 from nifcodec.fields import families
-from nifcodec.fields.mlp.family import MlpRender
+from nifcodec.fields.mlp.decode import MlpRender
 from nifcodec.fields.progress_line import ProgressLine
 from nifcodec.files import STREAM, check_input, check_output, read_bytes, say, write_bytes
 from nifcodec.native.library import backend

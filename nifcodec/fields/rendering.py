@@ -44,8 +44,8 @@ def render(
     rows = max(1, band_samples // (columns * across * down))
     for top in range(0, window.rows, rows):
         for left in range(0, window.columns, columns):
-            tile = pixels[top : top + rows, left : left + columns]
-            height, width = tile.shape[:2]
+            block = pixels[top : top + rows, left : left + columns]
+            height, width = block.shape[:2]
             samples = samples_of(
                 us[left * across : (left + width) * across],
                 vs[top * down : (top + height) * down],
@@ -55,7 +55,7 @@ def render(
             if across * down > 1:
                 samples = samples if transfer is not None else np.clip(samples, 0.0, 1.0)
                 samples = samples.reshape(height, down, width, across, channels).mean(axis=(1, 3))
-            tile[:] = samples if transfer is not None else to_integers(samples, depth)
+            block[:] = samples if transfer is not None else to_integers(samples, depth)
     return pixels
 
 

@@ -12,7 +12,7 @@ from nifcodec.fields.job import CodedField, EncodeJob, Goal
 from nifcodec.fields.mlp.description import FAMILY_IDS, MlpDescription, pack
 from nifcodec.fields.mlp.sizing import design
 from nifcodec.fields.mlp.weights import STEP_INDICES, STEPS_PER_OCTAVE, QuantizedMlp, quantize
-from nifcodec.fields.rate_control import Steps, coarsest_above, is_above, measured
+from nifcodec.fields.rate_control import IndexRange, coarsest_above, is_above, measured
 from nifcodec.picture.signal import Signal
 
 if TYPE_CHECKING:
@@ -80,13 +80,13 @@ def _fit_for_psnr(job: EncodeJob, fit: "Fit", target: float) -> "FitResult":
 
 def _shift_for_psnr(job: EncodeJob, result: "FitResult") -> int:
     """The coarsest shift of the steps at which the file reaches the PSNR; 0 where none does."""
-    steps, shift = _shifts(result), _coarsest_above(job, result)
+    shifts, shift = _shifts(result), _coarsest_above(job, result)
     # Rounding coarser than in training jitters: the first step that misses may not be the last that meets.
     ahead = min(STEPS_PER_OCTAVE * _tensors(result), max(1, LOOK_AHEAD_PIXELS // job.signal.pixels))
     for further in range(shift + ahead, shift, -1):
         if _is_above(job, result, further):
             return further
-    return shift if shift >= steps.first else 0
+    return shift if shift >= shifts.first else 0
 
 
 def _coarsest_above(job: EncodeJob, result: "FitResult") -> int:
@@ -99,9 +99,9 @@ def _is_above(job: EncodeJob, result: "FitResult", shift: int) -> bool:
     return is_above(job.goal, excess)
 
 
-def _shifts(result: "FitResult") -> Steps:
+def _shifts(result: "FitResult") -> IndexRange:
     """Of all tensors together: a shift by one moves the step of one tensor."""
-    return Steps(-FINER * _tensors(result), COARSER * _tensors(result) - 1)
+    return IndexRange(-FINER * _tensors(result), COARSER * _tensors(result) - 1)
 
 
 def _tensors(result: "FitResult") -> int:

@@ -1,6 +1,6 @@
 """The descent that trains a picture's coefficients: where the restoration filter wants the rebuilt planes to be.
 
-Here it runs on the CPU, natively or in NumPy. `training.descent` runs it on the devices of TensorFlow.
+Here it runs on the CPU, natively or in NumPy. `training.device_descent` runs it on the devices of TensorFlow.
 """
 
 from __future__ import annotations

@@ -49,22 +49,22 @@ def from_planes(planes: np.ndarray) -> np.ndarray:
 def finish(
     plane: np.ndarray,
     spec: WaveletDescription,
-    network: Optional[RestorationFilter],
+    restoration: Optional[RestorationFilter],
     unit: int,
     native: Optional[NativeFilters] = None,
 ) -> np.ndarray:
     """Integer planes (C, H, W) in 1/unit steps -> colours float32 (H, W, C), 1.0 white, not clipped.
 
     Args:
-        network: of one correction, already mixed; None leaves it out.
+        restoration: of one correction, already mixed; None leaves it out.
         native: computes it natively; None where NumPy serves.
     """
     if native is not None:
-        packed = None if network is None else network.packed(spec.step_feature)
+        packed = None if restoration is None else restoration.packed(spec.step_feature)
         return native.colours(plane, packed, spec.step, unit)
     planes = in_steps(plane, unit)
-    if network is not None:
-        planes = corrected(planes, network(planes[: filtered_planes(len(planes))], spec.step_feature)[0])
+    if restoration is not None:
+        planes = corrected(planes, restoration(planes[: filtered_planes(len(planes))], spec.step_feature)[0])
     return from_planes(planes * np.float32(spec.step))
 
 

@@ -11,7 +11,7 @@ from typing import List, Optional, Tuple
 import numpy as np
 
 from nifcodec.fields.wavelet.description import WaveletDescription
-from nifcodec.fields.wavelet.lattice import HALF, Lattice, Planes
+from nifcodec.fields.wavelet.lattice import HALF, BandValues, Lattice
 from nifcodec.fields.wavelet.lifting import analyse_levels, synthesise_plane
 from nifcodec.fields.wavelet.planes import filtered_planes, in_steps, to_planes
 from nifcodec.fields.wavelet.restoration import RestorationFilter
@@ -37,7 +37,7 @@ class LatticeSource:
         weights: of the bits of each coefficient, of each level; None is 1 for all.
     """
 
-    weights: Optional[List[Planes]] = None
+    weights: Optional[List[BandValues]] = None
 
     def __init__(self, lattice: Lattice, planes: np.ndarray) -> None:
         self._lattice = lattice
@@ -54,7 +54,7 @@ class LatticeSource:
         rows, columns = self._inside(self._lattice.levels, self._low.shape[1:])
         return self._low[:, rows, columns] / step
 
-    def coefficients(self, step: float) -> List[Planes]:
+    def coefficients(self, step: float) -> List[BandValues]:
         """The bands of each level in steps, finest first."""
         lattice = self._lattice
         return [

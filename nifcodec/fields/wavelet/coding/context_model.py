@@ -30,7 +30,7 @@ SCALE_MAX = 63  # quarter octaves
 MEAN_MAX = 1016
 GROUPS = 3  # levels from the third on share their networks
 
-Key = Tuple[int, int, int, int]  # colour, orientation, group of levels, odd
+Key = Tuple[int, int, int, int]  # plane, orientation, group of levels, odd
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ SCALAR_LAGRANGIAN = 0.8 * 3 / STEP_PER_SQRT_LAMBDA**2
 DEPENDENT_INDICES = 18
 
 
-def lagrangian(spec: WaveletDescription) -> float:
+def cost_of_bit(spec: WaveletDescription) -> float:
     """What a bit costs at the step of a field, in squared steps."""
     if not spec.dependent:
         return SCALAR_LAGRANGIAN
@@ -34,7 +34,7 @@ def cost(spec: WaveletDescription, error: float, size: int) -> float:
         error: of the corrected planes, summed, in squared steps.
         size: bytes of the payload.
     """
-    return spec.step**2 * (error + lagrangian(spec) * 8 * size)
+    return spec.step**2 * (error + cost_of_bit(spec) * 8 * size)
 
 
 def quantize(

@@ -21,7 +21,7 @@ from nifcodec.fields.wavelet.coding.context_model import (
 )
 from nifcodec.fields.wavelet.coding.neighbours import WAVEFRONT_LAG, LevelFeatures, LevelGradients
 from nifcodec.fields.wavelet.coding.wavefront import Conditions, level_feature
-from nifcodec.fields.wavelet.lattice import Planes, Subband
+from nifcodec.fields.wavelet.lattice import BandValues, Subband
 from nifcodec.fields.wavelet.search.coding import Coding
 
 # Of each level and band, (2, rows, columns): bits per unit of the signed companded value, and of its magnitude.
@@ -30,7 +30,7 @@ RateGradient = List[Dict[Subband, np.ndarray]]
 SCALE_RANGE = (-SCALE_OF_ONE_STEP / 4, (SCALE_MAX - SCALE_OF_ONE_STEP) / 4)  # log2 of scales in steps
 
 
-def rate_gradient(coding: Coding, levels: Sequence[Planes]) -> RateGradient:
+def rate_gradient(coding: Coding, levels: Sequence[BandValues]) -> RateGradient:
     """The gradient of all bits by each integer. What integers do through the low-pass planes is left out.
 
     Args:
@@ -44,7 +44,7 @@ def rate_gradient(coding: Coding, levels: Sequence[Planes]) -> RateGradient:
         {band: np.zeros((2, *lattice.shape(level, band)), np.float32) for band in lattice.bands}
         for level in range(lattice.levels)
     ]
-    known: List[Planes] = [*levels, *coding.coarser, {}, {}]
+    known: List[BandValues] = [*levels, *coding.coarser, {}, {}]
     plane = coding.low
     for level in range(lattice.levels - 1, -1, -1):
         bands = [band for band in lattice.bands if levels[level][band].any()]
@@ -64,22 +64,22 @@ def rate_gradient(coding: Coding, levels: Sequence[Planes]) -> RateGradient:
     return found
 
 
-def _level_gradients(features: LevelFeatures, conditions: Conditions, level: int, planes: Planes) -> LevelGradients:
+def _level_gradients(features: LevelFeatures, conditions: Conditions, level: int, planes: BandValues) -> LevelGradients:
     networks = conditions.model.level(features.bands, level, features.near_length, features.length)
     gradients = LevelGradients(features)
-    for row in range(features.rows):
+    for front in range(features.fronts):
         for odd in (False, True):
-            seen = features.gather(row, odd, conditions.step_feature, level_feature(level))
+            seen = features.gather(front, odd, conditions.step_feature, level_feature(level))
             values, valid = np.zeros(seen.shape[:2], np.float32), np.zeros(seen.shape[:2], bool)
             for index, band in enumerate(features.bands):
-                if 0 <= row - WAVEFRONT_LAG * index < planes[band].shape[0]:
-                    here = planes[band][row - WAVEFRONT_LAG * index, (1 if odd else 0) :: 2]
+                if 0 <= front - WAVEFRONT_LAG * index < planes[band].shape[0]:
+                    here = planes[band][front - WAVEFRONT_LAG * index, (1 if odd else 0) :: 2]
                     values[index, : len(here)], valid[index, : len(here)] = here / 2, True
             if valid.any():
                 back = np.zeros(seen.shape, np.float32)
                 for where, network in networks.parts(odd):
                     back[where] = _vjp(network, seen[where], values[where], valid[where])
-                gradients.add(row, odd, back)
+                gradients.add(front, odd, back)
     return gradients
 
 

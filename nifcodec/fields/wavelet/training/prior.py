@@ -174,7 +174,7 @@ class Run:
         return _load(path)
 
     def group_bits(self, networks: Dict[Key, Dict[str, np.ndarray]], tables: np.ndarray) -> Dict[str, Dict[str, float]]:
-        """Held-out bits of a coefficient by colour and level group: float likelihood, and as a file codes it."""
+        """Held-out bits of a coefficient by plane and level group: float likelihood, and as a file codes it."""
         sums: Dict[str, np.ndarray] = {}
         for key, network in networks.items():
             path = self.path(f"held-{_name(key)}.npz")

@@ -2,7 +2,7 @@
 
 A context network sees features x / 32 and gives a coefficient's log2 scale and mean in steps: two hidden layers clipped
 to 0..8, and linear terms of the signed features in the mean. Its likelihood is that of a Laplacian integrated over a
-rounding interval. The restoration filter sees the rebuilt planes, 2x2 pixels to channels, and gives a correction.
+rounding interval. The restoration filter sees the rebuilt planes, 2x2 pixels to channels, and gives corrections.
 """
 
 from __future__ import annotations
@@ -137,8 +137,8 @@ def context_bits(weights: Arrays, features: np.ndarray, values: np.ndarray) -> f
 
 
 def without_mean(kernel: tf.Tensor) -> tf.Tensor:
-    """A first layer that does not see a constant added to a colour: only differences of pixels matter to it."""
-    split = tf.reshape(kernel, (9, 4, 3, -1))  # taps, pixel of the 2x2, colour
+    """A first layer that does not see a constant added to a plane: only differences of pixels matter to it."""
+    split = tf.reshape(kernel, (9, 4, 3, -1))  # taps, pixel of the 2x2, plane
     return tf.reshape(split - tf.reduce_mean(split, axis=(0, 1), keepdims=True), tf.shape(kernel))
 
 
