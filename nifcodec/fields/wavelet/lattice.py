@@ -7,7 +7,7 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec.fields.wavelet.lifting import synthesise_plane
+from nifcodec.fields.wavelet.lifting import Synthesis, synthesise_plane
 
 UNIT = 64  # integer units of one quantization step
 HALF = UNIT // 2  # of half a step, in which integers of the lattice are counted
@@ -78,7 +78,9 @@ class Lattice:
         places = [(band, self.plane_ids.index(band.plane)) for band in self.bands]
         return [{band: bands[band.orientation][index] for band, index in places} for bands in details]
 
-    def rebuild(self, low: np.ndarray, planes: BandValues, level: int) -> np.ndarray:
+    def rebuild(
+        self, low: np.ndarray, planes: BandValues, level: int, synthesise: Synthesis = synthesise_plane
+    ) -> np.ndarray:
         """The next finer low-pass plane, int64 in 1/UNIT steps; absent bands are zero.
 
         Args:
@@ -90,4 +92,4 @@ class Lattice:
             bands.append(
                 np.stack([planes.get(Subband(c, orientation), zero) for c in self.plane_ids]).astype(np.int64) * HALF
             )
-        return synthesise_plane(low, (bands[0], bands[1], bands[2]))
+        return synthesise(low, (bands[0], bands[1], bands[2]))

@@ -9,7 +9,7 @@ import numpy as np
 from nifcodec.fields.wavelet.description import WaveletDescription
 from nifcodec.fields.wavelet.lattice import UNIT
 from nifcodec.fields.wavelet.restoration import RestorationFilter
-from nifcodec.native.filters import NativeFilters
+from nifcodec.native.filters import Rectangle
 
 # Orthonormal opponent colours: rows are the sum, red against blue, and both against green.
 OPPONENT = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]]) / np.sqrt([[3.0], [2.0], [6.0]])
@@ -51,21 +51,19 @@ def finish(
     spec: WaveletDescription,
     restoration: Optional[RestorationFilter],
     unit: int,
-    native: Optional[NativeFilters] = None,
+    at: Rectangle,
 ) -> np.ndarray:
-    """Integer planes (C, H, W) in 1/unit steps -> colours float32 (H, W, C), 1.0 white, not clipped.
+    """Integer planes (C, H, W) in 1/unit steps -> colours float32 (rows, columns, C), 1.0 white, not clipped.
 
     Args:
         restoration: of one correction, already mixed; None leaves it out.
-        native: computes it natively; None where NumPy serves.
+        at: rectangle wanted, its top and left even; around it, the planes have what the filter reaches.
     """
-    if native is not None:
-        packed = None if restoration is None else restoration.packed(spec.step_feature)
-        return native.colours(plane, packed, spec.step, unit)
     planes = in_steps(plane, unit)
     if restoration is not None:
         planes = corrected(planes, restoration(planes[: filtered_planes(len(planes))], spec.step_feature)[0])
-    return from_planes(planes * np.float32(spec.step))
+    top, left, rows, columns = at
+    return from_planes(planes[:, top : top + rows, left : left + columns] * np.float32(spec.step))
 
 
 def in_steps(plane: np.ndarray, unit: int = UNIT) -> np.ndarray:

@@ -8,15 +8,18 @@ and for chroma, which the encoder finds by least squares (like the coefficients 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec.native.filters import NativeFilters, PackedFilter, pack_filter
+from nifcodec.native.filters import NativeFilters, PackedFilter, Rectangle, pack_filter
+from nifcodec.threads import in_threads
 
 WEIGHT_UNIT = 32  # weights are in 1/32
 BLOCK_CHANNELS = 12  # row and column in a block of 2x2, then one of three planes
-ROWS_PER_STRIP = 16  # rows of blocks that the network sees at a time
+ROWS_PER_STRIP = 16  # rows of blocks that the network sees at a time in NumPy
+ROWS_PER_THREAD = 256  # rows of pixels; a strip's margins take another tenth
 
 Mixture = Tuple[Tuple[int, ...], Tuple[int, ...]]  # weights for luma and for chroma, in 1/WEIGHT_UNIT
 
@@ -70,7 +73,8 @@ class RestorationFilter:
         Blocks are mirrored at the planes' borders. A picture without chroma has zeros there.
         """
         if self.native is not None:
-            return self.native.corrections(planes, self.packed(step_feature))
+            correct = partial(self.native.corrections, planes, self.packed(step_feature))
+            return np.concatenate(list(in_threads(correct, strips(*planes.shape[1:]))), axis=2)
         count, height, width = planes.shape
         blocks = to_blocks(even(planes))
         rows, columns = blocks.shape[1:]
@@ -101,6 +105,11 @@ class RestorationFilter:
             (np.ascontiguousarray(kernel.reshape(9, *kernel.shape[2:]).transpose(0, 2, 1)), bias[:, None])
             for kernel, bias in zip(self.kernels, self.biases_at(step_feature))
         ]
+
+
+def strips(height: int, width: int) -> List[Rectangle]:
+    """Planes of so many pixels cut into what one thread works on."""
+    return [(top, 0, min(ROWS_PER_THREAD, height - top), width) for top in range(0, height, ROWS_PER_THREAD)]
 
 
 def even(planes: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from nifcodec.fields.wavelet.description import WaveletDescription
 from nifcodec.fields.wavelet.lattice import HALF, BandValues, Lattice
-from nifcodec.fields.wavelet.lifting import analyse_levels, synthesise_plane
+from nifcodec.fields.wavelet.lifting import analyse_levels
 from nifcodec.fields.wavelet.planes import filtered_planes, in_steps, to_planes
 from nifcodec.fields.wavelet.restoration import RestorationFilter
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
@@ -122,7 +122,7 @@ class TileSource(LatticeSource):
                 place = lattice.plane_ids.index(band.plane)
                 details[band.orientation][place, rows, columns] = bands.levels[level][band]
             horizontal, vertical, diagonal = (values.astype(np.int64) * HALF for values in details)
-            plane = synthesise_plane(plane, (horizontal, vertical, diagonal))
+            plane = coding.conditions.synthesis(plane, (horizontal, vertical, diagonal))
         return plane
 
     def fit(self, plane: np.ndarray, spec: WaveletDescription, restoration: RestorationFilter) -> MixtureFit:

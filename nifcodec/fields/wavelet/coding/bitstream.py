@@ -164,7 +164,9 @@ def decode_lattice(
     """
     low, rest = decode_low(data, lattice)
     plane, levels = decode_bands(rest, lattice, conditions, low * UNIT, (), finest)
-    return (plane if finest == lattice.levels else lattice.rebuild(plane, levels[finest], finest)), levels
+    return (
+        plane if finest == lattice.levels else lattice.rebuild(plane, levels[finest], finest, conditions.synthesis)
+    ), levels
 
 
 def decode_low(data: bytes, lattice: Lattice) -> "Tuple[np.ndarray, bytes]":

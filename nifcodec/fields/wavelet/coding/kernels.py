@@ -13,8 +13,9 @@ import numpy as np
 from nifcodec.entropy.range_coder import is_canonical
 from nifcodec.fields.wavelet.coding.companding import COMPAND_TABLE
 from nifcodec.fields.wavelet.lattice import BandArrays, BandValues, Lattice, Subband
+from nifcodec.fields.wavelet.lifting import Bands
 from nifcodec.native import library
-from nifcodec.native.bands import LatticeShape, NativeModel, Network, NetworkKey
+from nifcodec.native.bands import LatticeShape, NativeModel, Network, NetworkKey, synthesise
 from nifcodec.native.filters import NativeFilters
 from nifcodec.native.search import NativeSearch
 
@@ -97,6 +98,7 @@ class Kernels:
     def __init__(self, model: Model) -> None:
         loaded = library.load()
         assert loaded is not None
+        self._library = loaded
         self._model = NativeModel(loaded, model.networks, model.frequencies, COMPAND_TABLE)
         self._search = NativeSearch(self._model, model.lengths)
         self.filters = NativeFilters(loaded)
@@ -113,6 +115,10 @@ class Kernels:
         )
         levels = [{b: values for b, values in zip(bands, level) if values is not None} for level in arrays]
         return Scanned(plane, levels, digests, is_canonical(stream, *state))
+
+    def synthesise(self, low: np.ndarray, bands: Bands) -> np.ndarray:
+        """`lifting.synthesise_plane`."""
+        return synthesise(self._library, low, bands)
 
     def quantize_bands(
         self,

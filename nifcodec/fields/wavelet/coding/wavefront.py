@@ -14,6 +14,7 @@ from nifcodec.fields.wavelet.coding.context_model import ContextModel
 from nifcodec.fields.wavelet.coding.dependent_quantization import QuantizerStates
 from nifcodec.fields.wavelet.coding.neighbours import WAVEFRONT_LAG, LevelFeatures
 from nifcodec.fields.wavelet.lattice import BandValues, Lattice, Subband
+from nifcodec.fields.wavelet.lifting import Synthesis, synthesise_plane
 
 Contexts = Dict[Subband, np.ndarray]  # scale indices, means and kinds of quantizer, int32 (3, rows, columns)
 
@@ -49,6 +50,11 @@ class Conditions:
     model: ContextModel
     step_feature: int
     dependent: bool = False
+
+    @property
+    def synthesis(self) -> Synthesis:
+        """The integer synthesis of a level."""
+        return synthesise_plane if self.model.kernels is None else self.model.kernels.synthesise
 
 
 def wavefront_scan(

@@ -61,7 +61,9 @@ class Coding:
 
     def rebuild(self, bands: "QuantizedBands") -> np.ndarray:
         """The native plane that a decoder makes of the integers, int64 (planes, H, W) in 1/UNIT steps."""
-        return self.lattice.rebuild(bands.plane, bands.levels[0], 0) if self.lattice.levels else bands.plane
+        if not self.lattice.levels:
+            return bands.plane
+        return self.lattice.rebuild(bands.plane, bands.levels[0], 0, self.conditions.synthesis)
 
     def encode(self, bands: "QuantizedBands") -> CodedPart:
         """The payload of the root or of the tile."""

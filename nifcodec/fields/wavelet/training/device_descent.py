@@ -42,10 +42,13 @@ class DeviceDescent:
 
     Attributes:
         placement: on what it runs and how the picture is cut, for people.
+        concurrent: False; the device has threads of its own.
 
     Raises:
         DeviceError: the device's memory is too small for any tile.
     """
+
+    concurrent = False
 
     def __init__(self, restoration: RestorationFilter, planes: int, sides: Tuple[int, int], device: Device) -> None:
         self._restoration = restoration
