@@ -49,7 +49,7 @@ class EncodeConfig:
         transfer: curve between the light of a float picture and what is coded: "log", "linear", "pq", or "auto" (log).
         sanitize: replace NaN and infinities of a float picture, which are an error otherwise.
         threads: at most, of what runs outside of TensorFlow; None means one for each core.
-        device: "cpu", "gpu", "ipu", or "auto": a GPU where TensorFlow finds one, else the CPU.
+        device: "cpu", "gpu", "ipu", or "auto": a GPU where TensorFlow finds one, else the CPU; of `wavelet` the CPU.
         replicas: copies of the network that share each batch, or the picture's tiles; None means one, or, for the MLP
             fields, with TF_CONFIG what the cluster has.
         executable_cache: folder of an IPU's compiled programs.
@@ -103,7 +103,7 @@ class EncodeConfig:
         int, None, "threads at most", MACHINE, limits=(1, MOST_THREADS), unset="one for each core"
     )
     device: str = option(
-        str, "auto", "auto is a GPU if there is one, else the CPU", DEVICE, choices=("auto", "cpu", "gpu", "ipu")
+        str, "auto", "auto: a GPU if there is one; of wavelet the CPU", DEVICE, choices=("auto", "cpu", "gpu", "ipu")
     )
     replicas: Optional[int] = option(
         int, None, "networks that share each batch, or the tiles", DEVICE, limits=(1, 4096), unset="1"

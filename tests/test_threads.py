@@ -1,6 +1,7 @@
 """Threads: results in order, one computation of a value, and files and pictures that do not depend on how many."""
 
 import threading
+import time
 from typing import List
 
 import numpy as np
@@ -68,6 +69,7 @@ def test_the_first_failure_is_raised_and_the_rest_is_left() -> None:
         begun.append(item)
         if item == 1:
             raise ChecksumError("damaged")
+        time.sleep(0.002)
 
     with at_most(2), pytest.raises(ChecksumError):
         list(in_threads(work, range(1000)))

@@ -168,7 +168,7 @@ def export_keras(source: str, target: str, force: bool) -> None:
         raise OutputExistsError(f"{error}, or export to another folder: readers of the model know that name") from None
     file = container.unpack(read_bytes(source))
     field = families.numbered(file.family).open(file)
-    from nifcodec.fields.mlp.family import MlpRender
+    from nifcodec.fields.mlp.decode import MlpRender
 
     if not isinstance(field, MlpRender):
         raise ConfigError(f"{source} is not a coordinate network: encode it with --field fourier or siren")

@@ -46,8 +46,8 @@ def render(
 
     def render_part(corner: Tuple[int, int]) -> None:
         top, left = corner
-        part = pixels[top : top + rows, left : left + columns]
-        height, width = part.shape[:2]
+        block = pixels[top : top + rows, left : left + columns]
+        height, width = block.shape[:2]
         samples = samples_of(
             us[left * across : (left + width) * across],
             vs[top * down : (top + height) * down],
@@ -57,7 +57,7 @@ def render(
         if across * down > 1:
             samples = samples if transfer is not None else np.clip(samples, 0.0, 1.0)
             samples = samples.reshape(height, down, width, across, channels).mean(axis=(1, 3))
-        part[:] = samples if transfer is not None else to_integers(samples, depth)
+        block[:] = samples if transfer is not None else to_integers(samples, depth)
 
     corners = [(top, left) for top in range(0, window.rows, rows) for left in range(0, window.columns, columns)]
     for _ in in_threads(render_part, corners):

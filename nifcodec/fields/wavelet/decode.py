@@ -12,13 +12,13 @@ import numpy as np
 
 from nifcodec.container import NifFile
 from nifcodec.errors import LimitError, MalformedError
-from nifcodec.fields.family import Description, Samples
+from nifcodec.fields.family import Samples, Summary
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.coding.bitstream import CHECK_BYTES, decode_bands, decode_lattice
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.description import WaveletDescription, unpack_description
 from nifcodec.fields.wavelet.interpolation import interpolate, taps
-from nifcodec.fields.wavelet.lattice import HALF, UNIT, Lattice, Planes, Subband
+from nifcodec.fields.wavelet.lattice import HALF, UNIT, BandValues, Lattice, Subband
 from nifcodec.fields.wavelet.lifting import span_below
 from nifcodec.fields.wavelet.options import LARGEST_WHOLE
 from nifcodec.fields.wavelet.planes import finish, plane_kinds
@@ -26,7 +26,7 @@ from nifcodec.fields.wavelet.restoration import RestorationFilter
 from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Span, Tiling, check_index, unpack_tiles
 from nifcodec.threads import SharedCache
 
-CELL = 256  # pixels a side: margins of the synthesis add a tenth
+CELL = 256  # pixels a side: the restoration filter's margins add an eighth
 CELLS = 64  # kept at least: 48 MiB of RGB
 COMPACT = 1 << 15
 
@@ -62,7 +62,7 @@ class WaveletRender:
     def reductions(self) -> int:
         return TILE_LEVELS if self.tiling is not None else min(self.lattice.levels, len(CHECK_BYTES) - 1)
 
-    def describe(self) -> Description:
+    def describe(self) -> Summary:
         file, spec = self._file, self.spec
         levels, tiles = (
             (self.lattice.levels, 1)
@@ -71,7 +71,7 @@ class WaveletRender:
         )
         settings = {"step": spec.step, "prior": spec.prior.hex(), "levels": levels, "tiles": tiles}
         macs = self.prior.context.macs_per_pixel(plane_kinds(file.channels)) + self.prior.restoration.macs_per_pixel()
-        return Description(file.width * file.height * file.channels, macs, settings)
+        return Summary(file.width * file.height * file.channels, macs, settings)
 
     def samples(self, reduction: int = 0) -> Samples:
         """For damage inside of a tile, CorruptFileError is raised only once a sample needs it."""
@@ -126,7 +126,7 @@ class TiledPlanes:
             plane = plane[:, top:bottom, left:right]
         return plane
 
-    def _touched(self, spans: Sequence[Tuple[Span, Span]]) -> Dict[int, List[Planes]]:
+    def _touched(self, spans: Sequence[Tuple[Span, Span]]) -> Dict[int, List[BandValues]]:
         """The tiles, by number, in which these rows and columns of low-pass samples lie, a pair for each level."""
         numbers = set()
         for level, (rows, columns) in enumerate(spans, self._reduction):
@@ -141,27 +141,27 @@ class TiledPlanes:
         return range(span[0] // side, -(-span[1] // side))
 
     def _gather(
-        self, tiles: Dict[int, List[Planes]], level: int, orientation: int, rows: Span, columns: Span
+        self, tiles: Dict[int, List[BandValues]], level: int, orientation: int, rows: Span, columns: Span
     ) -> np.ndarray:
         """Integers of the bands of an orientation, int64 (C, H, W), at these low-pass samples of the level."""
         height, width = self._tiling.whole.shape(level, Subband(0, orientation))
         (top, bottom), (left, right) = (rows[0], min(rows[1], height)), (columns[0], min(columns[1], width))
-        colours = self._tiling.whole.plane_ids
-        out = np.zeros((len(colours), max(bottom - top, 0), max(right - left, 0)), np.int64)
+        plane_ids = self._tiling.whole.plane_ids
+        out = np.zeros((len(plane_ids), max(bottom - top, 0), max(right - left, 0)), np.int64)
         side = self._tiling.side >> (level + 1)
         for row in self._numbers((top, bottom), level):
             for column in self._numbers((left, right), level):
-                planes = tiles[row * self._tiling.across + column][level]
+                bands = tiles[row * self._tiling.across + column][level]
                 y, x = max(row * side, top), max(column * side, left)
                 part = out[:, y - top : (row + 1) * side - top, x - left : (column + 1) * side - left]
                 y, x = y - row * side, x - column * side
-                for i, colour in enumerate(colours):
-                    values = planes.get(Subband(colour, orientation))
+                for i, plane in enumerate(plane_ids):
+                    values = bands.get(Subband(plane, orientation))
                     if values is not None:
                         part[i] = values[y : y + part.shape[1], x : x + part.shape[2]]
         return out
 
-    def _decode(self, number: int) -> List[Planes]:
+    def _decode(self, number: int) -> List[BandValues]:
         tile = self._tiling.tile(number)
         _, levels = decode_bands(
             self._payloads[number],
@@ -192,15 +192,15 @@ class WaveletField:
         region: Region,
         reduction: int,
         spec: WaveletDescription,
-        network: RestorationFilter,
+        restoration: RestorationFilter,
         cell: int = CELL,
     ) -> None:
         self._region, self._reduction, self._spec = region, reduction, spec
-        # The network is made for pixels: a reduced picture is what the lattice says.
+        # The filter is made for pixels: a reduced picture is what the lattice says.
         used = not reduction and any(any(weights) for weights in spec.mixture)
-        self._network = network.mixed(spec.mixture) if used else None
-        self._native = network.native
-        self._packed = None if self._network is None else self._network.packed(spec.step_feature)
+        self._restoration = restoration.mixed(spec.mixture) if used else None
+        self._native = restoration.native
+        self._packed = None if self._restoration is None else self._restoration.packed(spec.step_feature)
         self._height, self._width = file.height, file.width
         self._side = cell
         # Those of four rows: of one that is asked for, those above and below, and one in work.
@@ -233,7 +233,7 @@ class WaveletField:
     def _make_cell(self, place: Tuple[int, int]) -> np.ndarray:
         row, column = place
         sides = (-(-self._height >> self._reduction), -(-self._width >> self._reduction))
-        reach = 0 if self._network is None else self._network.reach
+        reach = 0 if self._restoration is None else self._restoration.reach
         starts, ends = (row * self._side, column * self._side), ((row + 1) * self._side, (column + 1) * self._side)
         spans = [(max(s - reach, 0), min(e + reach, side)) for s, e, side in zip(starts, ends, sides)]
         (top, bottom), (left, right) = (
@@ -243,4 +243,4 @@ class WaveletField:
         planes = self._region(*spans)
         if self._native is not None:
             return self._native.colours(planes, self._packed, self._spec.step, unit, at=at)
-        return finish(planes, self._spec, self._network, unit, at)
+        return finish(planes, self._spec, self._restoration, unit, at)

@@ -1,6 +1,6 @@
 """The descent that trains a picture's coefficients: where the restoration filter wants the rebuilt planes to be.
 
-Here it runs on the CPU, natively or in NumPy. `training.descent` runs it on the devices of TensorFlow.
+Here it runs on the CPU, natively or in NumPy. `training.device_descent` runs it on the devices of TensorFlow.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 
 from nifcodec.fields.wavelet.description import WaveletDescription
 from nifcodec.fields.wavelet.planes import filtered_planes
-from nifcodec.fields.wavelet.restoration import RestorationFilter, strips
+from nifcodec.fields.wavelet.restoration import RestorationFilter, even, strips
 from nifcodec.fields.wavelet.restoration_vjp import vjp
 from nifcodec.native.filters import NativeFilters, PackedFilter, Rectangle
 from nifcodec.threads import in_threads
@@ -90,12 +90,6 @@ def _vjp_in_strips(
         gradient[:, top : bottom + around] += margin
         top = bottom
     return missing, gradient
-
-
-def even(planes: np.ndarray) -> np.ndarray:
-    """(C, H, W) -> float32 with even sides, their last row and column repeated."""
-    height, width = planes.shape[1:]
-    return np.pad(planes.astype(np.float32), ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
 
 
 def mirrored(side: int, reach: int) -> np.ndarray:

@@ -11,9 +11,9 @@ from typing import List, Optional, Tuple
 import numpy as np
 
 from nifcodec.fields.wavelet.description import WaveletDescription
-from nifcodec.fields.wavelet.lattice import HALF, UNIT, Lattice, Planes
+from nifcodec.fields.wavelet.lattice import HALF, BandValues, Lattice
 from nifcodec.fields.wavelet.lifting import analyse_levels
-from nifcodec.fields.wavelet.planes import filtered_planes, to_planes
+from nifcodec.fields.wavelet.planes import filtered_planes, in_steps, to_planes
 from nifcodec.fields.wavelet.restoration import RestorationFilter, strips
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
 from nifcodec.fields.wavelet.search.coding import Coding, QuantizedBands
@@ -39,7 +39,7 @@ class LatticeSource:
         weights: of the bits of each coefficient, of each level; None is 1 for all.
     """
 
-    weights: Optional[List[Planes]] = None
+    weights: Optional[List[BandValues]] = None
 
     def __init__(self, lattice: Lattice, planes: np.ndarray) -> None:
         self._lattice = lattice
@@ -56,7 +56,7 @@ class LatticeSource:
         rows, columns = self._inside(self._lattice.levels, self._low.shape[1:])
         return self._low[:, rows, columns] / step
 
-    def coefficients(self, step: float) -> List[Planes]:
+    def coefficients(self, step: float) -> List[BandValues]:
         """The bands of each level in steps, finest first."""
         lattice = self._lattice
         return [
@@ -155,12 +155,6 @@ class TileSource(LatticeSource):
         y, x = ((span[0] - around[0]) >> level for span, around in zip(tile, whole))
         rows, columns = (min(-(-(span[1] - span[0]) >> level), size) for span, size in zip(tile, shape))
         return slice(y, y + rows), slice(x, x + columns)
-
-
-def in_steps(plane: np.ndarray) -> np.ndarray:
-    """Integers in 1/UNIT steps -> steps, float32."""
-    steps: np.ndarray = plane.astype(np.float32) / np.float32(UNIT)
-    return steps
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:

@@ -12,14 +12,12 @@ import numpy as np
 
 from nifcodec.entropy.range_coder import is_canonical
 from nifcodec.fields.wavelet.coding.companding import COMPAND_TABLE
-from nifcodec.fields.wavelet.lattice import Lattice, Planes, Subband
+from nifcodec.fields.wavelet.lattice import BandArrays, BandValues, Lattice, Subband
 from nifcodec.fields.wavelet.lifting import Bands
 from nifcodec.native import library
 from nifcodec.native.bands import LatticeShape, NativeModel, Network, NetworkKey, synthesise
 from nifcodec.native.filters import NativeFilters
 from nifcodec.native.search import NativeSearch
-
-BandArrays = Sequence[Mapping[Subband, np.ndarray]]
 
 
 class Model(Protocol):
@@ -61,7 +59,7 @@ class Scanned(NamedTuple):
     """
 
     plane: np.ndarray
-    levels: List[Planes]
+    levels: List[BandValues]
     digests: List[int]
     canonical: bool
 
@@ -82,14 +80,14 @@ class Setting(Protocol):
         """The coarsest low-pass planes, int64 in 1/UNIT steps."""
 
     @property
-    def coarser(self) -> Sequence[Planes]:
+    def coarser(self) -> Sequence[BandValues]:
         """Integers of up to two levels beyond the coarsest."""
 
 
 class Quantized(NamedTuple):
     """Integers and contexts of the bands of each level, and the low-pass planes of the finest."""
 
-    levels: List[Planes]
+    levels: List[BandValues]
     contexts: List[Dict[Subband, np.ndarray]]
     plane: np.ndarray
 
@@ -151,7 +149,7 @@ class Kernels:
         contexts: BandArrays,
         gradient: Optional[BandArrays],
         weights: Optional[BandArrays],
-    ) -> List[Planes]:
+    ) -> List[BandValues]:
         """The integers of `search.trellis.requantize_bands`."""
         found = self._search.requantize_bands(
             _shape(setting),
