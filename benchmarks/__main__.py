@@ -1,6 +1,7 @@
 """Command line: `python -m benchmarks rd` sweeps codecs, `... cost` prints one number a codec and lambda,
 `... bd` compares stored rows by BD-rate and interpolated cost, `... efforts` time and gain of each effort,
 `... kinds` where nifcodec wins and loses by the kind of picture,
+`... speed` seconds in NumPy, natively, and of AVIF,
 `... watching` training speed with and without --tensorboard, `... large` time and memory of a large picture,
 `... original` the example that the MLP fields come from, and what its defects cost.
 """
@@ -13,7 +14,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
-from benchmarks import bdtable, drawings, efforts, kinds, kodak, large, machine, peers, plot, rd, report, watching
+from benchmarks import (
+    bdtable,
+    drawings,
+    efforts,
+    kinds,
+    kodak,
+    large,
+    machine,
+    peers,
+    plot,
+    rd,
+    report,
+    speed,
+    watching,
+)
 from benchmarks.codecs import DEFAULT_CODECS, Codec, parse_codecs
 from benchmarks.rows import Row, average_curve, codec_names, counted
 from nifcodec.errors import ConfigError, MissingDependencyError, NifError
@@ -113,6 +128,20 @@ def _add_measurements(commands: Any, runs: argparse.ArgumentParser) -> None:
     big.add_argument("--seed", type=int, default=0, help="of the noise and the encode (default: %(default)s)")
     big.set_defaults(run=_run_large)
     about = "the original example beside nifcodec, trained on as many samples"
+    fast = commands.add_parser("speed", help="seconds in NumPy, natively, and of AVIF, on one thread and on all cores")
+    fast.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE")
+    fast.add_argument(
+        "--megapixels",
+        type=float,
+        metavar="N",
+        help="measure one of this size instead, made of PICTURE",
+    )
+    fast.add_argument("-q", "--quality", type=float, default=60.0, metavar="Q", help="(default: %(default)s)")
+    fast.add_argument("--efforts", type=int, nargs="+", default=[1, 5], metavar="E", help="(default: 1 5)")
+    fast.add_argument(
+        "--back-ends", nargs="+", choices=speed.BACK_ENDS, default=list(speed.BACK_ENDS), help="(default: all)"
+    )
+    fast.set_defaults(run=_run_speed)
     original = commands.add_parser("original", help=about, parents=[runs], description=about + ", defect by defect")
     original.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="measured as RGB, 8 bits, no alpha")
     original.add_argument("--samples", type=int, default=1_000_000, metavar="N", help="(default: %(default)s)")
@@ -227,6 +256,18 @@ def _run_watching(options: argparse.Namespace, command: List[str]) -> int:
 def _run_large(options: argparse.Namespace, command: List[str]) -> int:
     sources = [picture.pixels for picture in rd.read_pictures(options.pictures)]
     print(large.run(sources, options.megapixels, options.quality, options.effort, options.seed))
+    return 0
+
+
+def _run_speed(options: argparse.Namespace, command: List[str]) -> int:
+    pictures = rd.read_pictures(options.pictures)
+    if set(options.back_ends) == {"avif"}:
+        raise ConfigError("AVIF alone has nothing to be compared with: give numpy or native too")
+    if options.megapixels is not None:
+        made = large.make_picture([picture.pixels for picture in pictures], options.megapixels, 0)
+        pictures = [rd.Picture("copies", made)]
+    for picture in pictures:
+        print(speed.run(picture.pixels, picture.name, options.quality, options.efforts, options.back_ends))
     return 0
 
 

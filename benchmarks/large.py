@@ -9,7 +9,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Sequence, Tuple
+from typing import List, Mapping, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -69,11 +69,11 @@ sys.exit(code)
 """
 
 
-def measure(name: str, arguments: Sequence[str]) -> Run:
+def measure(name: str, arguments: Sequence[str], environment: "Mapping[str, str] | None" = None) -> Run:
     """Runs `nifcodec` with these arguments. Raises NifError where it fails."""
     command = [sys.executable, "-c", STARTER, sys.executable, "-m", "nifcodec", *arguments]
     began = time.perf_counter()
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False, env=environment)
     seconds = time.perf_counter() - began
     if done.returncode:
         raise NifError(f"nifcodec {' '.join(arguments)} failed with exit code {done.returncode}")

@@ -13,7 +13,7 @@ from PIL import features
 
 import nifcodec
 
-PACKAGES = ("numpy", "Pillow", "constriction", "zstandard", "tensorflow", "tensorflow-cpu", "matplotlib")
+PACKAGES = ("numpy", "Pillow", "zstandard", "tensorflow", "tensorflow-cpu", "matplotlib")
 LIBRARIES = ("jpg", "webp", "avif", "jpg_2000")
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",

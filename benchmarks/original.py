@@ -37,7 +37,7 @@ class Settings:
 
     Attributes:
         layers, width: hidden layers, an even number, and their units.
-        dimension, sigma: powers of the positional encoding and their base.
+        dimension, sigma: powers of the position encoding and their base.
         batch, learning_rate, huber_delta: of the training; the rate stays the same throughout.
         train_samples: size of the fixed set of random positions that every epoch goes through in the same order.
         colour: one of `KERNELS`.

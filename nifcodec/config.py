@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Optional
 
 from nifcodec.errors import ConfigError
 from nifcodec.options import check, described, given, option
+from nifcodec.threads import MOST_THREADS
 
 TRANSFERS = ("auto", "log", "linear", "pq")
 DEFAULT_QUALITY = 60.0
@@ -20,10 +21,11 @@ TARGETS = ("quality", "bpp", "target_size", "psnr")
 GOAL = "quality or size, and effort"
 PICTURE = "picture"
 FIELD = "field"
+MACHINE = "machine"
 DEVICE = "where it trains (docs/devices.md, docs/ipu.md)"
 WATCH = "watching it train (docs/watching.md)"
 # A training may be continued with other options of these groups: they change neither its course nor its result.
-BESIDE_THE_RESULT = (DEVICE, WATCH)
+BESIDE_THE_RESULT = (MACHINE, DEVICE, WATCH)
 
 MOST_STEPS = 10_000_000
 
@@ -46,7 +48,8 @@ class EncodeConfig:
         strip: drop EXIF and XMP (the ICC profile always stays).
         transfer: curve between the light of a float picture and what is coded: "log", "linear", "pq", or "auto" (log).
         sanitize: replace NaN and infinities of a float picture, which are an error otherwise.
-        device: "cpu", "gpu", "ipu", or "auto": a GPU where TensorFlow finds one, else the CPU.
+        threads: at most, of what runs outside of TensorFlow; None means one for each core.
+        device: "cpu", "gpu", "ipu", or "auto": a GPU where TensorFlow finds one, else the CPU; of `wavelet` the CPU.
         replicas: copies of the network that share each batch, or the picture's tiles; None means one, or, for the MLP
             fields, with TF_CONFIG what the cluster has.
         executable_cache: folder of an IPU's compiled programs.
@@ -96,8 +99,11 @@ class EncodeConfig:
     )
     sanitize: bool = option(bool, False, "replace NaN by 0 and infinities by the largest finite value", PICTURE)
     field: str = option(str, "wavelet", "kind of field", FIELD)
+    threads: Optional[int] = option(
+        int, None, "threads at most", MACHINE, limits=(1, MOST_THREADS), unset="one for each core"
+    )
     device: str = option(
-        str, "auto", "auto is a GPU if there is one, else the CPU", DEVICE, choices=("auto", "cpu", "gpu", "ipu")
+        str, "auto", "auto: a GPU if there is one; of wavelet the CPU", DEVICE, choices=("auto", "cpu", "gpu", "ipu")
     )
     replicas: Optional[int] = option(
         int, None, "networks that share each batch, or the tiles", DEVICE, limits=(1, 4096), unset="1"

@@ -11,11 +11,13 @@ from typing import Any, Dict, Optional, Tuple
 import numpy as np
 
 from nifcodec import container
+from nifcodec.errors import ConfigError
 from nifcodec.fields import families
 from nifcodec.fields.rendering import render
 from nifcodec.picture import metrics
 from nifcodec.picture.image import Image
 from nifcodec.picture.window import DEFAULT_MAX_PIXELS, choose_window
+from nifcodec.threads import MOST_THREADS, at_most
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ def decode(
     size: Optional[Tuple[int, int]] = None,
     crop: Optional[Tuple[int, int, int, int]] = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    threads: Optional[int] = None,
 ) -> np.ndarray:
     """The picture of a `.nif`: (H, W, C), C as in the file (1 grey, 2 grey+alpha, 3 RGB, 4 RGBA).
 
@@ -64,12 +67,13 @@ def decode(
         size: (width, height) of the output; a 0 keeps the aspect ratio.
         crop: (left, top, width, height) in pixels of the stored picture; scale and size apply to it.
         max_pixels: limit of the output.
+        threads: at most, which change nothing but the time; None means one for each core.
 
     Raises:
         CorruptFileError: no `.nif`, a damaged one, or one above a limit; its subclass says which.
         ConfigError: options that do not fit each other or the picture.
     """
-    return decode_image(data, scale, size, crop, max_pixels).pixels
+    return decode_image(data, scale, size, crop, max_pixels, threads).pixels
 
 
 def decode_image(
@@ -78,14 +82,18 @@ def decode_image(
     size: Optional[Tuple[int, int]] = None,
     crop: Optional[Tuple[int, int, int, int]] = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    threads: Optional[int] = None,
 ) -> Image:
     """`decode`, with the metadata of the file."""
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise ConfigError(f"threads is {threads}: give 1 to {MOST_THREADS}")
     file = container.unpack(data)
     window = choose_window((file.width, file.height), scale, size, crop, max_pixels)
     field = families.numbered(file.family).open(file)
     # What a field gives of a float picture are codes: only their light can be averaged.
     reduction = min(window.halvings(), field.reductions) if file.transfer is None else 0
-    pixels = render(field.samples(reduction), window, file.channels, reduction, file.depth, file.transfer)
+    with at_most(threads):
+        pixels = render(field.samples(reduction), window, file.channels, reduction, file.depth, file.transfer)
     return Image(pixels, file.icc, file.exif, file.xmp)
 
 

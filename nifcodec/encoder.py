@@ -21,6 +21,7 @@ from nifcodec.monitor.watcher import Watcher
 from nifcodec.picture import metrics
 from nifcodec.picture.image import Image, finite, from_array
 from nifcodec.picture.signal import Signal, to_signal
+from nifcodec.threads import at_most
 
 Progress = Callable[[Any], None]
 Interrupt = Callable[[], bool]
@@ -109,7 +110,7 @@ def encode_image(
         return metrics.fidelity(image.pixels, decoder.decode(data, max_pixels=signal.pixels))
 
     goal = Goal.of(config, signal.pixels, pack, measure, strippable=bool(image.exif or image.xmp))
-    with _watcher(image, config, signal) as watcher:
+    with at_most(config.threads), _watcher(image, config, signal) as watcher:
         coded = family.encode(signal, goal, config, Hooks(progress, interrupt, watcher))
         data = pack(coded)
         if watcher is not None:

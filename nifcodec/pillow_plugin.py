@@ -26,9 +26,10 @@ MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 # Of more than 8 bits, Pillow has modes for grey only.
 DEEP_GREY_MODES = {16: "I;16", FLOAT_DEPTH: "F"}
 # Options of `save` that are those of an encode; others are ignored, as by Pillow's own formats.
-# fmt: off
-OPTIONS = ("quality", "bpp", "target_size", "psnr", "effort", "seed", "steps", "field", "strip", "transfer", "sanitize")
-# fmt: on
+OPTIONS = (
+    *("quality", "bpp", "target_size", "psnr", "effort", "seed", "steps"),
+    *("field", "strip", "transfer", "sanitize", "threads"),
+)
 METADATA = {"icc_profile": "icc", "exif": "exif", "xmp": "xmp"}  # name in Pillow -> name in NifFile
 HEADER_BYTES = 4096
 

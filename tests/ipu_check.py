@@ -31,7 +31,7 @@ from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.description import WaveletDescription
 from nifcodec.fields.wavelet.planes import to_planes
 from nifcodec.fields.wavelet.restoration import WEIGHT_UNIT
-from nifcodec.fields.wavelet.training.descent import DeviceDescent
+from nifcodec.fields.wavelet.training.device_descent import DeviceDescent
 from nifcodec.training.adam import fresh_state
 from nifcodec.training.devices.base import HOST, Placement, Work
 from nifcodec.training.devices.ipu import open_ipu

@@ -18,13 +18,13 @@ from nifcodec import container, decoder, encoder
 from nifcodec.config import EncodeConfig
 from nifcodec.container import NifFile
 from nifcodec.fields.families import configure
-from nifcodec.fields.mlp.family import MlpRender
+from nifcodec.fields.mlp.decode import MlpRender
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.coding.bitstream import decode_bands, decode_lattice
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.decode import TiledPlanes
 from nifcodec.fields.wavelet.description import FAMILY_ID, unpack_description
-from nifcodec.fields.wavelet.lattice import Lattice, Planes
+from nifcodec.fields.wavelet.lattice import BandValues, Lattice
 from nifcodec.fields.wavelet.planes import plane_kinds
 from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Tiling, unpack_tiles
 from nifcodec.picture.image import Image
@@ -153,7 +153,7 @@ def digests(data: bytes) -> Dict[str, str]:
     }
 
 
-def wavelet_integers(file: NifFile) -> Tuple[np.ndarray, List[Planes]]:
+def wavelet_integers(file: NifFile) -> Tuple[np.ndarray, List[BandValues]]:
     """Native plane, int64 (planes, rows, columns), and all bands of each level, the finest first."""
     spec = unpack_description(file.description)
     conditions = Conditions(priors.find(spec.prior).context, spec.step_feature, spec.dependent)
@@ -178,7 +178,7 @@ def wavelet_integers(file: NifFile) -> Tuple[np.ndarray, List[Planes]]:
     return plane, whole
 
 
-def filled(lattice: Lattice, level: int, bands: Planes) -> Planes:
+def filled(lattice: Lattice, level: int, bands: BandValues) -> BandValues:
     """The bands of a level in their order, zeros where one is not coded."""
     return {band: bands.get(band, np.zeros(lattice.shape(level, band), np.int32)) for band in lattice.bands}
 

@@ -125,3 +125,9 @@ def test_where_it_trains_and_who_watches_are_no_part_of_the_result(
 ) -> None:
     results: Tuple[Any, ...] = tuple(families.configure(**settings).of_the_result() for settings in (first, second))
     assert (results[0] == results[1]) is same
+
+
+@pytest.mark.parametrize("row", families.TABLE, ids=lambda row: row.name)
+def test_the_table_says_of_a_family_what_the_family_says(row: families.Row) -> None:
+    family = families.named(row.name)
+    assert (family.name, family.number, family.options) == (row.name, row.number, families.options_of(row.name))

@@ -43,6 +43,25 @@ def test_the_json_keys_are_those_of_the_table(
     assert found == documented_keys()
 
 
+def named_places(page: Path) -> List[str]:
+    """Paths in backticks, one for each name in braces."""
+    found = []
+    for text in re.findall(r"`([\w.*/{},-]+)`", page.read_text(encoding="utf-8")):
+        if "/" in text or text.endswith(".py"):
+            head, names, tail = (re.match(r"(.*)\{(.*)\}(.*)$", text) or re.match("()(.*)()$", text)).groups()  # type: ignore[union-attr]
+            found += [head + name + tail for name in names.split(",")]
+    return found
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/terms.md"])
+def test_places_exist(page: str) -> None:
+    package, places = ROOT / "nifcodec", named_places(ROOT / page)
+    assert len(places) > 20
+    # docs/terms.md gives whole paths in the package.
+    find = package.rglob if page == "CONTRIBUTING.md" else package.glob
+    assert [place for place in places if not any(find(place)) and not any(ROOT.glob(place))] == []
+
+
 def anchors(page: Path) -> List[str]:
     """As GitHub makes them of headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nifcodec.entropy.tensors import MAX_SYMBOL
 from nifcodec.errors import ConfigError, CorruptFileError, LimitError, MalformedError
 from nifcodec.fields.mlp import position_encoding, render
 from nifcodec.fields.mlp.description import MlpDescription, pack, unpack
 from nifcodec.fields.mlp.options import FourierOptions, SirenOptions
 from nifcodec.fields.mlp.sizing import design
-from nifcodec.fields.mlp.weights import MAX_SYMBOL, QuantizedMlp, quantize, step
+from nifcodec.fields.mlp.weights import QuantizedMlp, quantize, step
 
 EXAMPLE = MlpDescription("fourier", 3, 256, 6, "powers", dimension=10, sigma=2.0, colour="ycocg")
 SPECS = [

@@ -13,10 +13,10 @@ from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError
 from nifcodec.fields.hooks import Hooks, Progress
 from nifcodec.fields.job import CodedField, EncodeJob, Goal
-from nifcodec.fields.rate_control import Steps, coarsest_above, estimated_tries, meet, step_tries
+from nifcodec.fields.rate_control import IndexRange, coarsest_above, estimated_tries, meet, step_tries
 from nifcodec.picture.signal import Signal
 
-STEPS = Steps(0, 768, start=300, per_octave=80)
+STEPS = IndexRange(0, 768, start=300, per_octave=80)
 FRAME = 40  # bytes of a file beside its payload
 
 
@@ -97,4 +97,4 @@ def test_estimates_are_corrected_by_few_whole_files(error: float) -> None:
 @pytest.mark.parametrize("boundary", [-4, -3, 0, 7, 11, 12])
 def test_bisection_ends_between_two_steps(boundary: int) -> None:
     """From none of the steps being above the goal to all of them."""
-    assert coarsest_above(lambda index: index <= boundary, Steps(-3, 12)) == boundary
+    assert coarsest_above(lambda index: index <= boundary, IndexRange(-3, 12)) == boundary

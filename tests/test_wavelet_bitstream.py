@@ -27,7 +27,7 @@ from nifcodec.fields.wavelet.coding.neighbours import (
     near_neighbours,
 )
 from nifcodec.fields.wavelet.coding.wavefront import Conditions, Contexts, Pass, wavefront_scan
-from nifcodec.fields.wavelet.lattice import HALF, MAX_VALUE, UNIT, Lattice, Planes, Subband
+from nifcodec.fields.wavelet.lattice import HALF, MAX_VALUE, UNIT, BandValues, Lattice, Subband
 from nifcodec.fields.wavelet.lifting import analyse_plane, synthesise_plane
 
 BANDS = [Subband(colour, orientation) for colour in range(3) for orientation in range(3)]
@@ -82,7 +82,7 @@ def test_no_feature_depends_on_what_is_decoded_later():
     planes, low, parents, whole = _level()
     whole.set_all(planes)
     growing = LevelFeatures((21, 18), BANDS, low, parents, {})
-    for row in range(growing.rows):
+    for row in range(growing.fronts):
         for odd in (False, True):
             seen = growing.gather(row, odd, 0, 0)
             expected = whole.gather(row, odd, 0, 0)
@@ -92,7 +92,7 @@ def test_no_feature_depends_on_what_is_decoded_later():
                 if 0 <= y < 21:
                     np.testing.assert_array_equal(seen[index], expected[index])
                     values[index] = planes[band][y, odd::2]
-            growing.set_row(row, values, odd)
+            growing.set_front(row, values, odd)
 
 
 # Streams
@@ -101,7 +101,7 @@ SECOND_PRIOR = read_prior(priors.named().file.pack())
 STEP_FEATURE = 50
 
 
-def drawn(lattice: Lattice, dependent: bool, spread: float) -> Tuple[CodedPart, np.ndarray, List[Planes]]:
+def drawn(lattice: Lattice, dependent: bool, spread: float) -> Tuple[CodedPart, np.ndarray, List[BandValues]]:
     """A payload of random integers, some of them as large as they may be, and these integers."""
     rng = np.random.default_rng(lattice.levels)
     low = rng.integers(-300, 301, lattice.low_shape())
@@ -116,7 +116,7 @@ def drawn(lattice: Lattice, dependent: bool, spread: float) -> Tuple[CodedPart, 
         for i, band in enumerate(lattice.bands):
             count = int(part.valid[i].sum())
             if count:
-                where = contexts[part.level - lattice.first][band][:, part.row - WAVEFRONT_LAG * i]
+                where = contexts[part.level - lattice.first][band][:, part.front - WAVEFRONT_LAG * i]
                 where[:, int(part.odd) :: 2] = part.contexts[:, i, :count]
         return np.where(part.valid, to_values(indices, part.contexts[2]), 0)
 

@@ -17,6 +17,7 @@ from nifcodec.fields.wavelet.coding.context_model import Network
 from nifcodec.fields.wavelet.coding.dependent_quantization import Q1
 from nifcodec.fields.wavelet.coding.neighbours import feature_columns
 from nifcodec.fields.wavelet.lattice import Subband
+from nifcodec.fields.wavelet.priors.prior_file import ARRAYS
 from nifcodec.fields.wavelet.training import prior_integers, prior_networks, prior_samples
 from nifcodec.picture.image import from_array
 from nifcodec.picture.write import write_image
@@ -70,7 +71,7 @@ def test_training_finds_the_scale_and_stays_exact() -> None:
     values = 2 * np.rint(random.laplace(0, spread)).astype(np.int16)
     weights = prior_networks.train_context(features, values, 9, (8, 8), 600, 0)
     network = prior_integers.to_integers(weights)
-    assert Network(*(network[name].astype(np.float32) for name in prior_integers.NAMES)).is_exact()
+    assert Network(*(network[name].astype(np.float32) for name in ARRAYS)).is_exact()
     scales, _ = prior_integers.outputs(network, features)
     assert scales[features[:, 9] > 40].mean() > scales[features[:, 9] < -40].mean() + 8
     samples = features, values, np.zeros(values.shape, np.int8)
@@ -80,9 +81,9 @@ def test_training_finds_the_scale_and_stays_exact() -> None:
 
 
 def test_floats_of_integers_are_the_same_integers() -> None:
-    network = {name: getattr(priors.named().context.networks[1, 2, 0, 1], name) for name in prior_integers.NAMES}
+    network = {name: getattr(priors.named().context.networks[1, 2, 0, 1], name) for name in ARRAYS}
     again = prior_integers.to_integers(prior_integers.to_floats(network))
-    for name in prior_integers.NAMES:
+    for name in ARRAYS:
         np.testing.assert_array_equal(again[name], network[name])
 
 

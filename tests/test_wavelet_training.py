@@ -30,7 +30,7 @@ from nifcodec.fields.wavelet.descent import CpuDescent
 from nifcodec.fields.wavelet.description import WaveletDescription
 from nifcodec.fields.wavelet.planes import filtered_planes
 from nifcodec.fields.wavelet.training import memory
-from nifcodec.fields.wavelet.training.descent import DeviceDescent
+from nifcodec.fields.wavelet.training.device_descent import DeviceDescent
 from nifcodec.fields.wavelet.training.prior_networks import corrections
 from nifcodec.picture import metrics
 from nifcodec.picture.read import read_image

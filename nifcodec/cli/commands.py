@@ -14,13 +14,12 @@ from typing import Any, Dict, Optional
 
 from PIL import Image as PillowImage
 
-from nifcodec import container, decoder, encoder
+from nifcodec import container, decoder
 from nifcodec.cli.console import Interrupt
 from nifcodec.config import EncodeConfig
 from nifcodec.container import FLOAT_DEPTH, read_header
 from nifcodec.errors import ConfigError, NifError, OutputError, OutputExistsError
 from nifcodec.fields import families
-from nifcodec.fields.mlp.family import MlpRender
 from nifcodec.fields.progress_line import ProgressLine
 from nifcodec.files import STREAM, check_input, check_output, read_bytes, say, write_bytes
 from nifcodec.native.library import backend
@@ -48,6 +47,8 @@ def encode_file(
     check_output(target, arguments.force, source)
     if config.tensorboard is not None:
         config = replace(config, tensorboard=os.path.join(config.tensorboard, _run_name(target)))
+    from nifcodec import encoder
+
     image = read_image(source)
     line = None if arguments.quiet else ProgressLine(os.path.basename(source))
     try:
@@ -80,7 +81,12 @@ def decode_file(source: str, target: str, arguments: argparse.Namespace) -> None
         warnings.warn(f"{target} becomes {format}, as --format says, under the ending of {named}", stacklevel=2)
     started = time.monotonic()
     image = decoder.decode_image(
-        read_bytes(source), arguments.scale, arguments.size, arguments.crop, _max_pixels(arguments)
+        read_bytes(source),
+        arguments.scale,
+        arguments.size,
+        arguments.crop,
+        _max_pixels(arguments),
+        arguments.threads,
     )
     if target == STREAM and arguments.format is None and image.depth == FLOAT_DEPTH:
         format = "EXR"
@@ -133,7 +139,7 @@ def verify_file(source: str, arguments: argparse.Namespace) -> None:
     original = finite(read_image(arguments.against).pixels, sanitize=True) if arguments.against else None
     started = time.monotonic()
     info = asdict(decoder.inspect(data))
-    pixels = decoder.decode(data, max_pixels=_max_pixels(arguments))
+    pixels = decoder.decode(data, max_pixels=_max_pixels(arguments), threads=arguments.threads)
     report: Dict[str, Any] = {**info, "seconds": time.monotonic() - started, "steps": None}
     report.update(dict.fromkeys(("psnr_rgb", *COLOUR_MEASURES, "ms_ssim", "psnr_log", "psnr_pu21")))
     if original is not None:
@@ -162,6 +168,8 @@ def export_keras(source: str, target: str, force: bool) -> None:
         raise OutputExistsError(f"{error}, or export to another folder: readers of the model know that name") from None
     file = container.unpack(read_bytes(source))
     field = families.numbered(file.family).open(file)
+    from nifcodec.fields.mlp.decode import MlpRender
+
     if not isinstance(field, MlpRender):
         raise ConfigError(f"{source} is not a coordinate network: encode it with --field fourier or siren")
     network = field.weights()

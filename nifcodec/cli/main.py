@@ -85,6 +85,7 @@ def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "--crop", type=_crop, metavar="X,Y,W,H", help="only this part, in pixels of the stored picture"
     )
     command.add_argument("--max-pixels", type=int, metavar="N", help="limit of the output (default 2^27)")
+    _add_threads(command)
     command.add_argument("--quiet", action="store_true", help="print errors only")
 
 
@@ -106,6 +107,7 @@ def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument("inputs", nargs=1, metavar="FILE", help=".nif, or - for standard input")
     command.add_argument("--against", metavar="ORIGINAL", help="picture to measure PSNR and MS-SSIM against")
     command.add_argument("--max-pixels", type=int, metavar="N", help="limit of the picture (default 2^27)")
+    _add_threads(command)
     command.add_argument("--json", action="store_true", help="one JSON object")
 
 
@@ -119,6 +121,10 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument("inputs", nargs=1, metavar="FILE", help=".nif, or - for standard input")
     command.add_argument("--keras", required=True, metavar="OUT.h5", help="model; nif_metadata.txt is put beside it")
     command.add_argument("-f", "--force", action="store_true", help="replace existing outputs")
+
+
+def _add_threads(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--threads", type=int, metavar="N", help="threads at most (default: one for each core)")
 
 
 def _size(text: str) -> Tuple[int, int]:

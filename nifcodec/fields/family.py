@@ -16,14 +16,14 @@ from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.job import CodedField, Goal
 from nifcodec.picture.signal import Signal
 
-__all__ = ["CodedField", "Description", "Family", "Options", "Render", "Samples"]
+__all__ = ["CodedField", "Family", "Options", "Render", "Samples", "Summary"]
 
 # (us, vs) -> float32 (len(vs), len(us), channels); 1.0 is white.
 Samples = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Description:
+class Summary:
     """What the header says of a field: enough for `info`, without decoding a weight.
 
     Attributes:
@@ -44,7 +44,7 @@ class Render(Protocol):
     def reductions(self) -> int:
         """How often the picture can be halved by decoding less of it."""
 
-    def describe(self) -> Description:
+    def describe(self) -> Summary:
         """What the header says."""
 
     def samples(self, reduction: int = 0) -> Samples:
@@ -74,11 +74,11 @@ class Family:
 
     name: str
     number: int
-    options: Type[Any]
+    options: Type[Options]
     open: Callable[[NifFile], Render]
     encode: Callable[[Signal, Goal, EncodeConfig, Hooks], CodedField]
     missed: str
 
-    def describe(self, file: NifFile) -> Description:
+    def describe(self, file: NifFile) -> Summary:
         """What a file's header says of its field. Raises CorruptFileError."""
         return self.open(file).describe()

@@ -1,9 +1,9 @@
-"""Rate control: which step index meets a goal, for every family of fields and every kind of target.
+"""Rate control: which step index meets a size or a PSNR, for every family of fields.
 
-A file's excess says how far it lies above its goal, in octaves of its size; it falls as the step grows. All searches
-narrow a `Bracket` of step indices between one above the goal and one that is not. What differs is how an excess is
-found: on the file itself (`step_tries`, `coarsest_above`), or on an estimate that whole files correct
-(`estimated_tries`).
+The step of a quality is in each family's `encode`. A file's excess says how far it lies above its goal, in octaves of
+its size; it falls as the step grows. All searches narrow a `Bracket` of step indices between one above the goal and one
+that is not. What differs is how an excess is found: on the file itself (`step_tries`, `coarsest_above`), or on an
+estimate that whole files correct (`estimated_tries`).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Miss(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Steps:
+class IndexRange:
     """The step indices that a search may try.
 
     Attributes:
@@ -75,25 +75,25 @@ class Bracket:
     """Two step indices, the finer one above the goal and the coarser one not, and the index to try between them.
 
     Attributes:
-        finest: the coarsest index known to be above the goal, or one less than the first.
-        coarsest: the finest index known not to be above it, or one more than the last.
+        above: the coarsest index known to be above the goal, or one less than the first.
+        met: the finest index known not to be above it, or one more than the last.
         index: to try next.
     """
 
-    def __init__(self, steps: Steps) -> None:
-        self._steps, self._slow = steps, 0
-        self.finest, self.coarsest = steps.first - 1, steps.last + 1
-        self.index = (self.finest + self.coarsest) // 2 if steps.start is None else steps.start
+    def __init__(self, indices: IndexRange) -> None:
+        self._indices, self._slow = indices, 0
+        self.above, self.met = indices.first - 1, indices.last + 1
+        self.index = (self.above + self.met) // 2 if indices.start is None else indices.start
 
     @property
     def is_open(self) -> bool:
         """Whether an index is left to try."""
-        return self.coarsest - self.finest > 1
+        return self.met - self.above > 1
 
     @property
     def is_known(self) -> bool:
         """Whether both of its ends were tried."""
-        return self._steps.first <= self.finest and self.coarsest <= self._steps.last
+        return self._indices.first <= self.above and self.met <= self._indices.last
 
     def narrow(self, above: bool, octaves: float = 0.0) -> None:
         """Takes the answer of `index`, and moves on by interpolation, or halves the bracket where that is slow.
@@ -102,18 +102,18 @@ class Bracket:
             above: the file is above the goal.
             octaves: by which it is above what is aimed at.
         """
-        width = self.coarsest - self.finest
+        width = self.met - self.above
         if above:
-            self.finest = self.index
+            self.above = self.index
         else:
-            self.coarsest = self.index
-        self._slow = self._slow + 1 if 2 * (self.coarsest - self.finest) > width else 0
-        per_octave = self._steps.per_octave
+            self.met = self.index
+        self._slow = self._slow + 1 if 2 * (self.met - self.above) > width else 0
+        per_octave = self._indices.per_octave
         if per_octave is None or (self._slow >= SLOW_TRIES and self.is_known):
-            self.index, self._slow = (self.finest + self.coarsest) // 2, 0
+            self.index, self._slow = (self.above + self.met) // 2, 0
         else:
             index = self.index + round(octaves * per_octave)
-            self.index = min(max(index, self.finest + 1), self.coarsest - 1)
+            self.index = min(max(index, self.above + 1), self.met - 1)
 
 
 def excess_of(goal: Goal, size: float, psnr: Callable[[], float]) -> float:
@@ -149,17 +149,17 @@ def tolerance(goal: Goal) -> Tuple[float, float]:
     return PSNR_TOLERANCE, PSNR_TOLERANCE / 2
 
 
-def coarsest_above(above: Callable[[int], bool], steps: Steps) -> int:
-    """The coarsest step index above the goal, where all finer ones are; `steps.first` - 1 where none is."""
-    bracket = Bracket(steps)
+def coarsest_above(above: Callable[[int], bool], indices: IndexRange) -> int:
+    """The coarsest step index above the goal, where all finer ones are; `indices.first` - 1 where none is."""
+    bracket = Bracket(indices)
     while bracket.is_open:
         bracket.narrow(above(bracket.index))
-    return bracket.finest
+    return bracket.above
 
 
-def step_tries(goal: Goal, steps: Steps) -> Tries:
+def step_tries(goal: Goal, indices: IndexRange) -> Tries:
     """Narrows a bracket of steps, then the factor on the cost of a bit between its two ends."""
-    bracket, (_, aim) = Bracket(steps), tolerance(goal)
+    bracket, (_, aim) = Bracket(indices), tolerance(goal)
     while bracket.is_open:
         excess = yield bracket.index, 1.0
         bracket.narrow(is_above(goal, excess), excess - aim)
@@ -167,13 +167,13 @@ def step_tries(goal: Goal, steps: Steps) -> Tries:
         low, high = 1.0, HIGHEST_FACTOR
         for _ in range(FACTOR_TRIES):
             factor = (low * high) ** 0.5
-            if is_above(goal, (yield bracket.finest, factor)):
+            if is_above(goal, (yield bracket.above, factor)):
                 low = factor
             else:
                 high = factor
 
 
-def estimated_tries(goal: Goal, steps: Steps, estimate: Callable[[int], float]) -> Tries:
+def estimated_tries(goal: Goal, indices: IndexRange, estimate: Callable[[int], float]) -> Tries:
     """The step at which an estimate of the excess meets the goal, corrected by what the whole files differ from it.
 
     Args:
@@ -183,28 +183,28 @@ def estimated_tries(goal: Goal, steps: Steps, estimate: Callable[[int], float]) 
     (_, aim), correction = tolerance(goal), 0.0
     tried: Set[int] = set()
     while len(tried) < ESTIMATED_TRIES:
-        index = _crossing(estimate, aim - correction, steps)
+        index = _crossing(estimate, aim - correction, indices)
         if index in tried:
             return
         tried.add(index)
         correction = (yield index, 1.0) - estimate(index)
-        steps = Steps(steps.first, steps.last, index, steps.per_octave)
+        indices = IndexRange(indices.first, indices.last, index, indices.per_octave)
 
 
-def _crossing(estimate: Callable[[int], float], aim: float, steps: Steps) -> int:
+def _crossing(estimate: Callable[[int], float], aim: float, indices: IndexRange) -> int:
     """The step index at which an estimate comes nearest to the excess that is aimed at."""
-    assert steps.per_octave is not None
-    bracket = Bracket(steps)
+    assert indices.per_octave is not None
+    bracket = Bracket(indices)
     while bracket.is_open:
         octaves = estimate(bracket.index) - aim
-        if abs(octaves) * steps.per_octave <= 0.5:
+        if abs(octaves) * indices.per_octave <= 0.5:
             return bracket.index
         bracket.narrow(octaves > 0, octaves)
-    return min(bracket.coarsest, steps.last)
+    return min(bracket.met, indices.last)
 
 
 def meet(
-    job: EncodeJob, steps: Steps, tries: Tries, encode: Callable[[int, float], C], reported: bool
+    job: EncodeJob, indices: IndexRange, tries: Tries, encode: Callable[[int, float], C], reported: bool
 ) -> Tuple[C, Miss]:
     """The candidate nearest to the goal. The search ends once one is near enough, or when the user interrupts it.
 
@@ -221,7 +221,7 @@ def meet(
     following: Optional[Tuple[int, float]] = next(tries)
     while following is not None:
         candidate = encode(*following)
-        tried_coarsest = tried_coarsest or following[0] == steps.last
+        tried_coarsest = tried_coarsest or following[0] == indices.last
         excess, size = measured(goal, candidate.coded())
         miss = Miss(is_above(goal, excess) is (goal.psnr is None), abs(excess), size)
         if best is None or miss < best[1]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isqrt
-from typing import Optional
+from typing import Optional, Tuple
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from nifcodec.picture.colour import colour_count
 from nifcodec.picture.image import SAMPLES
 from nifcodec.picture.transfer import Transfer
 from nifcodec.picture.window import Window
+from nifcodec.threads import in_threads
 
-BAND_SAMPLES = 2**20  # samples rendered at a time: 16 MiB of float32 at four channels
+BAND_SAMPLES = 2**18  # samples that a thread renders at a time: 4 MiB of float32 at four channels
 
 
 def render(
@@ -29,10 +30,10 @@ def render(
 
     Where an output pixel covers more than one of the source, it is the mean of samples spread evenly over it, so that
     a reduction does not alias; of a float picture, the mean of its light. Memory beyond the result does not depend on
-    the window.
+    the window. Threads render parts of it side by side.
 
     Args:
-        samples_of: the field.
+        samples_of: the field, which threads may ask at once.
         reduction: how often it is halved already.
         band_samples: samples rendered at a time.
     """
@@ -42,20 +43,25 @@ def render(
     # Nearly square, so that they touch few tiles of a field that has tiles.
     columns = min(window.columns, max(1, isqrt(band_samples // (across * down))))
     rows = max(1, band_samples // (columns * across * down))
-    for top in range(0, window.rows, rows):
-        for left in range(0, window.columns, columns):
-            tile = pixels[top : top + rows, left : left + columns]
-            height, width = tile.shape[:2]
-            samples = samples_of(
-                us[left * across : (left + width) * across],
-                vs[top * down : (top + height) * down],
-            )
-            if transfer is not None:
-                samples = to_light(samples, transfer)
-            if across * down > 1:
-                samples = samples if transfer is not None else np.clip(samples, 0.0, 1.0)
-                samples = samples.reshape(height, down, width, across, channels).mean(axis=(1, 3))
-            tile[:] = samples if transfer is not None else to_integers(samples, depth)
+
+    def render_part(corner: Tuple[int, int]) -> None:
+        top, left = corner
+        block = pixels[top : top + rows, left : left + columns]
+        height, width = block.shape[:2]
+        samples = samples_of(
+            us[left * across : (left + width) * across],
+            vs[top * down : (top + height) * down],
+        )
+        if transfer is not None:
+            samples = to_light(samples, transfer)
+        if across * down > 1:
+            samples = samples if transfer is not None else np.clip(samples, 0.0, 1.0)
+            samples = samples.reshape(height, down, width, across, channels).mean(axis=(1, 3))
+        block[:] = samples if transfer is not None else to_integers(samples, depth)
+
+    corners = [(top, left) for top in range(0, window.rows, rows) for left in range(0, window.columns, columns)]
+    for _ in in_threads(render_part, corners):
+        pass
     return pixels
 
 

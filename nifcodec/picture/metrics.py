@@ -9,12 +9,13 @@ not count, and no error can hide in the background.
 from __future__ import annotations
 
 import math
-from typing import Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
 from nifcodec.errors import ImageError
 from nifcodec.picture import colour, transfer
+from nifcodec.threads import in_threads
 
 # Wang, Simoncelli and Bovik 2003, section 3.2: exponents of the five scales, fine to coarse.
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -22,6 +23,7 @@ WINDOW, WINDOW_SIGMA = 11, 1.5
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 # Pictures are measured in blocks, so that memory stays bounded; a multiple of 2^4, for the halvings of MS-SSIM.
 BLOCK = 1024
+STRIP = 16  # rows of windows
 ROUNDING = 1e-20  # squared chroma of a grey, in float64
 
 # Mantiuk and Azimi 2021, "PU21: A novel perceptually uniform encoding for adapting existing quality metrics for HDR",
@@ -129,8 +131,8 @@ def _mean_square(
     """
     total, count = 0.0, 0
     for grey in _backgrounds(first, second, kind):
-        for a, b in _blocks(first, second, grey, 0):
-            squares = (seen(a) - seen(b)) ** 2
+        for where in _blocks(first.shape):
+            squares = (seen(colour.over(first[where], grey)) - seen(colour.over(second[where], grey))) ** 2
             total, count = total + float(squares.sum()), count + squares.size
     return total / count
 
@@ -154,12 +156,13 @@ def _backgrounds(first: np.ndarray, second: np.ndarray, kind: str = "u") -> List
     return [0.0, 255.0] if colour.has_alpha(first) or colour.has_alpha(second) else [0.0]
 
 
-def _blocks(first: np.ndarray, second: np.ndarray, grey: float, beyond: int) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
-    """The pictures as float64 RGB in blocks of BLOCK pixels a side and `beyond` more to the right and below."""
-    for top in range(0, first.shape[0], BLOCK):
-        for left in range(0, first.shape[1], BLOCK):
-            where = np.s_[top : top + BLOCK + beyond, left : left + BLOCK + beyond]
-            yield colour.over(first[where], grey), colour.over(second[where], grey)
+def _blocks(shape: Tuple[int, ...], beyond: int = 0) -> List[Tuple[slice, slice]]:
+    """A picture (H, W, C) in blocks of BLOCK pixels a side and `beyond` more to the right and below."""
+    return [
+        np.s_[top : top + BLOCK + beyond, left : left + BLOCK + beyond]
+        for top in range(0, shape[0], BLOCK)
+        for left in range(0, shape[1], BLOCK)
+    ]
 
 
 def _ms_ssim(first: np.ndarray, second: np.ndarray, grey: float) -> float:
@@ -169,20 +172,37 @@ def _ms_ssim(first: np.ndarray, second: np.ndarray, grey: float) -> float:
     while scales < len(SCALE_WEIGHTS) and min(sides) >> scales >= WINDOW:
         scales += 1
     weights = np.array(SCALE_WEIGHTS[:scales]) / sum(SCALE_WEIGHTS[:scales])
-    sums, counts = np.zeros((scales, 3)), np.zeros(scales)
-    for pair in _blocks(first, second, grey, (WINDOW - 1) << (scales - 1)):
-        a, b = pair
+
+    def similarities(where: Tuple[slice, slice]) -> Tuple[np.ndarray, np.ndarray]:
+        """Of a block: the sums over each scale and channel, and how many windows each scale has."""
+        sums, counts = np.zeros((scales, 3)), np.zeros(scales)
+        a, b = colour.over(first[where], grey), colour.over(second[where], grey)
         for scale in range(scales):
             # A window belongs to the block in which it begins.
             own = np.s_[: (BLOCK >> scale) + WINDOW - 1, : (BLOCK >> scale) + WINDOW - 1]
             if all(here >= min(WINDOW, -(-side >> scale)) for here, side in zip(a.shape, sides)):
-                luminance, contrast = _ssim_terms(a[own], b[own])
-                similarity = luminance * contrast if scale == scales - 1 else contrast
-                sums[scale] += similarity.sum(axis=(0, 1))
-                counts[scale] += similarity.shape[0] * similarity.shape[1]
+                sums[scale], counts[scale] = _ssim(a[own], b[own], scale == scales - 1)
             a, b = colour.halve(a), colour.halve(b)
+        return sums, counts
+
+    found = list(in_threads(similarities, _blocks(first.shape, (WINDOW - 1) << (scales - 1))))
+    sums, counts = (np.sum(parts, axis=0) for parts in zip(*found))
     means = np.maximum(sums / counts[:, None], 0.0)
     return float(np.mean(np.prod(means ** weights[:, None], axis=0)))
+
+
+def _ssim(a: np.ndarray, b: np.ndarray, coarsest: bool) -> Tuple[np.ndarray, int]:
+    """The sums over the windows of (H, W, 3) for each channel, and how many windows there are."""
+    total, windows = np.zeros(3), 0
+    rows = len(a) - min(WINDOW, len(a) - (len(a) + 1) % 2) + 1
+    # In strips that stay in a core's cache.
+    for top in range(0, rows, STRIP):
+        strip = slice(top, len(a) - rows + min(top + STRIP, rows))
+        luminance, contrast = _ssim_terms(a[strip], b[strip])
+        similarity = luminance * contrast if coarsest else contrast
+        total += similarity.sum(axis=(0, 1))
+        windows += similarity.shape[0] * similarity.shape[1]
+    return total, windows
 
 
 def _ssim_terms(a: np.ndarray, b: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
@@ -202,7 +222,9 @@ def _smooth(planes: np.ndarray) -> np.ndarray:
         size = min(WINDOW, length - (length + 1) % 2)
         taps = np.exp(-((np.arange(size) - size // 2) ** 2) / (2 * WINDOW_SIGMA**2))
         taps /= taps.sum()
-        kept = length - size + 1
+        kept, middle = length - size + 1, size // 2
         shifted = [planes[k : k + kept] if axis == 0 else planes[:, k : k + kept] for k in range(size)]
-        planes = sum((tap * view for tap, view in zip(taps, shifted)), np.zeros_like(shifted[0]))
+        planes = taps[middle] * shifted[middle]
+        for tap, before, after in zip(taps[:middle], shifted, reversed(shifted)):
+            planes += tap * (before + after)
     return planes

@@ -1,6 +1,6 @@
 """The frozen description of a coordinate network, from which its NumPy renderer and its TensorFlow twin are both built.
 
-Two families: `fourier`, a ReLU network over a positional encoding (Mildenhall et al. 2020, section 5.1, or Tancik et
+Two families: `fourier`, a ReLU network over a position encoding (Mildenhall et al. 2020, section 5.1, or Tancik et
 al. 2020) with a skip connection half way, and `siren` (Sitzmann et al. 2020).
 """
 

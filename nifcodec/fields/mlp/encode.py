@@ -11,8 +11,8 @@ from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.job import CodedField, EncodeJob, Goal
 from nifcodec.fields.mlp.description import FAMILY_IDS, MlpDescription, pack
 from nifcodec.fields.mlp.sizing import design
-from nifcodec.fields.mlp.weights import STEP_INDICES, QuantizedMlp, quantize
-from nifcodec.fields.rate_control import Steps, coarsest_above, is_above, measured
+from nifcodec.fields.mlp.weights import STEP_INDICES, STEPS_PER_OCTAVE, QuantizedMlp, quantize
+from nifcodec.fields.rate_control import IndexRange, coarsest_above, is_above, measured
 from nifcodec.picture.signal import Signal
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ LEAST_BPP, DOUBLING = 0.05, 16.0
 # What a photograph takes at 30 dB, and the decibels that twice the bits gain: where the search for a PSNR starts.
 BPP_AT_30_DB, DECIBELS_PER_DOUBLING = 0.5, 2.5
 PSNR_TRAININGS = 3
-STEP_INDICES_PER_OCTAVE = 8
 LOOK_AHEAD_PIXELS = 2**22  # decoded at most to look for a smaller file
 PSNR_SURPLUS = 3.0  # decibels above the target from which a smaller network is tried
 PSNR_MARGIN = 0.3  # what quantization may cost
@@ -81,13 +80,13 @@ def _fit_for_psnr(job: EncodeJob, fit: "Fit", target: float) -> "FitResult":
 
 def _shift_for_psnr(job: EncodeJob, result: "FitResult") -> int:
     """The coarsest shift of the steps at which the file reaches the PSNR; 0 where none does."""
-    steps, shift = _shifts(result), _coarsest_above(job, result)
+    shifts, shift = _shifts(result), _coarsest_above(job, result)
     # Rounding coarser than in training jitters: the first step that misses may not be the last that meets.
-    ahead = min(STEP_INDICES_PER_OCTAVE * _tensors(result), max(1, LOOK_AHEAD_PIXELS // job.signal.pixels))
+    ahead = min(STEPS_PER_OCTAVE * _tensors(result), max(1, LOOK_AHEAD_PIXELS // job.signal.pixels))
     for further in range(shift + ahead, shift, -1):
         if _is_above(job, result, further):
             return further
-    return shift if shift >= steps.first else 0
+    return shift if shift >= shifts.first else 0
 
 
 def _coarsest_above(job: EncodeJob, result: "FitResult") -> int:
@@ -100,9 +99,9 @@ def _is_above(job: EncodeJob, result: "FitResult", shift: int) -> bool:
     return is_above(job.goal, excess)
 
 
-def _shifts(result: "FitResult") -> Steps:
+def _shifts(result: "FitResult") -> IndexRange:
     """Of all tensors together: a shift by one moves the step of one tensor."""
-    return Steps(-FINER * _tensors(result), COARSER * _tensors(result) - 1)
+    return IndexRange(-FINER * _tensors(result), COARSER * _tensors(result) - 1)
 
 
 def _tensors(result: "FitResult") -> int:

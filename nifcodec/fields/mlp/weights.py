@@ -7,12 +7,12 @@ from typing import Sequence, Tuple
 
 import numpy as np
 
+from nifcodec.entropy.tensors import MAX_SYMBOL
 from nifcodec.errors import MalformedError
 from nifcodec.fields.mlp.description import MlpDescription
 
 STEP_INDICES = 256
 STEPS_PER_OCTAVE = 8
-MAX_SYMBOL = 2**20  # what coding.tensors carries
 
 # 2^(-k/8) as literals: a library's pow may differ in the last bit, a literal and a power of two may not.
 _OCTAVE = (

@@ -10,11 +10,11 @@ import numpy as np
 from nifcodec.fields.job import CodedField
 from nifcodec.fields.wavelet.coding.bitstream import CodedPart
 from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription
+from nifcodec.fields.wavelet.planes import in_steps
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
 from nifcodec.fields.wavelet.search.coding import Coding, QuantizedBands
 from nifcodec.fields.wavelet.search.quantize import DEPENDENT_INDICES, cost
 from nifcodec.fields.wavelet.search.rate_gradient import RateGradient, rate_gradient
-from nifcodec.fields.wavelet.tile_source import in_steps
 from nifcodec.fields.wavelet.tiling import pack_index, pack_tiles
 from nifcodec.picture.metrics import estimated_psnr
 
@@ -57,22 +57,29 @@ class CodedLattice:
 
 
 @dataclass(frozen=True)
+class CodedTile:
+    """What stays of a tile: its part of the payload, and the sums of its restoration fit."""
+
+    part: CodedPart
+    fit: MixtureFit
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A picture at one step: its root and its tiles, or some of them. An untiled picture is a root and no tiles.
 
     Attributes:
-        tiles: their parts of the payload.
         pixels: of the tiles, or of the untiled picture.
     """
 
     root: CodedLattice
-    tiles: List[CodedPart]
+    tiles: List[CodedTile]
     pixels: int
 
     @property
     def size(self) -> int:
         """Bytes that code these pixels."""
-        return sum(len(part.data) for part in self.tiles or [self.root.part])
+        return sum(len(part.data) for part in self._parts() or [self.root.part])
 
     @property
     def scalar_index(self) -> int:
@@ -84,7 +91,7 @@ class Candidate:
         description = self.root.spec.pack()
         if not self.tiles:
             return CodedField(FAMILY_ID, description, self.root.part.data, steps, placement)
-        parts = [self.root.part, *self.tiles]
+        parts = [self.root.part, *self._parts()]
         return CodedField(FAMILY_ID, description, pack_tiles(parts), steps, placement, pack_index(parts))
 
     def scalars(self) -> Dict[str, float]:
@@ -100,7 +107,11 @@ class Candidate:
             "bits_per_pixel": bits / self.pixels,
         }
 
-    def with_tiles(self, fit: MixtureFit, tiles: List[CodedPart], pixels: int) -> "Candidate":
-        """The same root with other tiles, whose fit gives the weights of the corrections."""
+    def with_tiles(self, tiles: List[CodedTile], pixels: int) -> "Candidate":
+        """The same root with other tiles, of so many pixels, whose fit gives the weights of the corrections."""
+        fit = sum((tile.fit for tile in tiles[1:]), tiles[0].fit)
         spec = replace(self.root.spec, mixture=fit.mixture())
         return Candidate(replace(self.root, spec=spec, fit=fit), tiles, pixels)
+
+    def _parts(self) -> List[CodedPart]:
+        return [tile.part for tile in self.tiles]

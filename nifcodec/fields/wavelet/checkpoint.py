@@ -5,17 +5,20 @@ Candidates are kept as what a file would hold of them. Their integers are read b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from nifcodec.fields.wavelet.candidate import Candidate
+from nifcodec.fields.wavelet.candidate import Candidate, CodedTile
 from nifcodec.fields.wavelet.coding.bitstream import CodedPart
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
 from nifcodec.fields.wavelet.tiling import pack_tiles, unpack_tiles
 
 if TYPE_CHECKING:
     from nifcodec.fields.checkpoint import Checkpoint, Record
+
+
+SUMS = ("squares", "projections", "products")  # of a fit
 
 
 class Rounds(NamedTuple):
@@ -54,17 +57,18 @@ class Rounds(NamedTuple):
         return Rounds(int(record["done"]), candidate("last"), candidate("best"), parent)
 
 
-def tiles_record(fit: MixtureFit, tiles: List[CodedPart]) -> "Record":
-    """What a checkpoint keeps of the first tiles of a picture and their sums of the restoration fit."""
-    packed = np.frombuffer(pack_tiles(tiles), np.uint8)
-    return {**vars(fit), "count": len(tiles), "tiles": packed, "ends": np.array([tile.ends for tile in tiles])}
+def tiles_record(tiles: Sequence[CodedTile]) -> "Record":
+    """What a checkpoint keeps of the first tiles of a picture."""
+    packed = np.frombuffer(pack_tiles([tile.part for tile in tiles]), np.uint8)
+    sums = {name: np.stack([vars(tile.fit)[name] for tile in tiles]) for name in SUMS}
+    return {**sums, "count": len(tiles), "tiles": packed, "ends": np.array([tile.part.ends for tile in tiles])}
 
 
-def read_tiles(record: "Record") -> Tuple[MixtureFit, List[CodedPart]]:
+def read_tiles(record: "Record") -> List[CodedTile]:
     """The inverse of `tiles_record`."""
-    tiles = unpack_tiles(record["tiles"].tobytes(), int(record["count"]))
-    parts = [CodedPart(tile, tuple(ends)) for tile, ends in zip(tiles, record["ends"].tolist())]
-    return MixtureFit(record["squares"], record["projections"], record["products"]), parts
+    payloads = unpack_tiles(record["tiles"].tobytes(), int(record["count"]))
+    parts = [CodedPart(payload, tuple(ends)) for payload, ends in zip(payloads, record["ends"].tolist())]
+    return [CodedTile(part, MixtureFit(*sums)) for part, *sums in zip(parts, *(record[name] for name in SUMS))]
 
 
 class Kept:

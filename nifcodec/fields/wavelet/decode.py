@@ -6,28 +6,28 @@ needs it. The picture is then made in cells of a fixed grid, so that a sample ha
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Callable, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from nifcodec.container import NifFile
 from nifcodec.errors import LimitError, MalformedError
-from nifcodec.fields.family import Description, Samples
+from nifcodec.fields.family import Samples, Summary
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.coding.bitstream import CHECK_BYTES, decode_bands, decode_lattice
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.description import WaveletDescription, unpack_description
 from nifcodec.fields.wavelet.interpolation import interpolate, taps
-from nifcodec.fields.wavelet.lattice import HALF, UNIT, Lattice, Planes, Subband
-from nifcodec.fields.wavelet.lifting import span_below, synthesise_plane
+from nifcodec.fields.wavelet.lattice import HALF, UNIT, BandValues, Lattice, Subband
+from nifcodec.fields.wavelet.lifting import span_below
 from nifcodec.fields.wavelet.options import LARGEST_WHOLE
 from nifcodec.fields.wavelet.planes import finish, plane_kinds
 from nifcodec.fields.wavelet.restoration import RestorationFilter
 from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Span, Tiling, check_index, unpack_tiles
+from nifcodec.threads import SharedCache
 
-CELL = 256  # pixels a side: margins of the synthesis add a tenth
-CELLS = 160  # kept: 120 MiB of RGB
+CELL = 256  # pixels a side: the restoration filter's margins add an eighth
+CELLS = 64  # kept at least: 48 MiB of RGB
 COMPACT = 1 << 15
 
 Region = Callable[[Span, Span], np.ndarray]  # rows, columns -> low-pass samples, int64 (C, H, W) in 1/UNIT steps
@@ -62,7 +62,7 @@ class WaveletRender:
     def reductions(self) -> int:
         return TILE_LEVELS if self.tiling is not None else min(self.lattice.levels, len(CHECK_BYTES) - 1)
 
-    def describe(self) -> Description:
+    def describe(self) -> Summary:
         file, spec = self._file, self.spec
         levels, tiles = (
             (self.lattice.levels, 1)
@@ -71,7 +71,7 @@ class WaveletRender:
         )
         settings = {"step": spec.step, "prior": spec.prior.hex(), "levels": levels, "tiles": tiles}
         macs = self.prior.context.macs_per_pixel(plane_kinds(file.channels)) + self.prior.restoration.macs_per_pixel()
-        return Description(file.width * file.height * file.channels, macs, settings)
+        return Summary(file.width * file.height * file.channels, macs, settings)
 
     def samples(self, reduction: int = 0) -> Samples:
         """For damage inside of a tile, CorruptFileError is raised only once a sample needs it."""
@@ -108,7 +108,7 @@ class TiledPlanes:
         self._root, self._levels = decode_lattice(root, tiling.root, conditions)
         # A row of tiles needs the edges of those above and below: with three rows kept, a picture read from top to
         # bottom decodes each tile once.
-        self._tile = lru_cache(maxsize=3 * (tiling.across + 2))(self._decode)
+        self._tiles = SharedCache(self._decode, 3 * (tiling.across + 2))
 
     def __call__(self, rows: Span, columns: Span) -> np.ndarray:
         """Low-pass samples at the level `reduction`, exactly those of the whole picture's synthesis."""
@@ -116,35 +116,52 @@ class TiledPlanes:
         for level in range(self._reduction, TILE_LEVELS):
             height, width = self._tiling.whole.sizes[level]
             spans.append((span_below(spans[-1][0], height), span_below(spans[-1][1], width)))
+        tiles = self._touched(spans[1:])
         plane = self._root[:, slice(*spans[-1][0]), slice(*spans[-1][1])]
         for level in range(TILE_LEVELS - 1, self._reduction - 1, -1):
             wanted, below = spans[level - self._reduction : level - self._reduction + 2]
-            horizontal, vertical, diagonal = (self._gather(level, o, *below) * HALF for o in range(3))
-            plane = synthesise_plane(plane, (horizontal, vertical, diagonal))
+            horizontal, vertical, diagonal = (self._gather(tiles, level, o, *below) * HALF for o in range(3))
+            plane = self._conditions.synthesis(plane, (horizontal, vertical, diagonal))
             (top, bottom), (left, right) = ((s[0] - 2 * b[0], s[1] - 2 * b[0]) for s, b in zip(wanted, below))
             plane = plane[:, top:bottom, left:right]
         return plane
 
-    def _gather(self, level: int, orientation: int, rows: Span, columns: Span) -> np.ndarray:
+    def _touched(self, spans: Sequence[Tuple[Span, Span]]) -> Dict[int, List[BandValues]]:
+        """The tiles, by number, in which these rows and columns of low-pass samples lie, a pair for each level."""
+        numbers = set()
+        for level, (rows, columns) in enumerate(spans, self._reduction):
+            down, across = (self._numbers(span, level) for span in (rows, columns))
+            numbers |= {row * self._tiling.across + column for row in down for column in across}
+        ordered = sorted(numbers)
+        return dict(zip(ordered, self._tiles(ordered)))
+
+    def _numbers(self, span: Span, level: int) -> range:
+        """The rows or columns of tiles in which low-pass samples of a level lie."""
+        side = self._tiling.side >> (level + 1)
+        return range(span[0] // side, -(-span[1] // side))
+
+    def _gather(
+        self, tiles: Dict[int, List[BandValues]], level: int, orientation: int, rows: Span, columns: Span
+    ) -> np.ndarray:
         """Integers of the bands of an orientation, int64 (C, H, W), at these low-pass samples of the level."""
         height, width = self._tiling.whole.shape(level, Subband(0, orientation))
         (top, bottom), (left, right) = (rows[0], min(rows[1], height)), (columns[0], min(columns[1], width))
-        colours = self._tiling.whole.plane_ids
-        out = np.zeros((len(colours), max(bottom - top, 0), max(right - left, 0)), np.int64)
+        plane_ids = self._tiling.whole.plane_ids
+        out = np.zeros((len(plane_ids), max(bottom - top, 0), max(right - left, 0)), np.int64)
         side = self._tiling.side >> (level + 1)
-        for row in range(top // side, -(-bottom // side)):
-            for column in range(left // side, -(-right // side)):
-                planes = self._tile(row * self._tiling.across + column)[level]
+        for row in self._numbers((top, bottom), level):
+            for column in self._numbers((left, right), level):
+                bands = tiles[row * self._tiling.across + column][level]
                 y, x = max(row * side, top), max(column * side, left)
                 part = out[:, y - top : (row + 1) * side - top, x - left : (column + 1) * side - left]
                 y, x = y - row * side, x - column * side
-                for i, colour in enumerate(colours):
-                    values = planes.get(Subband(colour, orientation))
+                for i, plane in enumerate(plane_ids):
+                    values = bands.get(Subband(plane, orientation))
                     if values is not None:
                         part[i] = values[y : y + part.shape[1], x : x + part.shape[2]]
         return out
 
-    def _decode(self, number: int) -> List[Planes]:
+    def _decode(self, number: int) -> List[BandValues]:
         tile = self._tiling.tile(number)
         _, levels = decode_bands(
             self._payloads[number],
@@ -175,46 +192,55 @@ class WaveletField:
         region: Region,
         reduction: int,
         spec: WaveletDescription,
-        network: RestorationFilter,
+        restoration: RestorationFilter,
         cell: int = CELL,
     ) -> None:
         self._region, self._reduction, self._spec = region, reduction, spec
-        # The network is made for pixels: a reduced picture is what the lattice says.
+        # The filter is made for pixels: a reduced picture is what the lattice says.
         used = not reduction and any(any(weights) for weights in spec.mixture)
-        self._network = network.mixed(spec.mixture) if used else None
-        self._native = network.native
+        self._restoration = restoration.mixed(spec.mixture) if used else None
+        self._native = restoration.native
+        self._packed = None if self._restoration is None else self._restoration.packed(spec.step_feature)
         self._height, self._width = file.height, file.width
         self._side = cell
-        self._cell = lru_cache(maxsize=CELLS)(self._make_cell)
+        # Those of four rows: of one that is asked for, those above and below, and one in work.
+        self._cells = SharedCache(self._make_cell, max(CELLS, 4 * -(-self._width // cell)))
 
     def __call__(self, us: np.ndarray, vs: np.ndarray) -> np.ndarray:
         rows, row_weights = taps(vs, self._height, self._reduction)
         columns, column_weights = taps(us, self._width, self._reduction)
         top, left = int(rows.min()), int(columns.min())
         picture = self._picture((top, int(rows.max()) + 1), (left, int(columns.max()) + 1))
-        return interpolate(picture, (rows - top, row_weights), (columns - left, column_weights))
+        at = (rows - top, row_weights), (columns - left, column_weights)
+        return interpolate(picture, *at) if self._native is None else self._native.sample(picture, *at)
 
     def _picture(self, rows: Span, columns: Span) -> np.ndarray:
         """Colours of the samples in a rectangle, float32 (H, W, C)."""
+        down, across = (range(span[0] // self._side, -(-span[1] // self._side)) for span in (rows, columns))
+        cells = iter(self._cells([(row, column) for row in down for column in across]))
         parts = [
             [
-                self._cell(row, column)[
+                next(cells)[
                     max(rows[0] - row * self._side, 0) : rows[1] - row * self._side,
                     max(columns[0] - column * self._side, 0) : columns[1] - column * self._side,
                 ]
-                for column in range(columns[0] // self._side, -(-columns[1] // self._side))
+                for column in across
             ]
-            for row in range(rows[0] // self._side, -(-rows[1] // self._side))
+            for row in down
         ]
         return np.concatenate([np.concatenate(line, axis=1) for line in parts])
 
-    def _make_cell(self, row: int, column: int) -> np.ndarray:
+    def _make_cell(self, place: Tuple[int, int]) -> np.ndarray:
+        row, column = place
         sides = (-(-self._height >> self._reduction), -(-self._width >> self._reduction))
-        reach = 0 if self._network is None else self._network.reach
+        reach = 0 if self._restoration is None else self._restoration.reach
         starts, ends = (row * self._side, column * self._side), ((row + 1) * self._side, (column + 1) * self._side)
         spans = [(max(s - reach, 0), min(e + reach, side)) for s, e, side in zip(starts, ends, sides)]
-        colours = finish(
-            self._region(spans[0], spans[1]), self._spec, self._network, UNIT << self._reduction, self._native
+        (top, bottom), (left, right) = (
+            (start - span[0], min(end, side) - span[0]) for start, end, side, span in zip(starts, ends, sides, spans)
         )
-        (y, x), (bottom, right) = ((edge - span[0] for edge, span in zip(edges, spans)) for edges in (starts, ends))
-        return colours[y:bottom, x:right]
+        unit, at = UNIT << self._reduction, (top, left, bottom - top, right - left)
+        planes = self._region(*spans)
+        if self._native is not None:
+            return self._native.colours(planes, self._packed, self._spec.step, unit, at=at)
+        return finish(planes, self._spec, self._restoration, unit, at)

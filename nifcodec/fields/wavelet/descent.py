@@ -1,18 +1,20 @@
 """The descent that trains a picture's coefficients: where the restoration filter wants the rebuilt planes to be.
 
-Here it runs on the CPU, natively or in NumPy. `training.descent` runs it on the devices of TensorFlow.
+Here it runs on the CPU, natively or in NumPy. `training.device_descent` runs it on the devices of TensorFlow.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, Tuple
 
 import numpy as np
 
 from nifcodec.fields.wavelet.description import WaveletDescription
 from nifcodec.fields.wavelet.planes import filtered_planes
-from nifcodec.fields.wavelet.restoration import RestorationFilter
+from nifcodec.fields.wavelet.restoration import RestorationFilter, even, strips
 from nifcodec.fields.wavelet.restoration_vjp import vjp
+from nifcodec.native.filters import NativeFilters, PackedFilter, Rectangle
+from nifcodec.threads import in_threads
 
 
 class Descent(Protocol):
@@ -20,9 +22,11 @@ class Descent(Protocol):
 
     Attributes:
         placement: on what it runs and how the picture is cut, for people.
+        concurrent: threads may call it at once.
     """
 
     placement: str
+    concurrent: bool
 
     def __call__(self, planes: np.ndarray, target: np.ndarray, spec: WaveletDescription) -> np.ndarray:
         """Planes to quantize in place of the picture's own, on colours of 0..1, float64 (C, H, W).
@@ -42,6 +46,8 @@ class CpuDescent:
         restoration: of the prior.
     """
 
+    concurrent = True
+
     def __init__(self, restoration: RestorationFilter) -> None:
         self._restoration = restoration
         self.placement = "cpu, NumPy" if restoration.native is None else "cpu, native"
@@ -53,7 +59,7 @@ class CpuDescent:
         mixed = self._restoration.mixed(spec.mixture)
         rows, columns = (mirrored(side, mixed.reach) for side in here.shape[1:])
         if mixed.native is not None:
-            missing, gradient = mixed.native.vjp(here, mixed.packed(spec.step_feature), residual)
+            missing, gradient = _vjp_in_strips(mixed.native, mixed.packed(spec.step_feature), here, residual)
         else:
             around = here[:, rows[:, None], columns]
             missing, gradient = vjp(around, mixed.kernels, mixed.biases_at(spec.step_feature), residual)
@@ -65,10 +71,25 @@ class CpuDescent:
         return wanted
 
 
-def even(planes: np.ndarray) -> np.ndarray:
-    """(C, H, W) -> float32 with even sides, their last row and column repeated."""
-    height, width = planes.shape[1:]
-    return np.pad(planes.astype(np.float32), ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
+def _vjp_in_strips(
+    native: NativeFilters, packed: PackedFilter, planes: np.ndarray, residual: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
+    """`NativeFilters.vjp` of whole planes, strips of which threads make side by side."""
+
+    def of_strip(at: Rectangle) -> Tuple[np.ndarray, np.ndarray]:
+        return native.vjp(planes, packed, residual[:, at[0] : at[0] + at[2]], at=at)
+
+    count, height, width = residual.shape
+    around, top = 2 * packed.reach, 0
+    missing = np.empty(residual.shape, np.float32)
+    gradient = np.zeros((count, height + around, width + around), np.float32)
+    # The strips do not depend on the threads, and their margins are added up in order: so the sums are the same.
+    for part, margin in in_threads(of_strip, strips(height, width)):
+        bottom = top + part.shape[1]
+        missing[:, top:bottom] = part
+        gradient[:, top : bottom + around] += margin
+        top = bottom
+    return missing, gradient
 
 
 def mirrored(side: int, reach: int) -> np.ndarray:
@@ -79,6 +100,9 @@ def mirrored(side: int, reach: int) -> np.ndarray:
 
 def folded(values: np.ndarray, taken: np.ndarray) -> np.ndarray:
     """The transpose of taking lines in mirrored order: each line is added to the one that it was taken from."""
-    out = np.zeros((int(taken.max()) + 1, *values.shape[1:]), np.float32)
-    np.add.at(out, taken, values)
+    side = int(taken.max()) + 1
+    reach = (len(taken) - side) // 2
+    out = values[reach : reach + side].copy()
+    for line in (*range(reach), *range(reach + side, len(taken))):
+        out[taken[line]] += values[line]
     return out

@@ -16,12 +16,12 @@ from nifcodec.fields.wavelet.restoration import Mixture
 
 FAMILY_ID = 3
 INDICES_PER_OCTAVE = 64  # step indices by which the step doubles
-STEP_INDICES = 769  # steps 2^(i / 64 - 8): 1/256 to 16 on colours of 0..1 for the indices from 0
+COARSEST_INDEX = 768  # steps 2^(i / 64 - 8): 1/256 to 16 on colours of 0..1 for the indices from 0
 FINEST_INDEX = -256  # the step 2^-12, for pictures of more than 8 bits
 HASH_BYTES = 8
 HEAD_BYTES = 4 + HASH_BYTES
 TILE_EXPONENTS = range(7, 12)  # log2 of a tile's side
-DEPENDENT = 0x80  # flag beside it
+DEPENDENT = 0x80  # flag in the byte of the tile exponent
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class WaveletDescription:
             1/WEIGHT_UNIT. The encoder takes the best ones for the picture.
         tile_exponent: log2 of the side of its tiles in pixels, one of TILE_EXPONENTS; 0 where the picture is one
             lattice.
-        dependent: quantization is (coding.dependent_quantization).
+        dependent: whether quantization is dependent (coding.dependent_quantization).
     """
 
     step_index: int
@@ -45,9 +45,10 @@ class WaveletDescription:
     dependent: bool = False
 
     def pack(self) -> bytes:
-        """The description: varint size of the rest, i16 step index, u8 log2 of a tile's side or 0 and flag, prior
+        """Its bytes.
 
-        (8 bytes), u8 number of corrections, i8 weights for luma and for chroma.
+        A varint, the size of the rest; i16 step index; u8 log2 of a tile's side, or 0, and the flag DEPENDENT; prior (8
+        bytes); u8 number of corrections; i8 weights for luma and for chroma.
         """
         luma, chroma = self.mixture
         head = struct.pack("<hB", self.step_index, self.tile_exponent | DEPENDENT * self.dependent) + self.prior
@@ -84,8 +85,8 @@ def unpack_description(data: bytes) -> WaveletDescription:
         raise UnsupportedVersionError(
             "the file needs a newer nifcodec: its wavelet field has settings unknown to this one"
         )
-    if not FINEST_INDEX <= index < STEP_INDICES:
-        raise LimitError(f"step index {index} is outside of {FINEST_INDEX} to {STEP_INDICES - 1}")
+    if not FINEST_INDEX <= index <= COARSEST_INDEX:
+        raise LimitError(f"step index {index} is outside of {FINEST_INDEX} to {COARSEST_INDEX}")
     exponent = flagged & ~DEPENDENT
     if exponent and exponent not in TILE_EXPONENTS:
         raise LimitError(f"tiles of 2^{exponent} pixels a side are outside of the limits")

@@ -1,4 +1,4 @@
-"""A picture as a wavelet field: the step that meets the goal, in closed form and after training the coefficients."""
+"""A picture as a wavelet field: the step that meets the goal, untrained, and after training the coefficients."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from nifcodec.config import EncodeConfig
 from nifcodec.fields import rate_control
 from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.job import CodedField, EncodeJob, Goal
-from nifcodec.fields.rate_control import Miss, Steps
+from nifcodec.fields.rate_control import IndexRange, Miss
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.candidate import Candidate
 from nifcodec.fields.wavelet.checkpoint import Kept, Rounds
 from nifcodec.fields.wavelet.descent import CpuDescent
-from nifcodec.fields.wavelet.description import FAMILY_ID, FINEST_INDEX, STEP_INDICES
+from nifcodec.fields.wavelet.description import COARSEST_INDEX, FAMILY_ID, FINEST_INDEX
 from nifcodec.fields.wavelet.options import WaveletOptions
 from nifcodec.fields.wavelet.picture_encoder import PictureEncoder, Training
 from nifcodec.fields.wavelet.tile_source import MARGIN
 from nifcodec.picture.signal import Signal
 
 # The step index at quality 0, and how far it falls to quality 100: steps from 1.6 to 1/90.
-COARSEST_INDEX, INDEX_RANGE = 556, 460
+INDEX_AT_QUALITY_0, INDEX_FALL = 556, 460
 # From this quality on, pictures of more than 8 bits fall on faster, to FINEST_INDEX at quality 100.
 DEEP_QUALITY = 80.0
 ROUNDS = (0, 1, 2, 3, 6, 10, 15, 25, 40)  # of training, efforts 1 to 9
 START_INDEX = 300  # of a search
 STEP_INDICES_PER_SIZE_OCTAVE = 80  # by which the step grows while a photograph's size halves
-# What dependent quantization gains over the untrained field, in cost, from which scalar quantization is not tried too.
+# Relative gain of the first dependent candidate above which scalar quantization is not tried again.
 CLEAR_GAIN = 0.015
 # A tiled picture is searched on one tile in six, within limits, and then corrected on the whole.
 SAMPLE_SHARE, SAMPLE_LIMITS = 6, (2, 8)
 
 
 def encode(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> CodedField:
-    """The field at the step that meets the goal: in closed form, then trained as far as the effort goes."""
+    """The field at the step that meets the goal: untrained, then trained as far as the effort goes."""
     job = EncodeJob(signal, goal, config, hooks)
     options: WaveletOptions = config.options or WaveletOptions()
     exponent = options.tile_exponent if signal.pixels > options.largest_whole else 0
@@ -52,9 +52,9 @@ def encode(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> Co
 
 def quality_index(quality: float, depth: int = 8) -> int:
     """Quality 0 to 100 -> step index, for a picture of `depth` bits a channel."""
-    index = COARSEST_INDEX - INDEX_RANGE * quality / 100
+    index = INDEX_AT_QUALITY_0 - INDEX_FALL * quality / 100
     if depth > 8 and quality > DEEP_QUALITY:
-        start = COARSEST_INDEX - INDEX_RANGE * DEEP_QUALITY / 100
+        start = INDEX_AT_QUALITY_0 - INDEX_FALL * DEEP_QUALITY / 100
         index = start + (FINEST_INDEX - start) * (quality - DEEP_QUALITY) / (100 - DEEP_QUALITY)
     return round(index)
 
@@ -72,7 +72,7 @@ def _open_training(job: EncodeJob, exponent: int) -> Optional[Training]:
     if config.device in ("auto", "cpu") and config.replicas in (None, 1):
         return Training(rounds, CpuDescent(restoration), job.open_checkpoint())
     job.start_training()
-    from nifcodec.fields.wavelet.training.descent import open_device_descent
+    from nifcodec.fields.wavelet.training.device_descent import open_device_descent
 
     sides = signal.height, signal.width
     if exponent:
@@ -91,15 +91,15 @@ def _at_goal(job: EncodeJob, encoder: PictureEncoder, start: Optional[Candidate]
     if goal.is_quality:
         index = max(encoder.finest, quality_index(goal.quality, job.signal.depth))
         return encoder.encode_at(index, start=start), Miss(False, 0.0, 0)
-    steps = Steps(encoder.finest, STEP_INDICES - 1, START_INDEX, STEP_INDICES_PER_SIZE_OCTAVE)
+    indices = IndexRange(encoder.finest, COARSEST_INDEX, START_INDEX, STEP_INDICES_PER_SIZE_OCTAVE)
     if encoder.tiling is None:
-        tries = rate_control.step_tries(goal, steps)
+        tries = rate_control.step_tries(goal, indices)
     else:
         estimate = partial(_estimate, job, encoder, _sample(encoder.tiling.count))
-        tries = rate_control.estimated_tries(goal, steps, estimate)
+        tries = rate_control.estimated_tries(goal, indices, estimate)
     # The coding of tiles tells of itself.
     reported = encoder.tiling is None
-    return rate_control.meet(job, steps, tries, partial(encoder.encode_at, start=start), reported)
+    return rate_control.meet(job, indices, tries, partial(encoder.encode_at, start=start), reported)
 
 
 def _estimate(job: EncodeJob, encoder: PictureEncoder, sample: List[int], index: int) -> float:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec.fields.wavelet.lifting import synthesise_plane
+from nifcodec.fields.wavelet.lifting import Synthesis, synthesise_plane
 
 UNIT = 64  # integer units of one quantization step
 HALF = UNIT // 2  # of half a step, in which integers of the lattice are counted
@@ -25,8 +25,15 @@ class Subband:
     def is_chroma(self) -> bool:
         return self.plane in (1, 2)
 
+    @property
+    def network_plane(self) -> int:
+        """The plane whose context networks it is coded under: alpha has those of luma."""
+        return 0 if self.plane == 3 else self.plane
 
-Planes = Dict[Subband, np.ndarray]  # integers in half steps
+
+BandValues = Dict[Subband, np.ndarray]  # integers in half steps
+# Of each level, finest first, and band: coefficients in steps, or anything else of which each coefficient has one.
+BandArrays = Sequence[Mapping[Subband, np.ndarray]]
 
 
 class Lattice:
@@ -34,7 +41,7 @@ class Lattice:
 
     Args:
         width, height: of the native plane.
-        colours: the planes, of 0 luma, 1 and 2 chroma, 3 alpha.
+        plane_ids: the planes, of 0 luma, 1 and 2 chroma, 3 alpha.
         levels: how many; None goes on until both sides of the low-pass plane are at most 8.
         first: what the finest level counts as in the whole picture's lattice.
     """
@@ -43,17 +50,17 @@ class Lattice:
         self,
         width: int,
         height: int,
-        colours: Sequence[int],
+        plane_ids: Sequence[int],
         levels: Optional[int] = None,
         first: int = 0,
     ) -> None:
-        self.plane_ids = list(colours)
+        self.plane_ids = list(plane_ids)
         self.first = first
         self.sizes = [(height, width)]
         while len(self.sizes) <= levels if levels is not None else max(self.sizes[-1]) > 8:
             self.sizes.append(((self.sizes[-1][0] + 1) // 2, (self.sizes[-1][1] + 1) // 2))
         self.levels = len(self.sizes) - 1
-        self.bands = [Subband(colour, orientation) for colour in self.plane_ids for orientation in range(3)]
+        self.bands = [Subband(plane, orientation) for plane in self.plane_ids for orientation in range(3)]
 
     def shape(self, level: int, band: Subband) -> Tuple[int, int]:
         """Rows and columns of a band; level 0 is the finest."""
@@ -63,15 +70,17 @@ class Lattice:
         return rows, columns
 
     def low_shape(self) -> Tuple[int, int, int]:
-        """(colours, rows, columns) of the coarsest low-pass plane."""
+        """(planes, rows, columns) of the coarsest low-pass plane."""
         return (len(self.plane_ids), *self.sizes[-1])
 
-    def by_band(self, details: "Sequence[Tuple[np.ndarray, np.ndarray, np.ndarray]]") -> "List[Planes]":
-        """The three bands (colours, rows, columns) of each level, as an analysis gives them, one by one."""
+    def by_band(self, details: "Sequence[Tuple[np.ndarray, np.ndarray, np.ndarray]]") -> "List[BandValues]":
+        """The three bands (planes, rows, columns) of each level, as an analysis gives them, one by one."""
         places = [(band, self.plane_ids.index(band.plane)) for band in self.bands]
         return [{band: bands[band.orientation][index] for band, index in places} for bands in details]
 
-    def rebuild(self, low: np.ndarray, planes: Planes, level: int) -> np.ndarray:
+    def rebuild(
+        self, low: np.ndarray, planes: BandValues, level: int, synthesise: Synthesis = synthesise_plane
+    ) -> np.ndarray:
         """The next finer low-pass plane, int64 in 1/UNIT steps; absent bands are zero.
 
         Args:
@@ -83,4 +92,4 @@ class Lattice:
             bands.append(
                 np.stack([planes.get(Subband(c, orientation), zero) for c in self.plane_ids]).astype(np.int64) * HALF
             )
-        return synthesise_plane(low, (bands[0], bands[1], bands[2]))
+        return synthesise(low, (bands[0], bands[1], bands[2]))

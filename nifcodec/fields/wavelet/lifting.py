@@ -11,7 +11,7 @@ integers, since its low-pass planes feed the context model, which must see the s
 
 from __future__ import annotations
 
-from typing import List, Tuple
+from typing import Callable, List, Tuple
 
 import numpy as np
 
@@ -27,6 +27,7 @@ _HALF = 1 << (PRECISION - 1)
 REACH = 2  # low-pass and high-pass samples on both sides on which a synthesised sample depends
 
 Bands = Tuple[np.ndarray, np.ndarray, np.ndarray]
+Synthesis = Callable[[np.ndarray, Bands], np.ndarray]  # `synthesise_plane`, or it natively
 
 
 def _sums_at_odd(even: np.ndarray, count: int) -> np.ndarray:

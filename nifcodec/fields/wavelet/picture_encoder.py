@@ -1,12 +1,13 @@
 """A picture coded at any step: a root, and tiles where the picture is large. An untiled picture is a root alone.
 
-Tiles are coded one at a time, so that memory stays bounded.
+Each thread codes one tile at a time, so that memory stays bounded.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil, log2
 from typing import TYPE_CHECKING, List, Optional, Sequence
 
@@ -14,14 +15,14 @@ import numpy as np
 
 from nifcodec.fields.job import EncodeJob
 from nifcodec.fields.wavelet import priors
-from nifcodec.fields.wavelet.candidate import Candidate, CodedLattice
+from nifcodec.fields.wavelet.candidate import Candidate, CodedLattice, CodedTile
 from nifcodec.fields.wavelet.checkpoint import Kept, read_tiles, tiles_record
 from nifcodec.fields.wavelet.coding.bitstream import CodedPart, decode_lattice, decode_low
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.description import (
+    COARSEST_INDEX,
     FINEST_INDEX,
     INDICES_PER_OCTAVE,
-    STEP_INDICES,
     WaveletDescription,
     unpack_description,
 )
@@ -29,9 +30,10 @@ from nifcodec.fields.wavelet.lattice import MAX_VALUE, Lattice
 from nifcodec.fields.wavelet.planes import plane_kinds
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
 from nifcodec.fields.wavelet.search.coding import Coding, contexts_of
-from nifcodec.fields.wavelet.search.quantize import DEPENDENT_INDICES, lagrangian, quantize
+from nifcodec.fields.wavelet.search.quantize import DEPENDENT_INDICES, cost_of_bit, quantize
 from nifcodec.fields.wavelet.tile_source import LatticeSource, TileSource
 from nifcodec.fields.wavelet.tiling import Tile, Tiling
+from nifcodec.threads import in_threads
 
 if TYPE_CHECKING:
     from nifcodec.fields.checkpoint import Checkpoint
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 # Trained tiles are quantized dependently up to this step index: above it, little is to be gained.
 DEPENDENT_UP_TO = 360
+# Tiles that may be coded side by side: their mixtures know of those in earlier groups, however many threads there are.
+TILES_PER_GROUP = 8
 
 
 @dataclass(frozen=True)
@@ -80,9 +84,9 @@ class PictureEncoder:
         else:
             self.lattice = self.tiling.root
             low = np.zeros((len(kinds), *self.lattice.sizes[0]))
-            for number in range(self.tiling.count):
-                tile = self.tiling.tile(number)
-                tile.low(low)[...] = TileSource(tile, signal).low()
+            tiles = list(map(self.tiling.tile, range(self.tiling.count)))
+            for tile, part in zip(tiles, in_threads(lambda tile: TileSource(tile, signal).low(), tiles)):
+                tile.low(low)[...] = part
             self.source = LatticeSource(self.lattice, low)
         self.finest = _finest_index(job.signal.depth, self.source.low())
 
@@ -105,11 +109,11 @@ class PictureEncoder:
         training = self._training if sample is None else None
         trains_dependently = training is not None and index <= DEPENDENT_UP_TO
         dependent = start is not None if self.tiling is None else trains_dependently
-        step_index = min(index + DEPENDENT_INDICES, STEP_INDICES - 1) if dependent else index
+        step_index = min(index + DEPENDENT_INDICES, COARSEST_INDEX) if dependent else index
         spec = WaveletDescription(step_index, self.prior.hash, tile_exponent=self._exponent, dependent=dependent)
         coding = self._root_coding(spec, self.source.low(spec.step))
-        before = None if start is None else start.root
-        root = self._encode_lattice(self.source, coding, spec, self._nothing, factor, before)
+        earlier = None if start is None else start.root
+        root = self._encode_lattice(self.source, coding, spec, self._nothing, factor, earlier)
         candidate = Candidate(root, [], self._job.signal.pixels)
         if self.tiling is None:
             return candidate
@@ -138,22 +142,22 @@ class PictureEncoder:
         source: LatticeSource,
         coding: Coding,
         spec: WaveletDescription,
-        before: MixtureFit,
+        fit_so_far: MixtureFit,
         factor: float = 1.0,
         start: Optional[CodedLattice] = None,
     ) -> CodedLattice:
         """Analyse, quantize, synthesise, fit the restoration filter, encode.
 
         Args:
-            before: sums of the restoration fit over what is coded already.
+            fit_so_far: sums of the restoration fit over what is coded already.
             start: an earlier candidate, from whose contexts dependent quantization starts.
         """
         known = None if start is None else start.bands.at_step(spec.step_index - start.spec.step_index)
-        coefficients, cost_of_bit = source.coefficients(spec.step), factor * lagrangian(spec)
-        bands = quantize(coding, coefficients, cost_of_bit, source.gradient, source.weights, known)
+        coefficients, lagrangian = source.coefficients(spec.step), factor * cost_of_bit(spec)
+        bands = quantize(coding, coefficients, lagrangian, source.gradient, source.weights, known)
         plane = source.synthesise(coding, bands, spec.step)
         fit = source.fit(plane, spec, self.prior.restoration)
-        spec = replace(spec, mixture=(before + fit).mixture())
+        spec = replace(spec, mixture=(fit_so_far + fit).mixture())
         return CodedLattice(spec, coding, bands, plane, coding.encode(bands), fit)
 
     def _encode_tiles(
@@ -161,42 +165,45 @@ class PictureEncoder:
     ) -> Candidate:
         """The candidate with these tiles. Those that a checkpoint has kept are not coded again."""
         began = time.monotonic()
-        tiles: List[CodedPart] = []
-        record, fit = kept.load(), self._nothing
-        if record is not None:
-            fit, tiles = read_tiles(record)
-            candidate = self._with_tiles(candidate, fit, tiles, chosen, began)
-        for tile in chosen[len(tiles) :]:
-            coded = self._encode_tile(tile, candidate.root, fit, training)
-            fit, tiles = fit + coded.fit, [*tiles, coded.part]
-            if not self._stopped:
-                kept.save(tiles_record(fit, tiles))
-            candidate = self._with_tiles(candidate, fit, tiles, chosen, began)
+        record = kept.load()
+        tiles = [] if record is None else read_tiles(record)
+        if tiles:
+            candidate = self._with_tiles(candidate, tiles, chosen, began)
+        side_by_side = in_threads if training is None or training.descent.concurrent else map
+        while len(tiles) < len(chosen):
+            done = len(tiles) - len(tiles) % TILES_PER_GROUP
+            fit_so_far = sum((tile.fit for tile in tiles[:done]), self._nothing)
+            encode = partial(self._encode_tile, root=candidate.root, fit_so_far=fit_so_far, training=training)
+            for tile in side_by_side(encode, chosen[len(tiles) : done + TILES_PER_GROUP]):
+                tiles = [*tiles, tile]
+                if not self._stopped:
+                    kept.save(tiles_record(tiles))
+                candidate = self._with_tiles(candidate, tiles, chosen, began)
         kept.flush()
         return candidate
 
     def _encode_tile(
-        self, tile: Tile, root: CodedLattice, before: MixtureFit, training: Optional[Training]
-    ) -> CodedLattice:
+        self, tile: Tile, root: CodedLattice, fit_so_far: MixtureFit, training: Optional[Training]
+    ) -> CodedTile:
         """The tile of least cost over the rounds of its training."""
         source = TileSource(tile, self._job.signal, root.plane)
         coding = Coding(tile.lattice, root.coding.conditions, tile.low(root.plane), tile.coarser(root.bands.levels))
-        coded = best = self._encode_lattice(source, coding, root.spec, before)
+        coded = best = self._encode_lattice(source, coding, root.spec, fit_so_far)
         for _ in range(0 if training is None else training.rounds):
             self._stopped = self._stopped or self._job.hooks.interrupted()
             if training is None or self._stopped:
                 break
             training.set_target(source, coded)
-            coded = self._encode_lattice(source, coding, coded.spec, before, start=coded)
+            coded = self._encode_lattice(source, coding, coded.spec, fit_so_far, start=coded)
             best = min(best, coded, key=lambda known: known.cost)
-        return best
+        return CodedTile(best.part, best.fit)
 
     def _with_tiles(
-        self, candidate: Candidate, fit: MixtureFit, tiles: List[CodedPart], chosen: Sequence[Tile], began: float
+        self, candidate: Candidate, tiles: List[CodedTile], chosen: Sequence[Tile], began: float
     ) -> Candidate:
         """The root with the tiles coded so far, which is told to the hooks."""
         done, hooks = len(tiles), self._job.hooks
-        candidate = candidate.with_tiles(fit, tiles, sum(tile.pixels for tile in chosen[:done]))
+        candidate = candidate.with_tiles(tiles, sum(tile.pixels for tile in chosen[:done]))
         seen = candidate.scalars()
         hooks.report("tiles", done, len(chosen), began, seen)
         if hooks.watch is not None:

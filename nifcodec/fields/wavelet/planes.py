@@ -7,8 +7,9 @@ from typing import Optional, Tuple
 import numpy as np
 
 from nifcodec.fields.wavelet.description import WaveletDescription
+from nifcodec.fields.wavelet.lattice import UNIT
 from nifcodec.fields.wavelet.restoration import RestorationFilter
-from nifcodec.native.filters import NativeFilters
+from nifcodec.native.filters import Rectangle
 
 # Orthonormal opponent colours: rows are the sum, red against blue, and both against green.
 OPPONENT = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]]) / np.sqrt([[3.0], [2.0], [6.0]])
@@ -48,23 +49,27 @@ def from_planes(planes: np.ndarray) -> np.ndarray:
 def finish(
     plane: np.ndarray,
     spec: WaveletDescription,
-    network: Optional[RestorationFilter],
+    restoration: Optional[RestorationFilter],
     unit: int,
-    native: Optional[NativeFilters] = None,
+    at: Rectangle,
 ) -> np.ndarray:
-    """Integer planes (C, H, W) in 1/unit steps -> colours float32 (H, W, C), 1.0 white, not clipped.
+    """Integer planes (C, H, W) in 1/unit steps -> colours float32 (rows, columns, C), 1.0 white, not clipped.
 
     Args:
-        network: of one correction, already mixed; None leaves it out.
-        native: computes it natively; None where NumPy serves.
+        restoration: of one correction, already mixed; None leaves it out.
+        at: rectangle wanted, its top and left even; around it, the planes have what the filter reaches.
     """
-    if native is not None:
-        packed = None if network is None else network.packed(spec.step_feature)
-        return native.colours(plane, packed, spec.step, unit)
-    planes = plane.astype(np.float32) / np.float32(unit)
-    if network is not None:
-        planes = corrected(planes, network(planes[: filtered_planes(len(planes))], spec.step_feature)[0])
-    return from_planes(planes * np.float32(spec.step))
+    planes = in_steps(plane, unit)
+    if restoration is not None:
+        planes = corrected(planes, restoration(planes[: filtered_planes(len(planes))], spec.step_feature)[0])
+    top, left, rows, columns = at
+    return from_planes(planes[:, top : top + rows, left : left + columns] * np.float32(spec.step))
+
+
+def in_steps(plane: np.ndarray, unit: int = UNIT) -> np.ndarray:
+    """Integers in 1/unit steps -> steps, float32."""
+    steps: np.ndarray = plane.astype(np.float32) / np.float32(unit)
+    return steps
 
 
 def corrected(planes: np.ndarray, change: np.ndarray) -> np.ndarray:

@@ -12,11 +12,12 @@ from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec.native.filters import NativeFilters, PackedFilter, pack_filter
+from nifcodec.native.filters import NativeFilters, PackedFilter, Rectangle, pack_filter
 
 WEIGHT_UNIT = 32  # weights are in 1/32
 BLOCK_CHANNELS = 12  # row and column in a block of 2x2, then one of three planes
-ROWS_PER_STRIP = 16  # rows of blocks that the network sees at a time
+ROWS_PER_STRIP = 16  # rows of blocks that the network sees at a time in NumPy
+ROWS_PER_THREAD = 256  # rows of pixels; a strip's margins take another tenth
 
 Mixture = Tuple[Tuple[int, ...], Tuple[int, ...]]  # weights for luma and for chroma, in 1/WEIGHT_UNIT
 
@@ -64,18 +65,27 @@ class RestorationFilter:
         kernels = [*self.kernels[:-1], fold(self.kernels[-1])]
         return RestorationFilter(kernels, [*self.biases[:-1], fold(self.biases[-1])], self.conditioning, self.native)
 
-    def __call__(self, planes: np.ndarray, step_feature: int) -> np.ndarray:
-        """The corrections: planes float32 (1 or 3, H, W) in steps -> float32 (corrections, 1 or 3, H, W).
+    def __call__(self, planes: np.ndarray, step_feature: int, at: Optional[Rectangle] = None) -> np.ndarray:
+        """The corrections: planes float32 (1 or 3, H, W) in steps -> float32 (corrections, 1 or 3, rows, columns).
 
         Blocks are mirrored at the planes' borders. A picture without chroma has zeros there.
+
+        Args:
+            at: rectangle wanted, its top and left even; None means all.
         """
         if self.native is not None:
-            return self.native.corrections(planes, self.packed(step_feature))
+            return self.native.corrections(planes, self.packed(step_feature), at)
+        if at is None:
+            return self._corrections(planes, step_feature)
+        top, left, rows, columns = at
+        y, x = max(top - self.reach, 0), max(left - self.reach, 0)
+        around = planes[:, y : top + rows + self.reach, x : left + columns + self.reach]
+        return self._corrections(around, step_feature)[..., top - y :, left - x :][..., :rows, :columns]
+
+    def _corrections(self, planes: np.ndarray, step_feature: int) -> np.ndarray:
         count, height, width = planes.shape
-        even = np.zeros((3, height + height % 2, width + width % 2), np.float32)
-        even[:count] = np.pad(planes, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
-        rows, columns = even.shape[1] // 2, even.shape[2] // 2
-        blocks = even.reshape(3, rows, 2, columns, 2).transpose(2, 4, 0, 1, 3).reshape(BLOCK_CHANNELS, rows, columns)
+        blocks = to_blocks(even(planes))
+        rows, columns = blocks.shape[1:]
         reach = len(self.kernels)
         padded = np.pad(blocks, ((0, 0), (reach, reach), (reach, reach)), mode="symmetric")
         out = np.empty((self.corrections * BLOCK_CHANNELS, rows, columns), np.float32)
@@ -84,7 +94,7 @@ class RestorationFilter:
             strip = padded[:, top : top + ROWS_PER_STRIP + 2 * reach]
             out[:, top : top + ROWS_PER_STRIP] = _strip(strip, layers)[..., :columns]
         whole = out.reshape(-1, 2, 2, 3, rows, columns).transpose(0, 3, 4, 1, 5, 2)
-        return whole.reshape(-1, 3, *even.shape[1:])[:, :count, :height, :width]
+        return whole.reshape(-1, 3, 2 * rows, 2 * columns)[:, :count, :height, :width]
 
     def biases_at(self, step_feature: int) -> List[np.ndarray]:
         """Biases of all layers at a step, float32 (out,)."""
@@ -103,6 +113,26 @@ class RestorationFilter:
             (np.ascontiguousarray(kernel.reshape(9, *kernel.shape[2:]).transpose(0, 2, 1)), bias[:, None])
             for kernel, bias in zip(self.kernels, self.biases_at(step_feature))
         ]
+
+
+def strips(height: int, width: int) -> List[Rectangle]:
+    """Planes of so many pixels cut into what one thread works on."""
+    return [(top, 0, min(ROWS_PER_THREAD, height - top), width) for top in range(0, height, ROWS_PER_THREAD)]
+
+
+def even(planes: np.ndarray) -> np.ndarray:
+    """(C, H, W) -> float32 with even sides, their last row and column repeated."""
+    height, width = planes.shape[1:]
+    return np.pad(planes.astype(np.float32), ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
+
+
+def to_blocks(planes: np.ndarray) -> np.ndarray:
+    """Planes (1 or 3, 2 rows, 2 columns) -> blocks (12, rows, columns); chroma that is not there is zero."""
+    count, height, width = planes.shape
+    three = np.zeros((3, height, width), np.float32)
+    three[:count] = planes
+    split = three.reshape(3, height // 2, 2, width // 2, 2).transpose(2, 4, 0, 1, 3)
+    return split.reshape(BLOCK_CHANNELS, height // 2, width // 2)
 
 
 def _strip(strip: np.ndarray, layers: Sequence[Tuple[np.ndarray, np.ndarray]]) -> np.ndarray:

@@ -29,9 +29,9 @@ class MixtureFit:
     products: np.ndarray
 
     @classmethod
-    def none(cls, modes: int) -> "MixtureFit":
+    def none(cls, count: int) -> "MixtureFit":
         """Sums over nothing."""
-        return cls(np.zeros(3), np.zeros((2, modes)), np.zeros((2, modes, modes)))
+        return cls(np.zeros(3), np.zeros((2, count)), np.zeros((2, count, count)))
 
     @classmethod
     def of(cls, target: np.ndarray, planes: np.ndarray, corrections: np.ndarray) -> "MixtureFit":
@@ -42,13 +42,13 @@ class MixtureFit:
                 steps.
             corrections: of the first planes, (corrections, 1 or 3, H, W).
         """
-        modes, corrected = corrections.shape[:2]
+        count, corrected = corrections.shape[:2]
         residual = target - planes
-        fit = cls.none(modes)
+        fit = cls.none(count)
         for kind, where in enumerate((slice(0, 1), slice(1, corrected), slice(corrected, None))):
             fit.squares[kind] = float((residual[where] ** 2).sum())
         for kind, where in enumerate((slice(0, 1), slice(1, corrected))):
-            change = corrections[:, where].reshape(modes, -1)
+            change = corrections[:, where].reshape(count, -1)
             samples = residual[where].ravel()
             # Short float32 products, summed up in float64: long ones would lose the small terms.
             for start in range(0, change.shape[1], SUMMED):

@@ -13,7 +13,7 @@ from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec.fields.wavelet.restoration import BLOCK_CHANNELS
+from nifcodec.fields.wavelet.restoration import to_blocks
 
 
 def vjp(
@@ -37,14 +37,14 @@ def vjp(
         missing: (residual - correction) * mask, float32 (1 or 3, H, W).
         gradient: by `around`, of its shape. It may be summed over tiles.
     """
-    outputs = [_to_blocks(around)]
+    outputs = [to_blocks(around)]
     for layer, (kernel, bias) in enumerate(zip(kernels, biases)):
         total = _convolve(outputs[-1], kernel) + bias[:, None, None]
         outputs.append(total if layer == len(kernels) - 1 else np.maximum(total, 0))
     missing = residual - _to_planes(outputs[-1])[: len(residual)]
     if mask is not None:
         missing *= mask
-    gradient = _to_blocks(missing)
+    gradient = to_blocks(missing)
     for layer in range(len(kernels) - 1, -1, -1):
         turned = np.ascontiguousarray(kernels[layer][::-1, ::-1].swapaxes(2, 3))
         gradient = _convolve(np.pad(gradient, ((0, 0), (2, 2), (2, 2))), turned)
@@ -53,17 +53,8 @@ def vjp(
     return missing, _to_planes(gradient)[: len(around)]
 
 
-def _to_blocks(planes: np.ndarray) -> np.ndarray:
-    """Planes (1 or 3, 2 rows, 2 columns) -> blocks (12, rows, columns); chroma that is not there is zero."""
-    count, height, width = planes.shape
-    three = np.zeros((3, height, width), np.float32)
-    three[:count] = planes
-    split = three.reshape(3, height // 2, 2, width // 2, 2).transpose(2, 4, 0, 1, 3)
-    return split.reshape(BLOCK_CHANNELS, height // 2, width // 2)
-
-
 def _to_planes(blocks: np.ndarray) -> np.ndarray:
-    """The inverse of `_to_blocks`: always three planes."""
+    """The inverse of `to_blocks`: always three planes."""
     _, rows, columns = blocks.shape
     return blocks.reshape(2, 2, 3, rows, columns).transpose(2, 3, 0, 4, 1).reshape(3, 2 * rows, 2 * columns)
 

@@ -11,15 +11,17 @@ from typing import List, Optional, Tuple
 import numpy as np
 
 from nifcodec.fields.wavelet.description import WaveletDescription
-from nifcodec.fields.wavelet.lattice import HALF, UNIT, Lattice, Planes
-from nifcodec.fields.wavelet.lifting import analyse_levels, synthesise_plane
-from nifcodec.fields.wavelet.planes import filtered_planes, to_planes
-from nifcodec.fields.wavelet.restoration import RestorationFilter
+from nifcodec.fields.wavelet.lattice import HALF, BandValues, Lattice
+from nifcodec.fields.wavelet.lifting import analyse_levels
+from nifcodec.fields.wavelet.planes import filtered_planes, in_steps, to_planes
+from nifcodec.fields.wavelet.restoration import RestorationFilter, strips
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
 from nifcodec.fields.wavelet.search.coding import Coding, QuantizedBands
 from nifcodec.fields.wavelet.search.rate_gradient import RateGradient
 from nifcodec.fields.wavelet.tiling import Tile, at_level
+from nifcodec.native.filters import Rectangle
 from nifcodec.picture.signal import Signal
+from nifcodec.threads import in_threads
 
 # Analysis reaches 4 samples of each level: 124 pixels for five levels.
 MARGIN = 128
@@ -37,7 +39,7 @@ class LatticeSource:
         weights: of the bits of each coefficient, of each level; None is 1 for all.
     """
 
-    weights: Optional[List[Planes]] = None
+    weights: Optional[List[BandValues]] = None
 
     def __init__(self, lattice: Lattice, planes: np.ndarray) -> None:
         self._lattice = lattice
@@ -54,7 +56,7 @@ class LatticeSource:
         rows, columns = self._inside(self._lattice.levels, self._low.shape[1:])
         return self._low[:, rows, columns] / step
 
-    def coefficients(self, step: float) -> List[Planes]:
+    def coefficients(self, step: float) -> List[BandValues]:
         """The bands of each level in steps, finest first."""
         lattice = self._lattice
         return [
@@ -122,22 +124,22 @@ class TileSource(LatticeSource):
                 place = lattice.plane_ids.index(band.plane)
                 details[band.orientation][place, rows, columns] = bands.levels[level][band]
             horizontal, vertical, diagonal = (values.astype(np.int64) * HALF for values in details)
-            plane = synthesise_plane(plane, (horizontal, vertical, diagonal))
+            plane = coding.conditions.synthesis(plane, (horizontal, vertical, diagonal))
         return plane
 
     def fit(self, plane: np.ndarray, spec: WaveletDescription, restoration: RestorationFilter) -> MixtureFit:
-        planes, reach = in_steps(plane), restoration.reach
-        sizes = [span[1] - span[0] for span in (self._tile.rows, self._tile.columns)]
-        inner = self._inside(0, tuple(sizes))
-        outer = [
-            slice(max(span.start - reach, 0), min(span.stop + reach, side))
-            for span, side in zip(inner, planes.shape[1:])
-        ]
-        corrections = restoration(planes[: filtered_planes(len(planes)), outer[0], outer[1]], spec.step_feature)
-        y, x = (span.start - wide.start for span, wide in zip(inner, outer))
-        corrections = corrections[..., y : y + sizes[0], x : x + sizes[1]]
-        target = self.original[:, inner[0], inner[1]] / spec.step
-        return MixtureFit.of(target, planes[:, inner[0], inner[1]], corrections)
+        planes = in_steps(plane)
+        filtered = planes[: filtered_planes(len(planes))]
+        height, width = (span[1] - span[0] for span in (self._tile.rows, self._tile.columns))
+        inner = self._inside(0, (height, width))
+
+        def fit(strip: Rectangle) -> MixtureFit:
+            top, left, rows, columns = inner[0].start + strip[0], inner[1].start, strip[2], strip[3]
+            where = np.s_[:, top : top + rows, left : left + columns]
+            corrections = restoration(filtered, spec.step_feature, (top, left, rows, columns))
+            return MixtureFit.of(self.original[where] / spec.step, planes[where], corrections)
+
+        return sum(in_threads(fit, strips(height, width)), MixtureFit.none(restoration.corrections))
 
     def _border_weights(self, shape: Tuple[int, int]) -> np.ndarray:
         """Of a band of this shape, float32: lower at the tile's borders inside of the picture."""
@@ -153,12 +155,6 @@ class TileSource(LatticeSource):
         y, x = ((span[0] - around[0]) >> level for span, around in zip(tile, whole))
         rows, columns = (min(-(-(span[1] - span[0]) >> level), size) for span, size in zip(tile, shape))
         return slice(y, y + rows), slice(x, x + columns)
-
-
-def in_steps(plane: np.ndarray) -> np.ndarray:
-    """Integers in 1/UNIT steps -> steps, float32."""
-    steps: np.ndarray = plane.astype(np.float32) / np.float32(UNIT)
-    return steps
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:

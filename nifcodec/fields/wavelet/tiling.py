@@ -15,10 +15,9 @@ import numpy as np
 from nifcodec.entropy.varint import read_varint, write_varint
 from nifcodec.errors import ChecksumError, MalformedError, TruncatedError
 from nifcodec.fields.wavelet.coding.bitstream import CodedPart
-from nifcodec.fields.wavelet.lattice import Lattice, Planes
+from nifcodec.fields.wavelet.lattice import BandValues, Lattice
 
 TILE_LEVELS = 5
-LARGEST_WHOLE = 1 << 21  # pixels of a picture that may be one lattice: what is decoded at once stays small
 
 Span = Tuple[int, int]  # from, to: samples along one direction
 
@@ -37,11 +36,11 @@ class Tile:
         return (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
 
     def low(self, plane: np.ndarray) -> np.ndarray:
-        """Its part of the root's native plane (colours, rows, columns)."""
+        """Its part of the root's native plane (planes, rows, columns)."""
         rows, columns = self._at(TILE_LEVELS)
         return plane[:, rows, columns]
 
-    def coarser(self, levels: Sequence[Planes]) -> List[Planes]:
+    def coarser(self, levels: Sequence[BandValues]) -> List[BandValues]:
         """Its parts of the root's two finest levels, the parents and grandparents of its coarsest bands."""
         return [
             {band: values[self._at(TILE_LEVELS + 1 + i)] for band, values in bands.items()}
@@ -60,10 +59,10 @@ class Tiling:
         side: of a tile in pixels, a multiple of 128, so that the parents of its coefficients are a rectangle too.
     """
 
-    def __init__(self, width: int, height: int, colours: Sequence[int], side: int) -> None:
-        self.whole = Lattice(width, height, colours, TILE_LEVELS)
+    def __init__(self, width: int, height: int, plane_ids: Sequence[int], side: int) -> None:
+        self.whole = Lattice(width, height, plane_ids, TILE_LEVELS)
         rows, columns = self.whole.sizes[-1]
-        self.root = Lattice(columns, rows, colours, first=TILE_LEVELS)
+        self.root = Lattice(columns, rows, plane_ids, first=TILE_LEVELS)
         self.side = side
         self.down, self.across = -(-height // side), -(-width // side)
 

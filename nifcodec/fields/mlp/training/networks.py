@@ -1,4 +1,4 @@
-"""The TensorFlow twin of `fields.mlp`, built from the same description, and the start values of its tensors."""
+"""The TensorFlow twin of `mlp.render`, built from the same description, and the start values of its tensors."""
 
 from __future__ import annotations
 

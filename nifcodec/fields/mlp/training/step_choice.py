@@ -8,7 +8,7 @@ from typing import Callable, List, Optional, Sequence, Tuple
 import numpy as np
 
 from nifcodec.fields.mlp.description import MlpDescription
-from nifcodec.fields.mlp.weights import STEP_INDICES, QuantizedMlp, quantize, step
+from nifcodec.fields.mlp.weights import STEP_INDICES, STEPS_PER_OCTAVE, QuantizedMlp, quantize, step
 
 # A network with twice the parameters has about half the squared error, so that at the best trade a per cent of rate is
 # worth a per cent of error; rounding that fine-tuning can no longer repair makes the smaller weight the better one.
@@ -107,7 +107,7 @@ def _sensitivity(
     """Added squared error per squared step of tensor `index`."""
     tensor = tensors[index]
     deviation = float(np.sqrt(np.mean(np.square(tensor, dtype=np.float64)))) or 1.0
-    probe = int(np.clip(round(-8 * np.log2(deviation / PROBE_STEPS)), 0, STEP_INDICES - 1))
+    probe = int(np.clip(round(-STEPS_PER_OCTAVE * np.log2(deviation / PROBE_STEPS)), 0, STEP_INDICES - 1))
     changed = list(tensors)
     changed[index] = _rounded(tensor, probe)
     added = error(changed) - base

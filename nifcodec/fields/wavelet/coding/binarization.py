@@ -53,28 +53,28 @@ class Binarization:
 def binarization_of(scales: np.ndarray, means: np.ndarray, kinds: np.ndarray) -> Binarization:
     """The table, and the map between an index and its symbol, from a context.
 
-    Tables are those of scalar quantization (row 5 scale + fraction), of the quantizer Q0 (the same, 160 rows later),
-    and of Q1 (row 320 + 16 scale, then the mean where it is near zero, 11 + fraction elsewhere).
+    Tables are those of scalar quantization (5 low_scale + distance), of the quantizer Q0 (the same, 160 later), and of
+    Q1 (320 + 16 low_scale, then the mean where it is near zero, 11 + distance elsewhere).
     """
     base = (means + 4) >> 3
     fraction = means - 8 * base
     mirrored = fraction < 0
-    row = np.abs(fraction)
+    distance = np.abs(fraction)
     shifts = np.where(scales >= FIRST_SHIFTED, (scales - FIRST_SHIFTED) // 4 + 1, 0)
-    low = scales - 4 * shifts
-    start = FRACTIONS * low + Q0_START * (kinds == Q0)
-    odd = kinds == Q1
-    if odd.any():
-        distance, negative = np.abs(means), means < 0
-        near = (distance < NEAR_ZERO) & (shifts == 0)
-        away = np.where(near, 0, (distance + 8) >> 3)
-        off = distance - 8 * away + 4
-        base = np.where(odd, np.where(negative, -away, away), base)
-        mirrored = np.where(odd, negative ^ (~near & (off < 0)), mirrored)
-        row = np.where(odd, np.where(near, distance, np.abs(off)), row)
-        start = np.where(odd, Q1_START + Q1_ROWS * low + np.where(near, 0, NEAR_ZERO), start)
-    row = np.where(shifts > 0, 0, row)
-    return Binarization(base, mirrored, shifts, start + row)
+    low_scale = scales - 4 * shifts
+    start = FRACTIONS * low_scale + Q0_START * (kinds == Q0)
+    of_q1 = kinds == Q1
+    if of_q1.any():
+        magnitude, negative = np.abs(means), means < 0
+        near = (magnitude < NEAR_ZERO) & (shifts == 0)
+        away = np.where(near, 0, (magnitude + 8) >> 3)
+        fraction = magnitude - 8 * away + 4
+        base = np.where(of_q1, np.where(negative, -away, away), base)
+        mirrored = np.where(of_q1, negative ^ (~near & (fraction < 0)), mirrored)
+        distance = np.where(of_q1, np.where(near, magnitude, np.abs(fraction)), distance)
+        start = np.where(of_q1, Q1_START + Q1_ROWS * low_scale + np.where(near, 0, NEAR_ZERO), start)
+    distance = np.where(shifts > 0, 0, distance)
+    return Binarization(base, mirrored, shifts, start + distance)
 
 
 def binarize(indices: np.ndarray, where: Binarization) -> Binarized:
@@ -82,13 +82,13 @@ def binarize(indices: np.ndarray, where: Binarization) -> Binarized:
     residual = indices.astype(np.int64) - where.base
     residual = np.where(where.mirrored, -residual, residual)
     moved = residual + ((1 << where.shifts) >> 1)
-    high = moved >> where.shifts
-    symbols = np.clip(high, -LARGEST, LARGEST) + LARGEST
-    excess = np.where(np.abs(high) >= LARGEST, np.abs(high) - LARGEST, -1)
-    return Binarized(where.tables, symbols, where.shifts, moved - (high << where.shifts), excess)
+    quotient = moved >> where.shifts
+    symbols = np.clip(quotient, -LARGEST, LARGEST) + LARGEST
+    excess = np.where(np.abs(quotient) >= LARGEST, np.abs(quotient) - LARGEST, -1)
+    return Binarized(where.tables, symbols, where.shifts, moved - (quotient << where.shifts), excess)
 
 
-def debinarize(high: np.ndarray, low_bits: np.ndarray, where: Binarization) -> np.ndarray:
-    """The inverse of `binarize`: high parts (symbols, or escaped values) and raw low bits -> indices."""
-    residual = (high << where.shifts) + low_bits - ((1 << where.shifts) >> 1)
+def debinarize(quotient: np.ndarray, low_bits: np.ndarray, where: Binarization) -> np.ndarray:
+    """The inverse of `binarize`: quotients (of symbols, or escaped) and raw low bits -> indices."""
+    residual = (quotient << where.shifts) + low_bits - ((1 << where.shifts) >> 1)
     return np.where(where.mirrored, -residual, residual) + where.base

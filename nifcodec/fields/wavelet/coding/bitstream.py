@@ -22,13 +22,13 @@ from nifcodec.fields.wavelet.coding.dependent_quantization import to_indices, to
 from nifcodec.fields.wavelet.coding.kernels import Scanned
 from nifcodec.fields.wavelet.coding.neighbours import WAVEFRONT_LAG
 from nifcodec.fields.wavelet.coding.wavefront import Conditions, Contexts, Pass, wavefront_scan
-from nifcodec.fields.wavelet.lattice import MAX_VALUE, UNIT, Lattice, Planes, Subband
+from nifcodec.fields.wavelet.lattice import MAX_VALUE, UNIT, BandValues, Lattice, Subband
 
 # Bytes of the check of each level, the finest first. A level beyond these is checked with the next finer one.
 CHECK_BYTES = (2, 1, 1, 1, 1)
 
 
-def used_bands(lattice: Lattice, levels: "Sequence[Planes]") -> "List[List[Subband]]":
+def used_bands(lattice: Lattice, levels: "Sequence[BandValues]") -> "List[List[Subband]]":
     """The bands of each level that hold anything but zeros."""
     return [[band for band in lattice.bands if levels[level][band].any()] for level in range(lattice.levels)]
 
@@ -49,7 +49,7 @@ def encode_lattice(
     lattice: Lattice,
     conditions: Conditions,
     low: np.ndarray,
-    levels: "Sequence[Planes]",
+    levels: "Sequence[BandValues]",
     contexts: "Sequence[Contexts]",
 ) -> CodedPart:
     """The payload: coarsest low-pass plane, integers (planes, rows, columns), and then the bands."""
@@ -60,13 +60,13 @@ def encode_lattice(
 
 
 def encode_bands(
-    lattice: Lattice, conditions: Conditions, levels: "Sequence[Planes]", contexts: "Sequence[Contexts]"
+    lattice: Lattice, conditions: Conditions, levels: "Sequence[BandValues]", contexts: "Sequence[Contexts]"
 ) -> CodedPart:
     """Which bands are coded, checks of the integers, range coded stream.
 
     Args:
-        contexts: of every coefficient, as a walk over these integers gives them. They do not depend on whether bands
-            of zeros alone are walked too.
+        contexts: of every coefficient, as a scan of these integers gives them. They do not depend on whether bands
+            of zeros alone are scanned too.
     """
     kernels = conditions.model.kernels
     if kernels is not None:
@@ -81,7 +81,7 @@ def encode_bands(
 
 
 def _encode(
-    lattice: Lattice, model: ContextModel, levels: "Sequence[Planes]", contexts: "Sequence[Contexts]"
+    lattice: Lattice, model: ContextModel, levels: "Sequence[BandValues]", contexts: "Sequence[Contexts]"
 ) -> "Tuple[bytes, np.ndarray, List[int], List[int]]":
     """As `Kernels.encode_bands`, in NumPy."""
     coded = used_bands(lattice, levels)
@@ -149,7 +149,7 @@ class Order:
 
 def decode_lattice(
     data: bytes, lattice: Lattice, conditions: Conditions, finest: int = 0
-) -> "Tuple[np.ndarray, List[Planes]]":
+) -> "Tuple[np.ndarray, List[BandValues]]":
     """The inverse of `encode_lattice`, down to a level.
 
     Args:
@@ -164,7 +164,9 @@ def decode_lattice(
     """
     low, rest = decode_low(data, lattice)
     plane, levels = decode_bands(rest, lattice, conditions, low * UNIT, (), finest)
-    return (plane if finest == lattice.levels else lattice.rebuild(plane, levels[finest], finest)), levels
+    return (
+        plane if finest == lattice.levels else lattice.rebuild(plane, levels[finest], finest, conditions.synthesis)
+    ), levels
 
 
 def decode_low(data: bytes, lattice: Lattice) -> "Tuple[np.ndarray, bytes]":
@@ -185,9 +187,9 @@ def decode_bands(
     lattice: Lattice,
     conditions: Conditions,
     low: np.ndarray,
-    coarser: "Sequence[Planes]",
+    coarser: "Sequence[BandValues]",
     finest: int = 0,
-) -> "Tuple[np.ndarray, List[Planes]]":
+) -> "Tuple[np.ndarray, List[BandValues]]":
     """The inverse of `encode_bands`: the low-pass plane of the level `finest`, and the integers of each level.
 
     Args:
@@ -223,7 +225,7 @@ class Setting(NamedTuple):
     lattice: Lattice
     conditions: Conditions
     low: np.ndarray = np.zeros(0)
-    coarser: "Sequence[Planes]" = ()
+    coarser: "Sequence[BandValues]" = ()
 
 
 def _decode(setting: Setting, stream: bytes, flags: np.ndarray, finest: int) -> Scanned:
@@ -238,15 +240,15 @@ def _decode(setting: Setting, stream: bytes, flags: np.ndarray, finest: int) -> 
         nonlocal digest
         scales, means, kinds = part.contexts[:, part.valid]
         where = binarization_of(scales, means, kinds)
-        high = decoder.get(len(where.tables), conditions.model.tables, where.tables) - LARGEST
-        escaped = np.abs(high) == LARGEST
+        quotient = decoder.get(len(where.tables), conditions.model.tables, where.tables) - LARGEST
+        escaped = np.abs(quotient) == LARGEST
         if escaped.any():
-            high[escaped] += np.sign(high[escaped]) * get_code(decoder, int(escaped.sum()), len(stream))
-        low_bits = np.zeros(len(high), np.int64)
+            quotient[escaped] += np.sign(quotient[escaped]) * get_code(decoder, int(escaped.sum()), len(stream))
+        low_bits = np.zeros(len(quotient), np.int64)
         for shift in np.unique(where.shifts[where.shifts > 0]).tolist():
             chosen = where.shifts == shift
             low_bits[chosen] = decoder.get(int(chosen.sum()), uniform(shift))
-        here = debinarize(high, low_bits, where)
+        here = debinarize(quotient, low_bits, where)
         if len(here) and int(np.abs(here).max()) > MAX_VALUE:
             raise MalformedError("coefficient", f"is above {MAX_VALUE}")
         digest = digests[part.level - lattice.first] = zlib.crc32(here.astype("<i4").tobytes(), digest)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-UNIT = 64  # integer units of one quantization step
-HALF = UNIT // 2  # of half a step, in which integers of the lattice are counted
+from nifcodec.fields.wavelet.lattice import UNIT
+
 FEATURE_MAX = 127
 COMPAND_LIMIT = 128 * UNIT
 

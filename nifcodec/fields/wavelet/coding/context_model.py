@@ -15,17 +15,22 @@ import numpy as np
 from nifcodec.entropy.exp_golomb import code_bits
 from nifcodec.entropy.range_coder import PRECISION, Tables
 from nifcodec.fields.wavelet.coding.binarization import Binarization, binarize
+from nifcodec.fields.wavelet.coding.companding import FEATURE_MAX
 from nifcodec.fields.wavelet.coding.kernels import Kernels
 from nifcodec.fields.wavelet.coding.neighbours import feature_columns
 from nifcodec.fields.wavelet.lattice import Subband
 from nifcodec.native import library
 
 HIDDEN_MAX = 1023
-SCALE_MAX = 63  # quarter octaves; 24 is a scale of one step
+HIDDEN_SHIFTS = (6, 8)  # after the sums of the first and of the second layer
+OUTPUT_UNIT = 1 << 15  # of the outputs: log2 scale and mean in steps
+SCALE_SHIFT, MEAN_SHIFT = 13, 12  # from an output to quarter octaves of a scale, and to eighths of a mean
+SCALE_OF_ONE_STEP = 24
+SCALE_MAX = 63  # quarter octaves
 MEAN_MAX = 1016
 GROUPS = 3  # levels from the third on share their networks
 
-Key = Tuple[int, int, int, int]  # colour, orientation, group of levels, odd
+Key = Tuple[int, int, int, int]  # plane, orientation, group of levels, odd
 
 
 @dataclass(frozen=True)
@@ -42,10 +47,10 @@ class Network:
 
     def is_exact(self) -> bool:
         """Whether no sum can reach 2^23, whatever the inputs."""
-        first = np.abs(self.w1).sum(axis=0) * 127 + np.abs(self.b1)
+        first = np.abs(self.w1).sum(axis=0) * FEATURE_MAX + np.abs(self.b1)
         second = np.abs(self.w2).sum(axis=0) * HIDDEN_MAX + np.abs(self.b2)
         third = np.abs(self.w3).sum(axis=0) * HIDDEN_MAX + np.abs(self.b3)
-        third[1] += np.abs(self.skip).sum() * 127
+        third[1] += np.abs(self.skip).sum() * FEATURE_MAX
         return max(float(bound.max()) for bound in (first, second, third)) < 2**23
 
 
@@ -74,12 +79,12 @@ class ContextModel:
         """The networks of a level's bands, ready for whole passes."""
         return LevelModel(self.networks, bands, min(level, GROUPS - 1), near_length, features)
 
-    def macs_per_pixel(self, colours: Sequence[int]) -> float:
+    def macs_per_pixel(self, plane_ids: Sequence[int]) -> float:
         """Multiply-adds of a pixel's coefficients where none of the finest bands is empty."""
         total = 0.0
-        for (colour, _, group, _), net in self.networks.items():
+        for (plane, orientation, group, _), net in self.networks.items():
             share = 0.125 * 0.25**group  # of a band's pixels in one of two passes
-            planes = sum((0 if plane == 3 else plane) == colour for plane in colours)
+            planes = sum(Subband(each, orientation).network_plane == plane for each in plane_ids)
             total += planes * share * (net.w1.size + net.w2.size + net.w3.size + net.skip.size)
         return total
 
@@ -105,10 +110,7 @@ class LevelModel:
             for indices in kinds:
                 if not indices:
                     continue
-                chosen = [
-                    networks[(0 if bands[i].plane == 3 else bands[i].plane, bands[i].orientation, group, int(odd))]
-                    for i in indices
-                ]
+                chosen = [networks[(bands[i].network_plane, bands[i].orientation, group, int(odd))] for i in indices]
                 columns = [feature_columns(bands[i], odd, near_length) for i in indices]
                 # Luma comes first, chroma next, alpha last: each kind is one run but for alpha, which is a luma.
                 for run in _runs(indices):
@@ -134,19 +136,21 @@ def evaluate(net: Network, x: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """A stack of networks, each on its own features: float32 (networks, n, features) -> scale indices and means."""
     hidden = np.matmul(x, net.w1)
     hidden += net.b1[:, None]
-    hidden *= 2.0**-6
+    hidden *= 2.0 ** -HIDDEN_SHIFTS[0]
     _activate(hidden)
     hidden = np.matmul(hidden, net.w2)
     hidden += net.b2[:, None]
-    hidden *= 2.0**-8
+    hidden *= 2.0 ** -HIDDEN_SHIFTS[1]
     _activate(hidden)
     out = np.matmul(hidden, net.w3) + net.b3[:, None]
     mean = (out[..., 1] + np.matmul(x, net.skip[..., None])[..., 0]).astype(np.int32)
-    scale = (out[..., 0].astype(np.int32) + (24 * 8192 + 4096)) >> 13
-    return (
-        np.minimum(np.maximum(scale, 0), SCALE_MAX),
-        np.minimum(np.maximum((mean + 2048) >> 12, -MEAN_MAX), MEAN_MAX),
-    )
+    scale = SCALE_OF_ONE_STEP + _rounded(out[..., 0].astype(np.int32), SCALE_SHIFT)
+    mean = _rounded(mean, MEAN_SHIFT)
+    return np.minimum(np.maximum(scale, 0), SCALE_MAX), np.minimum(np.maximum(mean, -MEAN_MAX), MEAN_MAX)
+
+
+def _rounded(values: np.ndarray, shift: int) -> np.ndarray:
+    return (values + (1 << (shift - 1))) >> shift
 
 
 def _activate(values: np.ndarray) -> None:

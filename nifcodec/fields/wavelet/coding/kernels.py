@@ -12,13 +12,12 @@ import numpy as np
 
 from nifcodec.entropy.range_coder import is_canonical
 from nifcodec.fields.wavelet.coding.companding import COMPAND_TABLE
-from nifcodec.fields.wavelet.lattice import Lattice, Planes, Subband
+from nifcodec.fields.wavelet.lattice import BandArrays, BandValues, Lattice, Subband
+from nifcodec.fields.wavelet.lifting import Bands
 from nifcodec.native import library
-from nifcodec.native.bands import LatticeShape, NativeModel, Network, NetworkKey
+from nifcodec.native.bands import LatticeShape, NativeModel, Network, NetworkKey, synthesise
 from nifcodec.native.filters import NativeFilters
 from nifcodec.native.search import NativeSearch
-
-BandArrays = Sequence[Mapping[Subband, np.ndarray]]
 
 
 class Model(Protocol):
@@ -60,7 +59,7 @@ class Scanned(NamedTuple):
     """
 
     plane: np.ndarray
-    levels: List[Planes]
+    levels: List[BandValues]
     digests: List[int]
     canonical: bool
 
@@ -81,14 +80,14 @@ class Setting(Protocol):
         """The coarsest low-pass planes, int64 in 1/UNIT steps."""
 
     @property
-    def coarser(self) -> Sequence[Planes]:
+    def coarser(self) -> Sequence[BandValues]:
         """Integers of up to two levels beyond the coarsest."""
 
 
 class Quantized(NamedTuple):
     """Integers and contexts of the bands of each level, and the low-pass planes of the finest."""
 
-    levels: List[Planes]
+    levels: List[BandValues]
     contexts: List[Dict[Subband, np.ndarray]]
     plane: np.ndarray
 
@@ -99,6 +98,7 @@ class Kernels:
     def __init__(self, model: Model) -> None:
         loaded = library.load()
         assert loaded is not None
+        self._library = loaded
         self._model = NativeModel(loaded, model.networks, model.frequencies, COMPAND_TABLE)
         self._search = NativeSearch(self._model, model.lengths)
         self.filters = NativeFilters(loaded)
@@ -115,6 +115,10 @@ class Kernels:
         )
         levels = [{b: values for b, values in zip(bands, level) if values is not None} for level in arrays]
         return Scanned(plane, levels, digests, is_canonical(stream, *state))
+
+    def synthesise(self, low: np.ndarray, bands: Bands) -> np.ndarray:
+        """`lifting.synthesise_plane`."""
+        return synthesise(self._library, low, bands)
 
     def quantize_bands(
         self,
@@ -145,7 +149,7 @@ class Kernels:
         contexts: BandArrays,
         gradient: Optional[BandArrays],
         weights: Optional[BandArrays],
-    ) -> List[Planes]:
+    ) -> List[BandValues]:
         """The integers of `search.trellis.requantize_bands`."""
         found = self._search.requantize_bands(
             _shape(setting),

@@ -1,10 +1,9 @@
 """What the context model sees: for each coefficient, the already decoded integers around it.
 
-A level's bands are coded together in a wavefront, a row at a time, in two passes a row: even columns first, then odd
-columns, which then see both of their neighbours. Subband b runs `WAVEFRONT_LAG` rows behind subband b - 1, so that it
-sees rows on both sides in the subbands before it. The integers are kept in a skewed array, whose row t holds row
-t - WAVEFRONT_LAG * b of subband b: all that one pass codes lies in one row, and a neighbour is the same offset for
-every coefficient of a subband.
+A level's bands are coded together in a wavefront, a front at a time, in two passes a front: even columns first, then
+odd columns, which then see both of their neighbours. Front t is row t - WAVEFRONT_LAG * b of each band b: every band
+runs behind the one before it, and sees rows on both sides there. The integers are kept in a skewed array, with a row
+for each front: a neighbour is the same offset for every coefficient of a band.
 
 Everything here is integer arithmetic on integers: the same numbers on every machine.
 """
@@ -19,8 +18,8 @@ from nifcodec.fields.wavelet.coding.companding import COMPAND_LIMIT, COMPAND_TAB
 from nifcodec.fields.wavelet.lattice import HALF, Subband
 
 WAVEFRONT_LAG = 2
-MARGIN = 4  # columns of zeros on both sides, at least the reach of every neighbourhood
-CONSTANTS = 3  # parity of the row, step, level: the last features of every vector
+BORDER = 4  # columns of zeros on both sides, at least the reach of every neighbourhood
+CONSTANTS = 3  # parity of the front, step, level: the last features of every vector
 
 Offset = Tuple[int, int]
 
@@ -43,8 +42,8 @@ def near_neighbours(band: Subband, odd: bool) -> "List[Tuple[Subband, Offset]]":
     for orientation in range(band.orientation):
         other = Subband(band.plane, orientation)
         found += [(other, offset) for offset in (CROSS if band.is_chroma else SQUARE)]
-    for colour in range(band.plane if band.is_chroma else 0):
-        found += [(Subband(colour, band.orientation), offset) for offset in SQUARE]
+    for plane in range(band.plane if band.is_chroma else 0):
+        found += [(Subband(plane, band.orientation), offset) for offset in SQUARE]
     return found
 
 
@@ -67,12 +66,12 @@ def _repeat(plane: np.ndarray, factor: int, shape: Tuple[int, int]) -> np.ndarra
 
 
 class LevelFeatures:
-    """Features of all the bands of one level, for any row of it, while it fills up.
+    """Features of all the bands of one level, for any front of it, while it fills up.
 
     Args:
         shape: (H, W) of the level's low-pass plane; every band has at most that size.
         bands: the bands coded together, in coding order.
-        low: the low-pass plane of each colour, integers (H, W) in 1/UNIT steps.
+        low: the low-pass plane of each plane id, integers (H, W) in 1/UNIT steps.
         parents: integers, in half steps, of each band of the next coarser level; empty at the coarsest level.
         grandparents: the same, one level further.
     """
@@ -87,11 +86,11 @@ class LevelFeatures:
     ) -> None:
         self.height, self.width = shape
         self.bands = list(bands)
-        self.rows = self.height + WAVEFRONT_LAG * (len(bands) - 1)
+        self.fronts = self.height + WAVEFRONT_LAG * (len(bands) - 1)
         # One band more than there are, always zero: stands for neighbours in bands that are not coded.
         self._top = 2 + WAVEFRONT_LAG * len(bands)
-        self._near = np.zeros((self.rows + self._top, len(bands) + 1, self.width + 2 * MARGIN), np.int8)
-        self._static = np.zeros((self.rows, len(bands), self.width, STATIC), np.int8)
+        self._near = np.zeros((self.fronts + self._top, len(bands) + 1, self.width + 2 * BORDER), np.int8)
+        self._static = np.zeros((self.fronts, len(bands), self.width, STATIC), np.int8)
         for index, band in enumerate(bands):
             target = self._static[WAVEFRONT_LAG * index : WAVEFRONT_LAG * index + self.height, index]
             self._fill_static(target, low[band.plane], parents.get(band), grandparents.get(band))
@@ -119,10 +118,10 @@ class LevelFeatures:
             target[..., len(SQUARE) + 1 + k] = compand(shifted - centre)
 
     def _plan(self, odd: bool) -> np.ndarray:
-        """Flat offsets (bands, columns of the pass, near_length) into the skewed array, relative to a row's start."""
+        """Flat offsets (bands, columns of the pass, near_length) into the skewed array, relative to a front's start."""
         columns = np.arange(1 if odd else 0, self.width, 2)
         pitch = self._near.shape[2]
-        row = self._near.shape[1] * pitch
+        front = self._near.shape[1] * pitch
         where = {band: i for i, band in enumerate(self.bands)}
         start = np.full((len(self.bands), self.near_length), len(self.bands) * pitch)
         moving = np.zeros_like(start)
@@ -130,50 +129,50 @@ class LevelFeatures:
             for k, (other, (dy, dx)) in enumerate(near_neighbours(band, odd)):
                 j = where.get(other)
                 if j is not None:
-                    start[i, k] = (self._top + dy + WAVEFRONT_LAG * (j - i)) * row + j * pitch + MARGIN + dx
+                    start[i, k] = (self._top + dy + WAVEFRONT_LAG * (j - i)) * front + j * pitch + BORDER + dx
                     moving[i, k] = 1
         return start[:, None, :] + moving[:, None, :] * columns[None, :, None]
 
-    def set_row(self, row: int, values: np.ndarray, odd: bool) -> None:
-        """Enter the integers (bands, columns of the pass) decoded at a row of the skewed array."""
-        start = MARGIN + (1 if odd else 0)
-        target = self._near[self._top + row, : len(self.bands), start : MARGIN + self.width : 2]
+    def set_front(self, front: int, values: np.ndarray, odd: bool) -> None:
+        """Enter the integers (bands, columns of the pass) decoded in a pass of a front."""
+        start = BORDER + (1 if odd else 0)
+        target = self._near[self._top + front, : len(self.bands), start : BORDER + self.width : 2]
         target[...] = compand(values * HALF)
 
     def set_all(self, planes: Mapping[Subband, np.ndarray]) -> None:
         """Enter whole bands, as an encoder can: that only decoded ones are looked at is in the offsets."""
         for index, band in enumerate(self.bands):
             height, width = planes[band].shape
-            self._near[self.band_rows(index, height), index, MARGIN : MARGIN + width] = compand(planes[band] * HALF)
+            self._near[self.band_fronts(index, height), index, BORDER : BORDER + width] = compand(planes[band] * HALF)
 
     def near_index(self, odd: bool) -> np.ndarray:
-        """Flat offsets (bands, columns, near_length) of a pass's neighbours, from the start of its row."""
+        """Flat offsets (bands, columns, near_length) of a pass's neighbours, from the start of its front."""
         return self._near_index[1 if odd else 0]
 
     @property
     def near_shape(self) -> Tuple[int, int, int]:
-        """Of the skewed array: rows, bands and one of zeros, columns."""
-        rows, bands, columns = self._near.shape
-        return rows, bands, columns
+        """Of the skewed array: fronts, bands and one of zeros, columns."""
+        fronts, bands, columns = self._near.shape
+        return fronts, bands, columns
 
-    def band_rows(self, index: int, height: int) -> slice:
+    def band_fronts(self, index: int, height: int) -> slice:
         """Rows of the skewed array that hold a band."""
         return slice(self._top + WAVEFRONT_LAG * index, self._top + WAVEFRONT_LAG * index + height)
 
-    def gather(self, row: int, odd: bool, step_feature: int, level_feature: int) -> np.ndarray:
-        """Features at one row of the skewed array: float32 integers (bands, columns, features), at most FEATURE_MAX.
+    def gather(self, front: int, odd: bool, step_feature: int, level_feature: int) -> np.ndarray:
+        """Features of a pass of a front: float32 integers (bands, columns, features), at most FEATURE_MAX.
 
         Per coefficient: near neighbours and zeros up to `near_length`; parents (3x3), grandparent and low-pass
-        differences; the magnitudes of all these; parity of the row, step and level.
+        differences; the magnitudes of all these; parity of the front, step and level.
         """
         index = self._near_index[1 if odd else 0]
         near, total = self.near_length, self.near_length + STATIC
-        flat = self._near.reshape(-1)[row * self._near.shape[1] * self._near.shape[2] :]
+        flat = self._near.reshape(-1)[front * self._near.shape[1] * self._near.shape[2] :]
         out = np.empty((*index.shape[:2], 2 * total + CONSTANTS), np.float32)
         out[..., :near] = flat.take(index)
-        out[..., near:total] = self._static[row, :, (1 if odd else 0) :: 2]
+        out[..., near:total] = self._static[front, :, (1 if odd else 0) :: 2]
         np.abs(out[..., :total], out=out[..., total : 2 * total])
-        out[..., 2 * total] = FEATURE_MAX if row % 2 else 0
+        out[..., 2 * total] = FEATURE_MAX if front % 2 else 0
         out[..., 2 * total + 1] = step_feature
         out[..., 2 * total + 2] = level_feature
         return out
@@ -190,27 +189,27 @@ class LevelGradients:
         self._features = features
         near = features.near_shape
         self._near = np.zeros((2, int(np.prod(near))), np.float32)
-        shape = (2, features.rows, len(features.bands), features.width)
+        shape = (2, features.fronts, len(features.bands), features.width)
         self._square = np.zeros((*shape, len(SQUARE)), np.float32)
         self._far = np.zeros(shape, np.float32)
 
-    def add(self, row: int, odd: bool, gradients: np.ndarray) -> None:
+    def add(self, front: int, odd: bool, gradients: np.ndarray) -> None:
         """Gradients (bands, columns, features) by what `LevelFeatures.gather` gave for a pass."""
         near, total = self._features.near_length, self._features.near_length + STATIC
         index = self._features.near_index(odd)
-        start = row * self._features.near_shape[1] * self._features.near_shape[2]
+        start = front * self._features.near_shape[1] * self._features.near_shape[2]
         length = int(index.max()) + 1
         for kind, first in enumerate((0, total)):
             part = gradients[..., first : first + total]
             sums = np.bincount(index.ravel(), part[..., :near].ravel(), length)
             self._near[kind, start : start + length] += sums
-            self._square[kind, row, :, (1 if odd else 0) :: 2] = part[..., near : near + len(SQUARE)]
-            self._far[kind, row, :, (1 if odd else 0) :: 2] = part[..., near + len(SQUARE)]
+            self._square[kind, front, :, (1 if odd else 0) :: 2] = part[..., near : near + len(SQUARE)]
+            self._far[kind, front, :, (1 if odd else 0) :: 2] = part[..., near + len(SQUARE)]
 
     def own(self, index: int, shape: Tuple[int, int]) -> np.ndarray:
         """Of a band's integers, float32 (2, *shape): by the signed feature, and by its magnitude."""
         near = self._near.reshape(2, *self._features.near_shape)
-        return near[:, self._features.band_rows(index, shape[0]), index, MARGIN : MARGIN + shape[1]]
+        return near[:, self._features.band_fronts(index, shape[0]), index, BORDER : BORDER + shape[1]]
 
     def parent(self, index: int, shape: Tuple[int, int]) -> np.ndarray:
         """The same for the band one level coarser, of that shape."""

@@ -13,7 +13,8 @@ import numpy as np
 from nifcodec.fields.wavelet.coding.context_model import ContextModel
 from nifcodec.fields.wavelet.coding.dependent_quantization import QuantizerStates
 from nifcodec.fields.wavelet.coding.neighbours import WAVEFRONT_LAG, LevelFeatures
-from nifcodec.fields.wavelet.lattice import Lattice, Planes, Subband
+from nifcodec.fields.wavelet.lattice import BandValues, Lattice, Subband
+from nifcodec.fields.wavelet.lifting import Synthesis, synthesise_plane
 
 Contexts = Dict[Subband, np.ndarray]  # scale indices, means and kinds of quantizer, int32 (3, rows, columns)
 
@@ -26,13 +27,13 @@ class Pass:
 
     Attributes:
         level: in the whole picture's lattice.
-        row: of the skewed array; band b is at its row `row` - WAVEFRONT_LAG * b.
+        front: band b is at its row `front` - WAVEFRONT_LAG * b.
         contexts: scale indices, means and kinds of quantizer, int32 (3, bands, columns).
         valid: which of them are coefficients of the picture.
     """
 
     level: int
-    row: int
+    front: int
     odd: bool
     contexts: np.ndarray
     valid: np.ndarray
@@ -50,20 +51,25 @@ class Conditions:
     step_feature: int
     dependent: bool = False
 
+    @property
+    def synthesis(self) -> Synthesis:
+        """The integer synthesis of a level."""
+        return synthesise_plane if self.model.kernels is None else self.model.kernels.synthesise
+
 
 def wavefront_scan(
     lattice: Lattice,
     conditions: Conditions,
     low: np.ndarray,
-    coarser: "Sequence[Planes]",
+    coarser: "Sequence[BandValues]",
     coded: Coded,
     code_pass: CodePass,
     finest: int = 0,
-) -> "Tuple[np.ndarray, List[Planes]]":
+) -> "Tuple[np.ndarray, List[BandValues]]":
     """Visit every coefficient in coding order.
 
     Args:
-        low: the coarsest low-pass plane, int64 (colours, rows, columns) in 1/UNIT steps.
+        low: the coarsest low-pass plane, int64 (planes, rows, columns) in 1/UNIT steps.
         coarser: integers of up to two levels beyond the coarsest, where the lattice is part of a larger one.
         code_pass: given each pass's contexts, returns its integers.
         finest: the level to end with.
@@ -72,47 +78,47 @@ def wavefront_scan(
         The low-pass plane of the level `finest`, int64 in 1/UNIT steps, and the integers of each level.
     """
     plane = low
-    known: "List[Planes]" = [*({} for _ in range(lattice.levels)), *coarser, {}, {}]
+    known: "List[BandValues]" = [*({} for _ in range(lattice.levels)), *coarser, {}, {}]
     for level in range(lattice.levels - 1, finest - 1, -1):
         if level < lattice.levels - 1:
             plane = lattice.rebuild(plane, known[level + 1], level + 1)
         bands = list(coded[level])
         if bands:
-            where = {colour: plane[i] for i, colour in enumerate(lattice.plane_ids)}
+            where = dict(zip(lattice.plane_ids, plane))
             shape = lattice.sizes[level + 1]
             features = LevelFeatures(shape, bands, where, known[level + 1], known[level + 2])
-            known[level] = _walk_level(
+            known[level] = _scan_level(
                 [lattice.shape(level, band) for band in bands], lattice.first + level, features, conditions, code_pass
             )
     return plane, known[: lattice.levels]
 
 
-def _walk_level(
+def _scan_level(
     shapes: "Sequence[Tuple[int, int]]",
     level: int,
     features: LevelFeatures,
     conditions: Conditions,
     code_pass: CodePass,
-) -> Planes:
+) -> BandValues:
     planes = {band: np.zeros(shape, np.int32) for band, shape in zip(features.bands, shapes)}
     networks = conditions.model.level(features.bands, level, features.near_length, features.length)
     states = QuantizerStates(len(shapes), features.width, conditions.dependent)
-    for row in range(features.rows):
-        inside = [0 <= row - WAVEFRONT_LAG * i < shape[0] for i, shape in enumerate(shapes)]
+    for front in range(features.fronts):
+        inside = [0 <= front - WAVEFRONT_LAG * i < shape[0] for i, shape in enumerate(shapes)]
         for odd in (False, True):
             counts = [(shape[1] + (0 if odd else 1)) // 2 if here else 0 for shape, here in zip(shapes, inside)]
             if not any(counts):
                 continue
-            seen = features.gather(row, odd, conditions.step_feature, level_feature(level))
+            seen = features.gather(front, odd, conditions.step_feature, level_feature(level))
             kinds = states.kinds(seen.shape[1])
             contexts = np.stack([*networks(seen, odd), kinds])
             valid = np.arange(seen.shape[1])[None, :] < np.array(counts)[:, None]
-            values = code_pass(Pass(level, row, odd, contexts, valid))
+            values = code_pass(Pass(level, front, odd, contexts, valid))
             states.advance(values, kinds, valid)
-            features.set_row(row, values, odd)
+            features.set_front(front, values, odd)
             for i, band in enumerate(features.bands):
                 if counts[i]:
-                    planes[band][row - WAVEFRONT_LAG * i, (1 if odd else 0) :: 2] = values[i, : counts[i]]
+                    planes[band][front - WAVEFRONT_LAG * i, (1 if odd else 0) :: 2] = values[i, : counts[i]]
     return planes
 
 

@@ -27,6 +27,16 @@ HEAD = struct.Struct("<8sB4B6B3B")
 
 KEYS: List[Key] = [(c, o, g, p) for c in range(3) for o in range(3) for g in range(GROUPS) for p in range(2)]
 WEIGHTS, BIASES = np.dtype("<i2"), np.dtype("<i4")
+# Arrays of a context network, in the file's order.
+ARRAYS: Mapping[str, Any] = {
+    "w1": WEIGHTS,
+    "b1": BIASES,
+    "w2": WEIGHTS,
+    "b2": BIASES,
+    "w3": WEIGHTS,
+    "b3": BIASES,
+    "skip": WEIGHTS,
+}
 SYMBOLS = 2 * LARGEST + 1
 KERNEL_MAX = 127
 
@@ -110,7 +120,7 @@ class PriorFile:
         sizes = corrections, layers, self.restoration.kernels[0].shape[3]
         parts = [HEAD.pack(MAGIC, VERSION, *PROFILE, *hidden, *sizes)]
         for key in KEYS:
-            for name, kind in _ARRAYS:
+            for name, kind in ARRAYS.items():
                 parts.append(np.asarray(self.networks[key][name]).astype(kind).tobytes())
         parts.append(self.tables.astype("<u4").tobytes())
         for i in range(layers):
@@ -125,17 +135,6 @@ class PriorFile:
             key: Network(**{name: values.astype(np.float32) for name, values in integers.items()})
             for key, integers in self.networks.items()
         }
-
-
-_ARRAYS = (
-    ("w1", WEIGHTS),
-    ("b1", BIASES),
-    ("w2", WEIGHTS),
-    ("b2", BIASES),
-    ("w3", WEIGHTS),
-    ("b3", BIASES),
-    ("skip", WEIGHTS),
-)
 
 
 def unpack(data: bytes) -> PriorFile:
@@ -177,7 +176,7 @@ def _read_network(reader: "_Reader", key: Key, first: int, second: int) -> Dict[
         "b3": (2,),
         "skip": (signed,),
     }
-    return {name: reader.take(kind, shapes[name]) for name, kind in _ARRAYS}
+    return {name: reader.take(kind, shapes[name]) for name, kind in ARRAYS.items()}
 
 
 def _read_filter(reader: "_Reader", widths: Sequence[int]) -> QuantizedFilter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Iterator, List, Mapping, Sequence, Tuple
+from typing import Iterator, List, Sequence, Tuple
 
 import numpy as np
 
@@ -12,12 +12,10 @@ from nifcodec.fields.wavelet.coding.context_model import MEAN_MAX, SCALE_MAX
 from nifcodec.fields.wavelet.coding.neighbours import WAVEFRONT_LAG
 from nifcodec.fields.wavelet.coding.wavefront import Coded, CodePass, Conditions, Contexts, Pass, wavefront_scan
 from nifcodec.fields.wavelet.description import INDICES_PER_OCTAVE
-from nifcodec.fields.wavelet.lattice import MAX_VALUE, UNIT, Lattice, Planes, Subband
+from nifcodec.fields.wavelet.lattice import MAX_VALUE, UNIT, BandArrays, BandValues, Lattice, Subband
 
 SCALES_PER_OCTAVE = 4  # scale indices of a context
 
-# Of each level, finest first, and band: coefficients in steps, or anything else of which each coefficient has one.
-BandArrays = Sequence[Mapping[Subband, np.ndarray]]
 # A band in a pass: its number, count of coefficients, level, the band, and where they lie in it.
 Place = Tuple[int, int, int, Subband, Tuple[int, slice]]
 
@@ -37,7 +35,7 @@ class Coding:
     lattice: Lattice
     conditions: Conditions
     low: np.ndarray
-    coarser: Sequence[Planes] = ()
+    coarser: Sequence[BandValues] = ()
     is_root: bool = False
 
     @staticmethod
@@ -50,7 +48,7 @@ class Coding:
         """The same with dependent or with scalar quantization."""
         return replace(self, conditions=replace(self.conditions, dependent=dependent))
 
-    def scan(self, coded: Coded, code_pass: CodePass) -> Tuple[np.ndarray, List[Planes]]:
+    def scan(self, coded: Coded, code_pass: CodePass) -> Tuple[np.ndarray, List[BandValues]]:
         """The wavefront scan of all levels: the finest low-pass plane, and the integers of each level."""
         return wavefront_scan(self.lattice, self.conditions, self.low, self.coarser, coded, code_pass)
 
@@ -59,11 +57,13 @@ class Coding:
         level, columns = part.level - self.lattice.first, slice(1 if part.odd else 0, None, 2)
         for i, (band, count) in enumerate(zip(coded[level], part.valid.sum(axis=1).tolist())):
             if count:
-                yield i, count, level, band, (part.row - WAVEFRONT_LAG * i, columns)
+                yield i, count, level, band, (part.front - WAVEFRONT_LAG * i, columns)
 
     def rebuild(self, bands: "QuantizedBands") -> np.ndarray:
         """The native plane that a decoder makes of the integers, int64 (planes, H, W) in 1/UNIT steps."""
-        return self.lattice.rebuild(bands.low, bands.levels[0], 0) if self.lattice.levels else bands.low
+        if not self.lattice.levels:
+            return bands.plane
+        return self.lattice.rebuild(bands.plane, bands.levels[0], 0, self.conditions.synthesis)
 
     def encode(self, bands: "QuantizedBands") -> CodedPart:
         """The payload of the root or of the tile."""
@@ -79,12 +79,12 @@ class QuantizedBands:
     Attributes:
         levels: integers of the bands of each level, in half steps, finest first.
         contexts: the contexts that they are coded under.
-        low: the low-pass plane of the finest level, int64 (planes, rows, columns) in 1/UNIT steps.
+        plane: the low-pass plane of the finest level, int64 (planes, rows, columns) in 1/UNIT steps.
     """
 
-    levels: List[Planes]
+    levels: List[BandValues]
     contexts: List[Contexts]
-    low: np.ndarray
+    plane: np.ndarray
 
     def at_step(self, indices: int) -> "QuantizedBands":
         """The integers with the contexts that they would have at a step so many indices coarser."""
@@ -101,7 +101,7 @@ class QuantizedBands:
         return replace(self, contexts=contexts)
 
 
-def contexts_of(coding: Coding, levels: Sequence[Planes]) -> QuantizedBands:
+def contexts_of(coding: Coding, levels: Sequence[BandValues]) -> QuantizedBands:
     """Integers that are chosen already, with their contexts.
 
     Args:
@@ -129,7 +129,7 @@ def blank_contexts(shapes: BandArrays) -> List[Contexts]:
     return [{band: np.zeros((3, *values.shape), np.int32) for band, values in bands.items()} for bands in shapes]
 
 
-def filled(scanned: Sequence[Planes], shapes: BandArrays) -> List[Planes]:
+def filled(scanned: Sequence[BandValues], shapes: BandArrays) -> List[BandValues]:
     """The integers of a scan, with zeros for the bands that it left out."""
     return [
         {band: planes.get(band, np.zeros(values.shape, np.int32)) for band, values in bands.items()}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Optional
 
 from nifcodec.fields.wavelet.description import INDICES_PER_OCTAVE, WaveletDescription
-from nifcodec.fields.wavelet.search.coding import BandArrays, Coding, QuantizedBands
+from nifcodec.fields.wavelet.lattice import BandArrays
+from nifcodec.fields.wavelet.search.coding import Coding, QuantizedBands
 from nifcodec.fields.wavelet.search.rate_gradient import RateGradient
 from nifcodec.fields.wavelet.search.rdoq import quantize_bands
 from nifcodec.fields.wavelet.search.trellis import requantize_bands
@@ -19,7 +20,7 @@ SCALAR_LAGRANGIAN = 0.8 * 3 / STEP_PER_SQRT_LAMBDA**2
 DEPENDENT_INDICES = 18
 
 
-def lagrangian(spec: WaveletDescription) -> float:
+def cost_of_bit(spec: WaveletDescription) -> float:
     """What a bit costs at the step of a field, in squared steps."""
     if not spec.dependent:
         return SCALAR_LAGRANGIAN
@@ -33,7 +34,7 @@ def cost(spec: WaveletDescription, error: float, size: int) -> float:
         error: of the corrected planes, summed, in squared steps.
         size: bytes of the payload.
     """
-    return spec.step**2 * (error + lagrangian(spec) * 8 * size)
+    return spec.step**2 * (error + cost_of_bit(spec) * 8 * size)
 
 
 def quantize(

@@ -11,20 +11,26 @@ from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec.fields.wavelet.coding.context_model import HIDDEN_MAX, Network
+from nifcodec.fields.wavelet.coding.context_model import (
+    HIDDEN_MAX,
+    HIDDEN_SHIFTS,
+    OUTPUT_UNIT,
+    SCALE_MAX,
+    SCALE_OF_ONE_STEP,
+    Network,
+)
 from nifcodec.fields.wavelet.coding.neighbours import WAVEFRONT_LAG, LevelFeatures, LevelGradients
 from nifcodec.fields.wavelet.coding.wavefront import Conditions, level_feature
-from nifcodec.fields.wavelet.lattice import Planes, Subband
+from nifcodec.fields.wavelet.lattice import BandValues, Subband
 from nifcodec.fields.wavelet.search.coding import Coding
 
 # Of each level and band, (2, rows, columns): bits per unit of the signed companded value, and of its magnitude.
 RateGradient = List[Dict[Subband, np.ndarray]]
 
-OUTPUT_UNIT = 32768  # of the networks' outputs: log2 scale and mean in steps
-SCALE_RANGE = (-6.0, 9.75)
+SCALE_RANGE = (-SCALE_OF_ONE_STEP / 4, (SCALE_MAX - SCALE_OF_ONE_STEP) / 4)  # log2 of scales in steps
 
 
-def rate_gradient(coding: Coding, levels: Sequence[Planes]) -> RateGradient:
+def rate_gradient(coding: Coding, levels: Sequence[BandValues]) -> RateGradient:
     """The gradient of all bits by each integer. What integers do through the low-pass planes is left out.
 
     Args:
@@ -38,7 +44,7 @@ def rate_gradient(coding: Coding, levels: Sequence[Planes]) -> RateGradient:
         {band: np.zeros((2, *lattice.shape(level, band)), np.float32) for band in lattice.bands}
         for level in range(lattice.levels)
     ]
-    known: List[Planes] = [*levels, *coding.coarser, {}, {}]
+    known: List[BandValues] = [*levels, *coding.coarser, {}, {}]
     plane = coding.low
     for level in range(lattice.levels - 1, -1, -1):
         bands = [band for band in lattice.bands if levels[level][band].any()]
@@ -58,22 +64,22 @@ def rate_gradient(coding: Coding, levels: Sequence[Planes]) -> RateGradient:
     return found
 
 
-def _level_gradients(features: LevelFeatures, conditions: Conditions, level: int, planes: Planes) -> LevelGradients:
+def _level_gradients(features: LevelFeatures, conditions: Conditions, level: int, planes: BandValues) -> LevelGradients:
     networks = conditions.model.level(features.bands, level, features.near_length, features.length)
     gradients = LevelGradients(features)
-    for row in range(features.rows):
+    for front in range(features.fronts):
         for odd in (False, True):
-            seen = features.gather(row, odd, conditions.step_feature, level_feature(level))
+            seen = features.gather(front, odd, conditions.step_feature, level_feature(level))
             values, valid = np.zeros(seen.shape[:2], np.float32), np.zeros(seen.shape[:2], bool)
             for index, band in enumerate(features.bands):
-                if 0 <= row - WAVEFRONT_LAG * index < planes[band].shape[0]:
-                    here = planes[band][row - WAVEFRONT_LAG * index, (1 if odd else 0) :: 2]
+                if 0 <= front - WAVEFRONT_LAG * index < planes[band].shape[0]:
+                    here = planes[band][front - WAVEFRONT_LAG * index, (1 if odd else 0) :: 2]
                     values[index, : len(here)], valid[index, : len(here)] = here / 2, True
             if valid.any():
                 back = np.zeros(seen.shape, np.float32)
                 for where, network in networks.parts(odd):
                     back[where] = _vjp(network, seen[where], values[where], valid[where])
-                gradients.add(row, odd, back)
+                gradients.add(front, odd, back)
     return gradients
 
 
@@ -88,16 +94,16 @@ def _vjp(network: Network, x: np.ndarray, values: np.ndarray, valid: np.ndarray)
     Returns:
         Gradients of the bits by the features, of their shape.
     """
-    first = (np.matmul(x, network.w1) + network.b1[:, None]) * np.float32(2.0**-6)
+    first = (np.matmul(x, network.w1) + network.b1[:, None]) * np.float32(2.0 ** -HIDDEN_SHIFTS[0])
     second = np.matmul(first.clip(0, HIDDEN_MAX), network.w2) + network.b2[:, None]
-    second *= np.float32(2.0**-8)
+    second *= np.float32(2.0 ** -HIDDEN_SHIFTS[1])
     out = np.matmul(second.clip(0, HIDDEN_MAX), network.w3) + network.b3[:, None]
     means = (out[..., 1] + np.matmul(x, network.skip[..., None])[..., 0]) / OUTPUT_UNIT
     by_scale, by_mean = bit_gradients(values, (out[..., 0] / OUTPUT_UNIT).clip(*SCALE_RANGE), means)
     by_scale, by_mean = (np.where(valid, gradient, 0) / np.float32(OUTPUT_UNIT) for gradient in (by_scale, by_mean))
     back = by_scale[..., None] * network.w3[:, None, :, 0] + by_mean[..., None] * network.w3[:, None, :, 1]
-    back = np.matmul(back * _open(second), network.w2.transpose(0, 2, 1)) / 2**8
-    back = np.matmul(back * _open(first), network.w1.transpose(0, 2, 1)) / 2**6
+    back = np.matmul(back * _open(second), network.w2.transpose(0, 2, 1)) / 2 ** HIDDEN_SHIFTS[1]
+    back = np.matmul(back * _open(first), network.w1.transpose(0, 2, 1)) / 2 ** HIDDEN_SHIFTS[0]
     result: np.ndarray = back + by_mean[..., None] * network.skip[:, None]
     return result
 

@@ -15,8 +15,8 @@ from nifcodec.fields.wavelet.coding.context_model import ContextModel
 from nifcodec.fields.wavelet.coding.dependent_quantization import SCALAR, to_values
 from nifcodec.fields.wavelet.coding.neighbours import compand
 from nifcodec.fields.wavelet.coding.wavefront import Pass
-from nifcodec.fields.wavelet.lattice import HALF, MAX_VALUE
-from nifcodec.fields.wavelet.search.coding import BandArrays, Coding, QuantizedBands, blank_contexts, filled
+from nifcodec.fields.wavelet.lattice import HALF, MAX_VALUE, BandArrays
+from nifcodec.fields.wavelet.search.coding import Coding, QuantizedBands, blank_contexts, filled
 from nifcodec.fields.wavelet.search.rate_gradient import RateGradient
 
 # The share of the rate gradient that counts. The whole of it overshoots, since neighbours change together

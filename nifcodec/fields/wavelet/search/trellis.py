@@ -14,8 +14,8 @@ from nifcodec.fields.wavelet.coding.binarization import binarization_of
 from nifcodec.fields.wavelet.coding.bitstream import used_bands
 from nifcodec.fields.wavelet.coding.context_model import ContextModel
 from nifcodec.fields.wavelet.coding.dependent_quantization import KIND, NEXT, Q0, Q1, to_values
-from nifcodec.fields.wavelet.lattice import MAX_VALUE, Planes, Subband
-from nifcodec.fields.wavelet.search.coding import BandArrays, Coding, QuantizedBands, contexts_of
+from nifcodec.fields.wavelet.lattice import MAX_VALUE, BandArrays, BandValues, Subband
+from nifcodec.fields.wavelet.search.coding import Coding, QuantizedBands, contexts_of
 from nifcodec.fields.wavelet.search.rate_gradient import RateGradient
 from nifcodec.fields.wavelet.search.rdoq import Choice
 
@@ -96,7 +96,7 @@ class _Chains:
             values, costs = _branch(choice, parity, model)
             self._values[:, number, here], self._costs[:, number, here] = self._linked(values), self._linked(costs)
 
-    def best(self) -> Planes:
+    def best(self) -> BandValues:
         """The values along the path of least cost."""
         links, _, chains = self._costs.shape
         everywhere = np.arange(chains)

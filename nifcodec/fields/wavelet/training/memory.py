@@ -39,22 +39,22 @@ class Cutting:
         return text + use_of(self.bytes, memory)
 
 
-def tile_bytes(network: RestorationFilter, tile: Tuple[int, int]) -> int:
-    """Estimated bytes of a gradient through the network, mixed to one correction, at a tile of (rows, columns)."""
+def tile_bytes(restoration: RestorationFilter, tile: Tuple[int, int]) -> int:
+    """Estimated bytes of a gradient through the filter, mixed to one correction, at a tile of (rows, columns)."""
     blocks = 1
     for side in tile:
-        blocks *= side // 2 + network.reach
+        blocks *= side // 2 + restoration.reach
     # Of each layer its input and the value before its ReLU; what is fed and what comes back.
-    widths = [kernel.shape[2] for kernel in network.kernels] + [BLOCK_CHANNELS]
+    widths = [kernel.shape[2] for kernel in restoration.kernels] + [BLOCK_CHANNELS]
     values = sum(widths[:-1]) + sum(widths[1:]) + 5 * BLOCK_CHANNELS
-    weights = sum(kernel[..., : widths[i + 1]].size for i, kernel in enumerate(network.kernels))
+    weights = sum(kernel[..., : widths[i + 1]].size for i, kernel in enumerate(restoration.kernels))
     return int(4 * (weights + TRANSIENT * blocks * values))
 
 
-def cut(network: RestorationFilter, sides: Tuple[int, int], replicas: int, memory: Optional[int]) -> Cutting:
+def cut(restoration: RestorationFilter, sides: Tuple[int, int], replicas: int, memory: Optional[int]) -> Cutting:
     """A picture of (rows, columns), cut across its longer side until its tiles fit and each replica has one.
 
-    No tile gets smaller than the network's reach on both sides of it: then some replicas are left without one.
+    No tile gets smaller than the filter's reach on both sides of it: then some replicas are left without one.
 
     Args:
         memory: bytes of a replica, None for no limit.
@@ -64,11 +64,11 @@ def cut(network: RestorationFilter, sides: Tuple[int, int], replicas: int, memor
     """
     limit = math.inf if memory is None else memory
     pieces = [1, 1]
-    least = 2 * network.reach
+    least = 2 * restoration.reach
     while True:
         height, width = (2 * -(-side // (2 * count)) for side, count in zip(sides, pieces))
         count = -(-sides[0] // height) * -(-sides[1] // width)
-        needed = tile_bytes(network, (height, width))
+        needed = tile_bytes(restoration, (height, width))
         if needed <= limit and (count >= replicas or max(height, width) <= least):
             return Cutting((height, width), count, replicas, needed)
         if max(height, width) <= least:

@@ -26,9 +26,10 @@ from nifcodec.errors import ConfigError, NifError, TrainingError
 from nifcodec.fields.hooks import Progress
 from nifcodec.fields.progress_line import ProgressLine
 from nifcodec.fields.wavelet import priors
-from nifcodec.fields.wavelet.priors.prior_file import PriorFile, QuantizedFilter
+from nifcodec.fields.wavelet.coding.context_model import Key
+from nifcodec.fields.wavelet.coding.neighbours import CONSTANTS
+from nifcodec.fields.wavelet.priors.prior_file import ARRAYS, PriorFile, QuantizedFilter
 from nifcodec.fields.wavelet.training import prior_integers, prior_networks, prior_samples
-from nifcodec.fields.wavelet.training.prior_samples import Key
 from nifcodec.files import check_output, say, write_bytes
 
 DEFAULT_STEPS = 10_000  # of a luma network; a chroma network takes half of them
@@ -125,14 +126,14 @@ class Run:
         start = time.monotonic()
         data = _load(self.path(f"train-{_name(key)}.npz"))
         features, values, kinds = data["features"], data["values"], data["kinds"]
-        signed = (features.shape[1] - prior_samples.CONSTANTS) // 2
+        signed = (features.shape[1] - CONSTANTS) // 2
         hidden, steps = prior_networks.LUMA_HIDDEN, self.options.steps
         if key[0]:
             hidden, steps = prior_networks.CHROMA_HIDDEN, max(1, steps // 2)
         start_from = None
         if self.start is not None:
             first = self.start.context.networks[key]
-            network = {name: getattr(first, name).astype(np.int32) for name in prior_integers.NAMES}
+            network = {name: getattr(first, name).astype(np.int32) for name in ARRAYS}
             start_from = weights = prior_integers.to_floats(network)
         if steps:
             weights = prior_networks.train_context(features, values, signed, hidden, steps, seed, start_from)
@@ -173,14 +174,14 @@ class Run:
         return _load(path)
 
     def group_bits(self, networks: Dict[Key, Dict[str, np.ndarray]], tables: np.ndarray) -> Dict[str, Dict[str, float]]:
-        """Held-out bits of a coefficient by colour and level group: float likelihood, and as a file codes it."""
+        """Held-out bits of a coefficient by plane and level group: float likelihood, and as a file codes it."""
         sums: Dict[str, np.ndarray] = {}
         for key, network in networks.items():
             path = self.path(f"held-{_name(key)}.npz")
             if not os.path.exists(path):
                 continue
             data, (mean, number) = _load(path), network["bits"]
-            weights = {name: network[name] for name in prior_integers.NAMES}
+            weights = {name: network[name] for name in ARRAYS}
             coded = prior_integers.coded_bits(weights, tables, data["features"], data["values"], data["kinds"])
             name = f"colour {key[0]}, level group {key[2]}"
             sums[name] = sums.get(name, np.zeros(3)) + np.array([mean * number, coded * number, number])

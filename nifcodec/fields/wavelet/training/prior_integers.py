@@ -10,6 +10,7 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
+from nifcodec.entropy.range_coder import TOTAL
 from nifcodec.fields.wavelet.coding.binarization import (
     FIRST_SHIFTED,
     FRACTIONS,
@@ -22,17 +23,15 @@ from nifcodec.fields.wavelet.coding.binarization import (
     binarization_of,
     binarize,
 )
-from nifcodec.fields.wavelet.coding.context_model import ContextModel, Network, evaluate, stack
+from nifcodec.fields.wavelet.coding.companding import FEATURE_MAX
+from nifcodec.fields.wavelet.coding.context_model import HIDDEN_MAX, ContextModel, Network, evaluate, stack
 from nifcodec.fields.wavelet.coding.dependent_quantization import to_indices
+from nifcodec.fields.wavelet.priors.prior_file import ARRAYS, SYMBOLS
 
-COLUMNS = 2 * LARGEST + 1
-TOTAL = 1 << 24
 BOUND = (1 << 23) - 1
-HIDDEN_TOP, FEATURE_TOP = 1023, 127
 PSEUDO_COUNT = 200.0  # weight of the Laplacian beside the counted samples of a table
-TAIL = 1e-5
+TAIL = 1e-5  # probability of a second, wide Laplacian: no coefficient is impossible
 
-NAMES = ("w1", "b1", "w2", "b2", "w3", "b3", "skip")
 Integers = Dict[str, np.ndarray]
 
 
@@ -51,14 +50,14 @@ def to_integers(weights: Sequence[np.ndarray]) -> Integers:
     half = BOUND // 2  # leaves the weights at least as much room as the bias
     biases = [np.rint(b * s).clip(-half, half) for b, s in ((b1, 256 * 32), (b2, 256 * 128), (b3, 256 * 128))]
     none = np.zeros(1)
-    whole_skip = _bounded(skip * 1024, np.zeros(1), 2 * FEATURE_TOP, none)[:, 0]  # at most half of the range
-    reserve = np.array([0.0, np.abs(whole_skip).sum() * FEATURE_TOP])
+    whole_skip = _bounded(skip * 1024, np.zeros(1), 2 * FEATURE_MAX, none)[:, 0]  # at most half of the range
+    reserve = np.array([0.0, np.abs(whole_skip).sum() * FEATURE_MAX])
     return {
-        "w1": _bounded(w1 * 256, biases[0], FEATURE_TOP, none).astype(np.int16),
+        "w1": _bounded(w1 * 256, biases[0], FEATURE_MAX, none).astype(np.int16),
         "b1": biases[0].astype(np.int32),
-        "w2": _bounded(w2 * 256, biases[1], HIDDEN_TOP, none).astype(np.int16),
+        "w2": _bounded(w2 * 256, biases[1], HIDDEN_MAX, none).astype(np.int16),
         "b2": biases[1].astype(np.int32),
-        "w3": _bounded(w3 * 256, biases[2], HIDDEN_TOP, reserve).astype(np.int16),
+        "w3": _bounded(w3 * 256, biases[2], HIDDEN_MAX, reserve).astype(np.int16),
         "b3": biases[2].astype(np.int32),
         "skip": whole_skip.astype(np.int16),
     }
@@ -66,7 +65,7 @@ def to_integers(weights: Sequence[np.ndarray]) -> Integers:
 
 def outputs(network: Integers, features: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """int8 features (N, F) -> scale indices and means as the codec has them, int32 (N,)."""
-    single = Network(*(network[name].astype(np.float32) for name in NAMES))
+    single = Network(*(network[name].astype(np.float32) for name in ARRAYS))
     width = features.shape[1]
     scales, means = evaluate(stack([single], [np.arange(width)], width), features[None].astype(np.float32))
     return scales[0], means[0]
@@ -75,7 +74,7 @@ def outputs(network: Integers, features: np.ndarray) -> Tuple[np.ndarray, np.nda
 def to_floats(network: Integers) -> List[np.ndarray]:
     """The inverse of `to_integers`, but for what rounding took."""
     units = {"w1": 256, "b1": 256 * 32, "w2": 256, "b2": 256 * 128, "w3": 256, "b3": 256 * 128, "skip": 1024}
-    weights = [np.asarray(network[name], np.float32) / np.float32(units[name]) for name in NAMES]
+    weights = [np.asarray(network[name], np.float32) / np.float32(units[name]) for name in ARRAYS]
     return [*weights[:-1], weights[-1][:, None]]
 
 
@@ -90,21 +89,21 @@ def _parts(
 
 
 def count(network: Integers, features: np.ndarray, values: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-    """Histogram int64 (TABLES, COLUMNS) of the samples under a network.
+    """Histogram int64 (TABLES, SYMBOLS) of the samples under a network.
 
     Args:
         values: of the coefficients, in half steps.
         kinds: of their quantizers.
     """
-    counts = np.zeros(TABLES * COLUMNS, np.int64)
+    counts = np.zeros(TABLES * SYMBOLS, np.int64)
     for part in _parts(network, features, values, kinds):
         cells = binarize(*part)
-        counts += np.bincount(cells.tables * COLUMNS + cells.symbols, minlength=TABLES * COLUMNS)
-    return counts.reshape(TABLES, COLUMNS)
+        counts += np.bincount(cells.tables * SYMBOLS + cells.symbols, minlength=TABLES * SYMBOLS)
+    return counts.reshape(TABLES, SYMBOLS)
 
 
 def laplacian(scale: float, mean: float, odd: bool = False) -> np.ndarray:
-    """Probabilities of the indices -LARGEST..LARGEST, the ends with all beyond them, float64 (COLUMNS,).
+    """Probabilities of the indices -LARGEST..LARGEST, the ends with all beyond them, float64 (SYMBOLS,).
 
     Args:
         scale, mean: in steps, the mean from the value of the index 0.
@@ -116,7 +115,7 @@ def laplacian(scale: float, mean: float, odd: bool = False) -> np.ndarray:
     borders = borders - mean
     below = np.where(borders < 0, 0.5 * np.exp(-np.abs(borders) / scale), 1 - 0.5 * np.exp(-np.abs(borders) / scale))
     masses = np.diff(np.concatenate([[0.0], below, [1.0]]))
-    return masses * (1 - TAIL) + TAIL / COLUMNS
+    return masses * (1 - TAIL) + TAIL / SYMBOLS
 
 
 def _rows() -> Iterator[Tuple[float, float, bool]]:
@@ -130,8 +129,8 @@ def _rows() -> Iterator[Tuple[float, float, bool]]:
 
 
 def frequency_tables(counts: np.ndarray) -> np.ndarray:
-    """Histogram -> uint32 (TABLES, COLUMNS): rows sum to 2^24, every entry is at least 1, mean 0 is symmetric."""
-    tables = np.empty((TABLES, COLUMNS), np.int64)
+    """Histogram -> uint32 (TABLES, SYMBOLS): rows sum to 2^24, every entry is at least 1, mean 0 is symmetric."""
+    tables = np.empty((TABLES, SYMBOLS), np.int64)
     for row, (scale, mean, odd) in enumerate(_rows()):
         observed, symmetric = counts[row].astype(np.float64), mean == 0
         if symmetric:
@@ -140,7 +139,7 @@ def frequency_tables(counts: np.ndarray) -> np.ndarray:
         shares = (observed + PSEUDO_COUNT * model) / (observed.sum() + PSEUDO_COUNT * model.sum())
         if symmetric:
             shares = (shares + shares[::-1]) / 2  # the model's two halves differ in the last place
-        tables[row] = np.floor(shares * (TOTAL - COLUMNS)).astype(np.int64) + 1
+        tables[row] = np.floor(shares * (TOTAL - SYMBOLS)).astype(np.int64) + 1
         # The middle takes what rounding left over, so that the symmetry stays.
         middle = LARGEST if symmetric else int(tables[row].argmax())
         tables[row, middle] += TOTAL - tables[row].sum()

@@ -2,7 +2,7 @@
 
 A context network sees features x / 32 and gives a coefficient's log2 scale and mean in steps: two hidden layers clipped
 to 0..8, and linear terms of the signed features in the mean. Its likelihood is that of a Laplacian integrated over a
-rounding interval. The restoration filter sees the rebuilt planes, 2x2 pixels to channels, and gives a correction.
+rounding interval. The restoration filter sees the rebuilt planes, 2x2 pixels to channels, and gives corrections.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from nifcodec.fields.wavelet.restoration import BLOCK_CHANNELS, WEIGHT_UNIT
+from nifcodec.fields.wavelet.training.prior_integers import TAIL
 from nifcodec.training.adam import Adam, cosine
 
 LUMA_HIDDEN, CHROMA_HIDDEN = (56, 32), (16, 12)
 INPUT_UNITS = 32.0  # feature units in 1.0 of the float twin
 HIDDEN_MAX = 8.0
 SCALE_MIN, SCALE_MAX = -6.0, 10.0  # log2 of the Laplacian's scale in steps
-TAIL = 1e-5  # probability of a second, wide Laplacian: no coefficient is impossible
 FARTHEST = 1000.0  # steps, beyond which the tail stays level: float32 ends near exp(-88)
 CONTEXT_BATCH, FILTER_BATCH = 2048, 8
 CHUNK = 100  # steps in one call of a compiled loop
@@ -137,8 +137,8 @@ def context_bits(weights: Arrays, features: np.ndarray, values: np.ndarray) -> f
 
 
 def without_mean(kernel: tf.Tensor) -> tf.Tensor:
-    """A first layer that does not see a constant added to a colour: only differences of pixels matter to it."""
-    split = tf.reshape(kernel, (9, 4, 3, -1))  # taps, pixel of the 2x2, colour
+    """A first layer that does not see a constant added to a plane: only differences of pixels matter to it."""
+    split = tf.reshape(kernel, (9, 4, 3, -1))  # taps, pixel of the 2x2, plane
     return tf.reshape(split - tf.reduce_mean(split, axis=(0, 1), keepdims=True), tf.shape(kernel))
 
 

@@ -17,10 +17,10 @@ import PIL.Image
 from nifcodec.errors import ConfigError, ImageError
 from nifcodec.fields.wavelet.coding.bitstream import used_bands
 from nifcodec.fields.wavelet.coding.context_model import GROUPS, Key
-from nifcodec.fields.wavelet.coding.neighbours import CONSTANTS, WAVEFRONT_LAG, LevelFeatures, feature_columns
+from nifcodec.fields.wavelet.coding.neighbours import WAVEFRONT_LAG, LevelFeatures, feature_columns
 from nifcodec.fields.wavelet.coding.wavefront import Conditions, level_feature
 from nifcodec.fields.wavelet.description import INDICES_PER_OCTAVE, WaveletDescription
-from nifcodec.fields.wavelet.lattice import UNIT, Lattice, Planes
+from nifcodec.fields.wavelet.lattice import UNIT, BandValues, Lattice
 from nifcodec.fields.wavelet.lifting import analyse_levels
 from nifcodec.fields.wavelet.planes import plane_kinds, to_planes
 from nifcodec.fields.wavelet.priors import Prior
@@ -30,8 +30,6 @@ from nifcodec.fields.wavelet.search.trellis import requantize_bands
 from nifcodec.picture.colour import to_rgb
 from nifcodec.picture.read import read_image
 from nifcodec.picture.write import FORMATS
-
-__all__ = ["CONSTANTS", "Key", "Patches", "Samples", "gather", "split"]
 
 # Of each network: features, values in half steps, kinds of quantizer.
 Samples = Dict[Key, List[Tuple[np.ndarray, np.ndarray, np.ndarray]]]
@@ -43,7 +41,7 @@ SHRUNK, SMALLEST = 0.4, 0.55  # share of the visits that see the picture reduced
 PATCHES = 4  # of a visit
 PHASE = 8  # pixels, by up to which a crop begins later: another phase of the lattice's first levels
 PER_LEVEL = 1500  # coefficients of a pass that a level of a picture gives on average
-ROW_SHARE = 0.25  # at least this share of a level's rows is looked at: neighbours in one row are nearly the same sample
+FRONT_SHARE = 0.25  # least share of a level's fronts that is looked at: neighbours in one are nearly the same sample
 DEAD_ZONES = (0.56, 0.68)
 WEIGHTS = (0.06, 0.15)  # of a bit, in squared steps, about what the encoder takes
 DEPENDENT_SHARE = 0.5  # of the visits under a prior, quantized dependently
@@ -126,7 +124,7 @@ def _visit(
     step = spec.step
     scaled = [{band: values / step for band, values in bands.items()} for bands in lattice.by_band(details)]
     dependent = prior is not None and rng.random() < DEPENDENT_SHARE
-    kinds: List[Planes] = [{band: np.zeros(values.shape, np.int8) for band, values in b.items()} for b in scaled]
+    kinds: List[BandValues] = [{band: np.zeros(values.shape, np.int8) for band, values in b.items()} for b in scaled]
     if prior is None:
         levels = [{band: _dead_zone(values, rng.uniform(*DEAD_ZONES)) for band, values in b.items()} for b in scaled]
     else:
@@ -160,8 +158,8 @@ def _dead_zone(values: np.ndarray, threshold: float) -> np.ndarray:
 def _level_samples(
     lattice: Lattice,
     level: int,
-    levels: Sequence[Planes],
-    kinds: Planes,
+    levels: Sequence[BandValues],
+    kinds: BandValues,
     plane: np.ndarray,
     step_feature: int,
     rng: np.random.Generator,
@@ -170,21 +168,21 @@ def _level_samples(
     coarser = levels[level + 1] if level + 1 < len(levels) else {}
     coarsest = levels[level + 2] if level + 2 < len(levels) else {}
     height, width = lattice.sizes[level + 1]
-    low = {colour: plane[colour] for colour in range(3)}
+    low = dict(enumerate(plane))
     features = LevelFeatures((height, width), lattice.bands, low, coarser, coarsest)
     features.set_all(levels[level])
     share = min(1.0, PER_LEVEL * 2 / (height * width))
-    rows = max(share, ROW_SHARE) if features.rows > 40 else 1.0
-    for row in np.flatnonzero(rng.random(features.rows) < rows).tolist():
+    shown = max(share, FRONT_SHARE) if features.fronts > 40 else 1.0
+    for front in np.flatnonzero(rng.random(features.fronts) < shown).tolist():
         for odd in (0, 1):
-            vectors = features.gather(row, bool(odd), step_feature, level_feature(level))
+            vectors = features.gather(front, bool(odd), step_feature, level_feature(level))
             for index, band in enumerate(lattice.bands):
-                y, plane_of_band = row - WAVEFRONT_LAG * index, levels[level][band]
+                y, plane_of_band = front - WAVEFRONT_LAG * index, levels[level][band]
                 if band not in kinds or not 0 <= y < plane_of_band.shape[0]:
                     continue
                 values = plane_of_band[y, odd::2]
                 # Nearly all fine chroma coefficients are zero: fewer of them say the same.
-                chosen = rng.random(len(values)) < share / rows * (0.3 if band.is_chroma and level < 2 else 1.0)
+                chosen = rng.random(len(values)) < share / shown * (0.3 if band.is_chroma and level < 2 else 1.0)
                 if not chosen.any():
                     continue
                 columns = feature_columns(band, bool(odd), features.near_length)

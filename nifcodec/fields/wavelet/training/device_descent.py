@@ -1,4 +1,4 @@
-"""Training of a picture's coefficients for the wavelet field: where the restoration filter wants the planes to be."""
+"""The descent (`wavelet.descent`) on the devices of TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nifcodec.config import EncodeConfig
 from nifcodec.fields.wavelet.descent import folded, mirrored
 from nifcodec.fields.wavelet.description import WaveletDescription
 from nifcodec.fields.wavelet.planes import filtered_planes
-from nifcodec.fields.wavelet.restoration import RestorationFilter
+from nifcodec.fields.wavelet.restoration import RestorationFilter, even
 from nifcodec.fields.wavelet.training.memory import cut
 from nifcodec.fields.wavelet.training.prior_networks import corrections
 from nifcodec.training.devices.base import Device, Placement
@@ -19,14 +19,14 @@ from nifcodec.training.devices.open import open_device
 
 
 def open_device_descent(
-    network: RestorationFilter, planes: int, sides: Tuple[int, int], config: EncodeConfig
+    restoration: RestorationFilter, planes: int, sides: Tuple[int, int], config: EncodeConfig
 ) -> "DeviceDescent":
     """A `DeviceDescent` on the device that a configuration asks for.
 
     Raises ConfigError, DeviceError, MissingDependencyError: of the device.
     """
     return DeviceDescent(
-        network, planes, sides, open_device(Placement(config.device, config.replicas, independent=True))
+        restoration, planes, sides, open_device(Placement(config.device, config.replicas, independent=True))
     )
 
 
@@ -34,36 +34,31 @@ class DeviceDescent:
     """Steps down the gradient of the squared error, through the restoration filter, by the rebuilt planes.
 
     Args:
-        network: of the prior.
+        restoration: of the prior.
         planes: number C of the picture's planes.
         sides: rows and columns of the largest part of the picture that is worked on at once.
-        device: where the network and its gradient are computed. Where it has replicas or a limit of memory, it is given
+        device: where the filter and its gradient are computed. Where it has replicas or a limit of memory, it is given
             tiles of one size; else whatever a call is given, as a whole.
 
     Attributes:
         placement: on what it runs and how the picture is cut, for people.
+        concurrent: False; the device has threads of its own.
 
     Raises:
         DeviceError: the device's memory is too small for any tile.
     """
 
-    def __init__(self, network: RestorationFilter, planes: int, sides: Tuple[int, int], device: Device) -> None:
-        self._network = network
+    concurrent = False
+
+    def __init__(self, restoration: RestorationFilter, planes: int, sides: Tuple[int, int], device: Device) -> None:
+        self._restoration = restoration
         self._count = filtered_planes(planes)
-        cutting = cut(network, sides, device.replicas, device.memory)
+        cutting = cut(restoration, sides, device.replicas, device.memory)
         self._tile = cutting.tile if device.replicas > 1 or device.memory is not None else None
         self._over_tiles = device.over_tiles(self.vjp)
         self.placement = cutting.describe(device.label, device.memory)
 
     def __call__(self, planes: np.ndarray, target: np.ndarray, spec: WaveletDescription) -> np.ndarray:
-        """Planes to quantize in place of the picture's own, on colours of 0..1, float64 (C, H, W).
-
-        A full gradient step from the rebuilt planes: without a restoration filter it leads to the picture itself.
-
-        Args:
-            planes: as rebuilt, in steps, float32 (C, H, W).
-            target: the picture's, on colours of 0..1, float64 (C, H, W).
-        """
         here = self._even(planes)
         moved = here + self._step(here, self._even(target / spec.step) - here, spec)
         wanted = target.copy()
@@ -78,17 +73,17 @@ class DeviceDescent:
         """A tile's residual after its correction, and where that residual draws the planes. All float32, in steps.
 
         Args:
-            around: planes of the tile and of the network's reach around it, (1, H + 2 reach, W + 2 reach, 3).
+            around: planes of the tile and of the filter's reach around it, (1, H + 2 reach, W + 2 reach, 3).
             residual: the picture's planes less the tile's, (1, H, W, 3).
             counted: 1 for pixels of the picture, else 0, (1, H, W, 1).
             feature: of the step, (1,).
-            weights: kernels, biases, conditioning of the network of one correction.
+            weights: kernels, biases, conditioning of the filter of one correction.
 
         Returns:
             The residual less the correction, (1, H, W, 3), and the vector-Jacobian product of it with the correction's
             derivatives by `around`, of the shape of `around`.
         """
-        layers = len(self._network.kernels)
+        layers = len(self._restoration.kernels)
         parts = weights[:layers], weights[layers : 2 * layers], weights[2 * layers :]
         with tf.GradientTape() as tape:
             tape.watch(around)
@@ -98,7 +93,7 @@ class DeviceDescent:
 
     def _step(self, planes: np.ndarray, residual: np.ndarray, spec: WaveletDescription) -> np.ndarray:
         """Minus the gradient, (H, W, 3). A pixel's error is counted in one tile; the tiles' products are summed up."""
-        reach = self._network.reach
+        reach = self._restoration.reach
         height, width = planes.shape[:2]
         tile = (height, width) if self._tile is None else self._tile
         full = [-(-side // size) * size for side, size in zip((height, width), tile)]
@@ -113,7 +108,7 @@ class DeviceDescent:
                 outer = slice(y, y + tile[0] + 2 * reach), slice(x, x + tile[1] + 2 * reach)
                 yield around[outer][None], residual[inner][None], counted[inner][None]
 
-        mixed = self._network.mixed(spec.mixture)
+        mixed = self._restoration.mixed(spec.mixture)
         feature = np.array([spec.step_feature], np.float32)
         shared = (feature, *mixed.kernels, *mixed.biases, *mixed.conditioning)
         direct, through = np.empty_like(residual), np.zeros_like(around)
@@ -125,11 +120,9 @@ class DeviceDescent:
 
     def _even(self, planes: np.ndarray) -> np.ndarray:
         """(C, H, W) -> float32 (H, W, 3) with even sides."""
-        height, width = planes.shape[1:]
-        colours = np.zeros((3, height, width), np.float32)
-        colours[: self._count] = planes[: self._count]
-        even = np.pad(colours, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
-        return np.ascontiguousarray(np.moveaxis(even, 0, -1))
+        three = np.zeros((3, *planes.shape[1:]), np.float32)
+        three[: self._count] = planes[: self._count]
+        return np.ascontiguousarray(np.moveaxis(even(three), 0, -1))
 
 
 def _grown(values: np.ndarray, height: int, width: int) -> np.ndarray:
