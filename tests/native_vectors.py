@@ -22,7 +22,7 @@ from nifcodec.fields.wavelet.coding.companding import COMPAND_TABLE
 from nifcodec.fields.wavelet.coding.context_model import ContextModel
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription, unpack_description
-from nifcodec.fields.wavelet.lattice import UNIT, Lattice, Planes
+from nifcodec.fields.wavelet.lattice import UNIT, BandValues, Lattice
 from nifcodec.fields.wavelet.planes import plane_kinds
 from nifcodec.fields.wavelet.tiling import Tiling, unpack_tiles
 
@@ -42,7 +42,7 @@ class Part(NamedTuple):
     step_feature: int
     dependent: bool
     low: np.ndarray
-    coarser: Sequence[Planes]
+    coarser: Sequence[BandValues]
     flags: np.ndarray
     stream: bytes
 
@@ -54,7 +54,7 @@ def part_of(
     data: bytes,
     lattice: Lattice,
     low: np.ndarray,
-    coarser: Sequence[Planes] = (),
+    coarser: Sequence[BandValues] = (),
 ) -> Part:
     """That of a bands payload, which may be cut; the checks of its levels are left out."""
     count = lattice.levels * len(lattice.bands)

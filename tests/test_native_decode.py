@@ -17,7 +17,7 @@ from nifcodec.fields.wavelet.coding.companding import COMPAND_TABLE
 from nifcodec.fields.wavelet.coding.context_model import ContextModel
 from nifcodec.fields.wavelet.coding.kernels import Scanned
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
-from nifcodec.fields.wavelet.lattice import UNIT, Lattice, Planes
+from nifcodec.fields.wavelet.lattice import UNIT, BandValues, Lattice
 from nifcodec.fields.wavelet.lifting import synthesise_plane
 from nifcodec.native.bands import LatticeShape, NativeModel, synthesise
 
@@ -69,7 +69,7 @@ def random_part(random: np.random.Generator, height: int, width: int, rough: boo
     lattice = Lattice(width, height, kinds, 5 if tile else None, int(random.integers(0, 7)))
     spread = int(random.choice([3, 200, 1 << 20] if rough else [3, 30]))
     low = random.integers(-spread, spread + 1, lattice.low_shape()) * UNIT
-    coarser: List[Planes] = []
+    coarser: List[BandValues] = []
     sides = lattice.sizes[-1]
     for _ in range(2 if tile else 0):
         sides = ((sides[0] + 1) // 2, (sides[1] + 1) // 2)

@@ -14,7 +14,7 @@ from nifcodec.fields.wavelet.coding.bitstream import decode_bands, encode_bands
 from nifcodec.fields.wavelet.coding.context_model import ContextModel
 from nifcodec.fields.wavelet.coding.kernels import Kernels
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
-from nifcodec.fields.wavelet.lattice import MAX_VALUE, UNIT, Lattice, Planes, Subband
+from nifcodec.fields.wavelet.lattice import MAX_VALUE, UNIT, BandValues, Lattice, Subband
 from nifcodec.fields.wavelet.lifting import analyse_levels
 from nifcodec.fields.wavelet.planes import to_planes
 from nifcodec.fields.wavelet.search.coding import Coding, QuantizedBands, contexts_of
@@ -76,7 +76,7 @@ def make(
             values = rng.laplace(0, 1, (rows, columns)) * scales
             values[rng.random((rows, columns)) < 0.005] *= 1e4
             details[-1][band] = values * (rng.random() < 0.85)
-    coarser: List[Planes] = []
+    coarser: List[BandValues] = []
     if levels is not None:
         for beyond in range(2):
             height, width = (-(-side >> beyond) for side in lattice.sizes[-1])
@@ -110,7 +110,7 @@ def check_stream(case: Case, expected: QuantizedBands) -> None:
                 np.testing.assert_array_equal(values, wanted[band])
 
 
-def check_gradient(case: Case, levels: List[Planes]) -> None:
+def check_gradient(case: Case, levels: List[BandValues]) -> None:
     """The same gradients but for rounding."""
     expected = rate_gradient(case.coding, levels)
     for native in case.natively():
