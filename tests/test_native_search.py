@@ -95,7 +95,7 @@ def check(found: QuantizedBands, expected: QuantizedBands) -> None:
             np.testing.assert_array_equal(mine[band], values)
             if values.any():
                 np.testing.assert_array_equal(contexts[band], wanted[band])
-    np.testing.assert_array_equal(found.low, expected.low)
+    np.testing.assert_array_equal(found.plane, expected.plane)
 
 
 def check_stream(case: Case, expected: QuantizedBands) -> None:
