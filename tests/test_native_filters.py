@@ -84,7 +84,7 @@ def test_colours_are_those_of_numpy(
     native: NativeFilters, size: Tuple[int, int, int], network: Optional[RestorationFilter]
 ) -> None:
     planes = np.rint(planes_of(*size) * UNIT).astype(np.int64)
-    wanted = colours_of.finish(planes, SPEC, network, UNIT)
+    wanted = colours_of.finish(planes, SPEC, network, UNIT, (0, 0, *size[1:]))
     given = None if network is None else packed(network)
     found = native.colours(planes, given, SPEC.step, UNIT)
     np.testing.assert_allclose(found, wanted, atol=4e-6)
