@@ -40,7 +40,7 @@ with instrumented:
     from nifcodec.errors import CorruptFileError, NifError
     from nifcodec.fields.families import configure
     from nifcodec.fields.mlp import description as mlp_spec
-    from nifcodec.fields.mlp.family import MlpRender
+    from nifcodec.fields.mlp.decode import MlpRender
     from nifcodec.fields.wavelet import encode, priors
     from nifcodec.fields.wavelet.coding.binarization import TABLES
     from nifcodec.fields.wavelet.coding.bitstream import decode_lattice
@@ -49,10 +49,10 @@ with instrumented:
     from nifcodec.fields.wavelet.decode import WaveletRender
     from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription
     from nifcodec.fields.wavelet.lattice import Lattice
-    from nifcodec.fields.wavelet.planes import plane_kinds
+    from nifcodec.fields.wavelet.planes import plane_ids
     from nifcodec.fields.wavelet.priors import prior_file
     from nifcodec.fields.wavelet.restoration import BLOCK_CHANNELS
-    from nifcodec.fields.wavelet.tiling import TILE_LEVELS, check_index, unpack_tiles
+    from nifcodec.fields.wavelet.tiling import TILE_LEVELS, check_index, unpack_parts
     from nifcodec.picture.transfer import Transfer
 
 # Pixels stored and rendered: an input is to be looked at in milliseconds.
@@ -98,7 +98,7 @@ def parts_of(file: NifFile) -> Tuple[List[bytes], List[int]]:
     if field.tiling is None:
         return [file.payload], [field.lattice.levels]
     levels = [field.tiling.root.levels] + [TILE_LEVELS] * field.tiling.count
-    return unpack_tiles(file.payload, field.tiling.count), levels
+    return unpack_parts(file.payload, field.tiling.count), levels
 
 
 def repaired_index(index: bytes, parts: Sequence[bytes], levels: Sequence[int]) -> bytes:
@@ -144,7 +144,7 @@ def read_tensors(layout: int, data: bytes) -> None:
 def read_lattice(layout: int, data: bytes) -> None:
     """The wavelet field's coefficients under its context model."""
     (width, height), channels = SIZES[layout % 8], 1 + layout // 8 % 4
-    lattice = Lattice(width, height, plane_kinds(channels))
+    lattice = Lattice(width, height, plane_ids(channels))
     finest = layout // 32 % (lattice.levels + 1)
     step = WaveletDescription(STEP_INDEX, b"").step_feature
     plane, _ = decode_lattice(data, lattice, Conditions(priors.named().context, step), finest)
@@ -222,7 +222,7 @@ def read_by_both(layout: int, data: bytes) -> None:
     model = priors.named().context
     by_numpy = ContextModel(model.networks, model.frequencies, native=False)
     (width, height), channels = SIZES[layout % 8], 1 + layout // 8 % 4
-    lattice = Lattice(width, height, plane_kinds(channels))
+    lattice = Lattice(width, height, plane_ids(channels))
     dependent, finest = bool(layout // 32 % 2), layout // 64 % (lattice.levels + 1)
     step = WaveletDescription(STEP_INDEX, b"").step_feature
     found = []

@@ -25,8 +25,8 @@ from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.decode import TiledPlanes
 from nifcodec.fields.wavelet.description import FAMILY_ID, unpack_description
 from nifcodec.fields.wavelet.lattice import BandValues, Lattice
-from nifcodec.fields.wavelet.planes import plane_kinds
-from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Tiling, unpack_tiles
+from nifcodec.fields.wavelet.planes import plane_ids
+from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Tiling, unpack_parts
 from nifcodec.picture.image import Image
 
 FOLDER = Path(__file__).resolve().parent / "golden"
@@ -157,13 +157,13 @@ def wavelet_integers(file: NifFile) -> Tuple[np.ndarray, List[BandValues]]:
     """Native plane, int64 (planes, rows, columns), and all bands of each level, the finest first."""
     spec = unpack_description(file.description)
     conditions = Conditions(priors.find(spec.prior).context, spec.step_feature, spec.dependent)
-    size = (file.width, file.height, plane_kinds(file.channels))
+    size = (file.width, file.height, plane_ids(file.channels))
     if not spec.tile_exponent:
         lattice = Lattice(*size)
         plane, levels = decode_lattice(file.payload, lattice, conditions)
         return plane, [filled(lattice, level, bands) for level, bands in enumerate(levels)]
     tiling = Tiling(*size, 1 << spec.tile_exponent)
-    root, *tiles = unpack_tiles(file.payload, 1 + tiling.count)
+    root, *tiles = unpack_parts(file.payload, 1 + tiling.count)
     low, coarse = decode_lattice(root, tiling.root, conditions)
     whole = [filled(tiling.whole, level, {}) for level in range(TILE_LEVELS)]
     for number, payload in enumerate(tiles):

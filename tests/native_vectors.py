@@ -23,8 +23,8 @@ from nifcodec.fields.wavelet.coding.context_model import ContextModel
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription, unpack_description
 from nifcodec.fields.wavelet.lattice import UNIT, BandValues, Lattice
-from nifcodec.fields.wavelet.planes import plane_kinds
-from nifcodec.fields.wavelet.tiling import Tiling, unpack_tiles
+from nifcodec.fields.wavelet.planes import plane_ids
+from nifcodec.fields.wavelet.tiling import Tiling, unpack_parts
 
 
 class Part(NamedTuple):
@@ -74,7 +74,7 @@ def golden_parts() -> List[Part]:
             continue
         spec = unpack_description(file.description)
         conditions = Conditions(priors.find(spec.prior).context, spec.step_feature, spec.dependent)
-        size = (file.width, file.height, plane_kinds(file.channels))
+        size = (file.width, file.height, plane_ids(file.channels))
         add = partial(part_of, path.stem, spec.step_feature, spec.dependent)
         if not spec.tile_exponent:
             lattice = Lattice(*size)
@@ -82,7 +82,7 @@ def golden_parts() -> List[Part]:
             found.append(add(rest, lattice, low * UNIT))
             continue
         tiling = Tiling(*size, 1 << spec.tile_exponent)
-        root, *tiles = unpack_tiles(file.payload, 1 + tiling.count)
+        root, *tiles = unpack_parts(file.payload, 1 + tiling.count)
         low, rest = decode_low(root, tiling.root)
         found.append(add(rest, tiling.root, low * UNIT))
         plane, levels = decode_lattice(root, tiling.root, conditions)
@@ -96,7 +96,7 @@ def corpus_parts() -> Iterator[Part]:
     """Of the inputs of `fuzz.read_lattice` in the corpus, where their low-pass planes can be read."""
     for path in sorted(fuzz.CORPUS.glob("lattice-*.fuzz")):
         layout, data = path.read_bytes()[1], path.read_bytes()[2:]
-        lattice = Lattice(*fuzz.SIZES[layout % 8], plane_kinds(1 + layout // 8 % 4))
+        lattice = Lattice(*fuzz.SIZES[layout % 8], plane_ids(1 + layout // 8 % 4))
         try:
             low, rest = decode_low(data, lattice)
         except CorruptFileError:

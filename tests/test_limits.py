@@ -26,7 +26,7 @@ from nifcodec.fields.mlp import description as mlp_spec
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription
 from nifcodec.fields.wavelet.lattice import Lattice
-from nifcodec.fields.wavelet.planes import plane_kinds
+from nifcodec.fields.wavelet.planes import plane_ids
 from nifcodec.picture.image import from_array
 from nifcodec.picture.read import read_image
 from nifcodec.picture.transfer import Transfer
@@ -90,7 +90,7 @@ def idle_network(side: int, width: int, layers: int, light: bool = False) -> byt
 
 
 def lattice(width: int, height: int, flags: int, stream: bytes, exponent: int = 0) -> bytes:
-    planes = Lattice(width, height, plane_kinds(4))
+    planes = Lattice(width, height, plane_ids(4))
     low = encode_range([np.zeros(planes.low_shape()[1:], np.int32)] * 4)
     bands = bytes([flags]) * ((planes.levels * len(planes.bands) + 7) // 8) + bytes(6) + stream
     payload = varint.write_varint(len(low)) + low + bands

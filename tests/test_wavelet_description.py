@@ -29,7 +29,7 @@ from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.coding.bitstream import CodedPart
 from nifcodec.fields.wavelet.description import WaveletDescription, unpack_description
 from nifcodec.fields.wavelet.options import LARGEST_WHOLE
-from nifcodec.fields.wavelet.tiling import check_index, pack_index, pack_tiles
+from nifcodec.fields.wavelet.tiling import check_index, pack_index, pack_parts
 
 PLAIN = WaveletDescription(-3, b"identity", ((1, -2, 127), (0, -127, 5)), 7, dependent=True)
 DATA = bytes.fromhex("12" + "fdff" + "87") + b"identity" + bytes([3, 1, 254, 127, 0, 129, 5])
@@ -204,7 +204,7 @@ def test_an_index_of_other_parts_is_refused() -> None:
     refused(replace(file, index=golden("tiles-row").index), MalformedError)
     field = second_reader.read(container.pack(file)).wavelet
     assert field is not None
-    swapped = pack_tiles(*(bytes(len(part.ends)) for part in field.parts))
+    swapped = pack_parts(*(bytes(len(part.ends)) for part in field.parts))
     refused(replace(file, payload=swapped), MalformedError)
 
 

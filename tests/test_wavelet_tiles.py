@@ -22,11 +22,11 @@ from nifcodec.fields.wavelet.description import unpack_description
 from nifcodec.fields.wavelet.lattice import HALF, Lattice
 from nifcodec.fields.wavelet.lifting import analyse_levels, analyse_plane, span_below, synthesise_plane
 from nifcodec.fields.wavelet.picture_encoder import PictureEncoder
-from nifcodec.fields.wavelet.planes import plane_kinds, to_planes
+from nifcodec.fields.wavelet.planes import plane_ids, to_planes
 from nifcodec.fields.wavelet.search.coding import Coding
 from nifcodec.fields.wavelet.search.rdoq import quantize_bands
 from nifcodec.fields.wavelet.tile_source import TileSource
-from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Tiling, pack_tiles, unpack_tiles
+from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Tiling, pack_parts, unpack_parts
 from nifcodec.picture.image import from_array
 from nifcodec.picture.metrics import psnr
 from nifcodec.picture.read import read_image
@@ -63,7 +63,7 @@ def test_synthesis_of_a_part_equals_that_of_the_whole(shape):
 def _opened(data, reduction=0):
     file = container.unpack(data)
     spec = unpack_description(file.description)
-    tiling = Tiling(file.width, file.height, plane_kinds(file.channels), 1 << spec.tile_exponent)
+    tiling = Tiling(file.width, file.height, plane_ids(file.channels), 1 << spec.tile_exponent)
     conditions = Conditions(priors.named().context, spec.step_feature)
     return tiling, decode.TiledPlanes(file.payload, tiling, conditions, reduction)
 
@@ -276,11 +276,11 @@ def test_levels_that_are_left_out_are_not_read():
 def test_a_damaged_tile_is_noticed_where_it_is_needed():
     data = nifcodec.encode(photograph(), TILED)
     file = container.unpack(data)
-    root, *tiles = (bytes(part) for part in unpack_tiles(file.payload, 7))
+    root, *tiles = (bytes(part) for part in unpack_parts(file.payload, 7))
     middle = len(tiles[2]) // 2
     tiles[2] = tiles[2][:middle] + bytes([tiles[2][middle] ^ 16]) + tiles[2][middle + 1 :]
     parts = [CodedPart(part, ()) for part in (root, *tiles)]
-    damaged = replace(file, payload=pack_tiles(parts), index=b"")
+    damaged = replace(file, payload=pack_parts(parts), index=b"")
     window = choose_window((300, 200), None, None, (0, 0, 40, 40), 1600)
     ours, theirs = (render(decode.WaveletRender(each, cell=64).samples(), window, 3) for each in (damaged, file))
     np.testing.assert_array_equal(ours, theirs)

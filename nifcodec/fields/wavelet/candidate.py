@@ -15,7 +15,7 @@ from nifcodec.fields.wavelet.restoration_fit import MixtureFit
 from nifcodec.fields.wavelet.search.coding import Coding, QuantizedBands
 from nifcodec.fields.wavelet.search.quantize import DEPENDENT_INDICES, cost
 from nifcodec.fields.wavelet.search.rate_gradient import RateGradient, rate_gradient
-from nifcodec.fields.wavelet.tiling import pack_index, pack_tiles
+from nifcodec.fields.wavelet.tiling import pack_index, pack_parts
 from nifcodec.picture.metrics import estimated_psnr
 
 
@@ -92,7 +92,7 @@ class Candidate:
         if not self.tiles:
             return CodedField(FAMILY_ID, description, self.root.part.data, steps, placement)
         parts = [self.root.part, *self._parts()]
-        return CodedField(FAMILY_ID, description, pack_tiles(parts), steps, placement, pack_index(parts))
+        return CodedField(FAMILY_ID, description, pack_parts(parts), steps, placement, pack_index(parts))
 
     def scalars(self) -> Dict[str, float]:
         """What is shown of it, by name: errors on colours of 0..1, the rate in bits."""

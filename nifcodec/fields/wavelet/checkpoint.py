@@ -12,7 +12,7 @@ import numpy as np
 from nifcodec.fields.wavelet.candidate import Candidate, CodedTile
 from nifcodec.fields.wavelet.coding.bitstream import CodedPart
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
-from nifcodec.fields.wavelet.tiling import pack_tiles, unpack_tiles
+from nifcodec.fields.wavelet.tiling import pack_parts, unpack_parts
 
 if TYPE_CHECKING:
     from nifcodec.fields.checkpoint import Checkpoint, Record
@@ -59,14 +59,14 @@ class Rounds(NamedTuple):
 
 def tiles_record(tiles: Sequence[CodedTile]) -> "Record":
     """What a checkpoint keeps of the first tiles of a picture."""
-    packed = np.frombuffer(pack_tiles([tile.part for tile in tiles]), np.uint8)
+    packed = np.frombuffer(pack_parts([tile.part for tile in tiles]), np.uint8)
     sums = {name: np.stack([vars(tile.fit)[name] for tile in tiles]) for name in SUMS}
     return {**sums, "count": len(tiles), "tiles": packed, "ends": np.array([tile.part.ends for tile in tiles])}
 
 
 def read_tiles(record: "Record") -> List[CodedTile]:
     """The inverse of `tiles_record`."""
-    payloads = unpack_tiles(record["tiles"].tobytes(), int(record["count"]))
+    payloads = unpack_parts(record["tiles"].tobytes(), int(record["count"]))
     parts = [CodedPart(payload, tuple(ends)) for payload, ends in zip(payloads, record["ends"].tolist())]
     return [CodedTile(part, MixtureFit(*sums)) for part, *sums in zip(parts, *(record[name] for name in SUMS))]
 

@@ -21,9 +21,9 @@ from nifcodec.fields.wavelet.interpolation import interpolate, taps
 from nifcodec.fields.wavelet.lattice import HALF, UNIT, BandValues, Lattice, Subband
 from nifcodec.fields.wavelet.lifting import span_below
 from nifcodec.fields.wavelet.options import LARGEST_WHOLE
-from nifcodec.fields.wavelet.planes import finish, plane_kinds
+from nifcodec.fields.wavelet.planes import finish, plane_ids
 from nifcodec.fields.wavelet.restoration import RestorationFilter
-from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Span, Tiling, check_index, unpack_tiles
+from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Span, Tiling, check_index, unpack_parts
 from nifcodec.threads import SharedCache
 
 CELL = 256  # pixels a side: the restoration filter's margins add an eighth
@@ -49,7 +49,7 @@ class WaveletRender:
         if len(self.spec.mixture[0]) != self.prior.restoration.corrections:
             raise MalformedError("wavelet description", f"has weights of {len(self.spec.mixture[0])} corrections")
         self._conditions = Conditions(self.prior.context, self.spec.step_feature, self.spec.dependent)
-        kinds = plane_kinds(file.channels)
+        kinds = plane_ids(file.channels)
         self.tiling: Optional[Tiling] = None
         if self.spec.tile_exponent:
             self.tiling = Tiling(file.width, file.height, kinds, 1 << self.spec.tile_exponent)
@@ -70,7 +70,7 @@ class WaveletRender:
             else (TILE_LEVELS + self.tiling.root.levels, self.tiling.count)
         )
         settings = {"step": spec.step, "prior": spec.prior.hex(), "levels": levels, "tiles": tiles}
-        macs = self.prior.context.macs_per_pixel(plane_kinds(file.channels)) + self.prior.restoration.macs_per_pixel()
+        macs = self.prior.context.macs_per_pixel(plane_ids(file.channels)) + self.prior.restoration.macs_per_pixel()
         return Summary(file.width * file.height * file.channels, macs, settings)
 
     def samples(self, reduction: int = 0) -> Samples:
@@ -82,7 +82,7 @@ class WaveletRender:
     def _region(self, reduction: int) -> Region:
         payload = self._file.payload
         if self.tiling is not None:
-            parts = unpack_tiles(payload, 1 + self.tiling.count)
+            parts = unpack_parts(payload, 1 + self.tiling.count)
             self._check_index(parts, [self.tiling.root.levels] + [TILE_LEVELS] * self.tiling.count)
             return TiledPlanes(parts, self.tiling, self._conditions, reduction)
         self._check_index([payload], [self.lattice.levels])

@@ -27,7 +27,7 @@ from nifcodec.fields.wavelet.description import (
     unpack_description,
 )
 from nifcodec.fields.wavelet.lattice import MAX_VALUE, Lattice
-from nifcodec.fields.wavelet.planes import plane_kinds
+from nifcodec.fields.wavelet.planes import plane_ids
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
 from nifcodec.fields.wavelet.search.coding import Coding, contexts_of
 from nifcodec.fields.wavelet.search.quantize import DEPENDENT_INDICES, cost_of_bit, quantize
@@ -76,7 +76,7 @@ class PictureEncoder:
         self._stopped = False
         self.prior = priors.named()
         self._nothing = MixtureFit.none(self.prior.restoration.corrections)
-        signal, kinds = job.signal, plane_kinds(job.signal.channels)
+        signal, kinds = job.signal, plane_ids(job.signal.channels)
         self.tiling = Tiling(signal.width, signal.height, kinds, 1 << tile_exponent) if tile_exponent else None
         if self.tiling is None:
             self.lattice = Lattice(signal.width, signal.height, kinds)

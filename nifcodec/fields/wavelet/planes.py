@@ -15,7 +15,7 @@ from nifcodec.native.filters import Rectangle
 OPPONENT = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]]) / np.sqrt([[3.0], [2.0], [6.0]])
 
 
-def plane_kinds(channels: int) -> Tuple[int, ...]:
+def plane_ids(channels: int) -> Tuple[int, ...]:
     """Planes of a picture with 1..4 channels: 0 luma, 1 and 2 chroma, 3 alpha."""
     return {1: (0,), 2: (0, 3), 3: (0, 1, 2), 4: (0, 1, 2, 3)}[channels]
 

@@ -86,7 +86,7 @@ def at_level(span: Span, level: int) -> Span:
     return span[0] >> level, -(-span[1] >> level)
 
 
-def pack_tiles(parts: Sequence[CodedPart]) -> bytes:
+def pack_parts(parts: Sequence[CodedPart]) -> bytes:
     """The payload of the root and all tiles: the size of each, then all of them."""
     return b"".join([*(write_varint(len(part.data)) for part in parts), *(part.data for part in parts)])
 
@@ -125,7 +125,7 @@ def check_index(index: bytes, parts: Sequence[bytes], levels: Sequence[int]) -> 
         raise MalformedError("index", f"has {len(index)} bytes in place of {offset}")
 
 
-def unpack_tiles(data: bytes, count: int) -> List[bytes]:
+def unpack_parts(data: bytes, count: int) -> List[bytes]:
     """The bytes of each of `count` parts: the root and the tiles.
 
     Raises:

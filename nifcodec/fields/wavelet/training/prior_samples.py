@@ -22,7 +22,7 @@ from nifcodec.fields.wavelet.coding.wavefront import Conditions, level_feature
 from nifcodec.fields.wavelet.description import INDICES_PER_OCTAVE, WaveletDescription
 from nifcodec.fields.wavelet.lattice import UNIT, BandValues, Lattice
 from nifcodec.fields.wavelet.lifting import analyse_levels
-from nifcodec.fields.wavelet.planes import plane_kinds, to_planes
+from nifcodec.fields.wavelet.planes import plane_ids, to_planes
 from nifcodec.fields.wavelet.priors import Prior
 from nifcodec.fields.wavelet.search.coding import Coding
 from nifcodec.fields.wavelet.search.rdoq import quantize_bands
@@ -117,7 +117,7 @@ def _visit(
     """
     rng = np.random.default_rng([*seed, number])
     rgb, large = _load(path, rng)
-    lattice = Lattice(rgb.shape[1], rgb.shape[0], plane_kinds(3))
+    lattice = Lattice(rgb.shape[1], rgb.shape[0], plane_ids(3))
     planes = to_planes(rgb.astype(np.float32) / np.float32(255))
     low, details = analyse_levels(planes, lattice.levels)
     spec = _random_step(rng)
