@@ -58,7 +58,8 @@ def limited(path: Path) -> bool:
 def main() -> int:
     """Loads what every reader loads, then lets the inputs in."""
     for path in sorted(fuzz.GOLDEN.glob("*.nif")):
-        decoder.decode(path.read_bytes())
+        # Threads would leave memory behind that is reserved and not used, for an input to grow into.
+        decoder.decode(path.read_bytes(), threads=1)
     failed = [name for name in sys.argv[1:] if not limited(Path(name))]
     for name in failed:
         print(f"{name}: not within {MEMORY} bytes and {SECONDS} s, or not a NifError", file=sys.stderr)
