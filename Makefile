@@ -9,6 +9,7 @@ DEMO := demo
 # The core alone; `test` has an environment with everything.
 DEMO_VENV := .venv-demo
 NIFCODEC := $(DEMO_VENV)/bin/nifcodec
+EVERYTHING := -e '.[train,hdr,watch,bench,dev]'
 NATIVE := $(wildcard nifcodec/native/*.c nifcodec/native/*.h)
 FUZZ := .fuzz
 FUZZ_SECONDS := 600
@@ -18,7 +19,7 @@ NATIVE_FUZZ_FLAGS := -std=gnu99 -g -O2 -ffp-contract=off -fsanitize=fuzzer,addre
 IPU_PYTHON := python3
 IPU_CACHE := .ipu-cache
 
-.PHONY: help demo test lint check fuzz fuzz-native ipu-check clean
+.PHONY: help demo test lint check fuzz fuzz-native wheels ipu-check clean
 
 help:
 	@echo "make demo   fit a field to sample_images/coffee.png, decode it at twice the size, measure it"
@@ -27,8 +28,9 @@ help:
 	@echo "make check  lint and test"
 	@echo "make fuzz   fuzz the readers for FUZZ_SECONDS=$(FUZZ_SECONDS) (Linux, Python 3.11 or newer)"
 	@echo "make fuzz-native  fuzz the native library under ASan and UBSan for FUZZ_SECONDS (needs clang)"
+	@echo "make wheels  make the wheels of all platforms in dist, and check them (Linux)"
 	@echo "make ipu-check  with Graphcore's SDK, train on its model of an IPU and compile for a chip (docs/ipu.md)"
-	@echo "make clean  remove $(VENV), $(DEMO_VENV), $(DEMO), $(FUZZ) and $(IPU_CACHE)"
+	@echo "make clean  remove $(VENV), $(DEMO_VENV), $(DEMO), $(FUZZ), $(IPU_CACHE) and dist"
 
 # $(1): folder of the environment; $(2): what is installed in it.
 define environment
@@ -46,7 +48,7 @@ define environment
 endef
 
 $(READY): pyproject.toml setup.py $(NATIVE)
-	$(call environment,$(VENV),-e '.[train,hdr,watch,bench,dev]')
+	$(call environment,$(VENV),$(EVERYTHING))
 
 $(DEMO_VENV)/.ready: pyproject.toml setup.py $(NATIVE)
 	$(call environment,$(DEMO_VENV),.)
@@ -84,6 +86,10 @@ fuzz-native: $(READY)
 		-artifact_prefix=$(FUZZ)/native/finding- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=20 \
 		-rss_limit_mb=2048
 
+wheels: $(READY)
+	$(PYTHON) -m pip install --quiet -e '.[wheels]'
+	$(PYTHON) .ci/wheels.py
+
 ipu-check:
 	TF_POPLAR_FLAGS="--use_ipu_model --ipu_model_tiles=16 --max_compilation_threads=1" \
 		$(IPU_PYTHON) -m tests.ipu_check model
@@ -92,4 +98,4 @@ ipu-check:
 		$(IPU_PYTHON) -m tests.ipu_check compile --cache $(IPU_CACHE)
 
 clean:
-	rm -rf $(VENV) $(DEMO_VENV) $(DEMO) $(FUZZ) $(IPU_CACHE)
+	rm -rf $(VENV) $(DEMO_VENV) $(DEMO) $(FUZZ) $(IPU_CACHE) dist

@@ -51,7 +51,7 @@ class Checkpoint:
         try:
             import h5py
         except ImportError:
-            raise MissingDependencyError("a checkpoint needs h5py: pip install 'nifcodec[train]'") from None
+            raise MissingDependencyError("a checkpoint needs h5py: pip install h5py") from None
         self._h5py = h5py
         self._path, self._identity = path, identity
         self._save_seconds = SAVE_SECONDS if save_seconds is None else save_seconds
