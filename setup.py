@@ -1,6 +1,7 @@
 """Builds the native library, a plain C99 shared library, where there is a C compiler; all else is in pyproject.toml.
 
 `NIFCODEC_NATIVE=0` leaves it out; `NIFCODEC_NATIVE=1` fails where it cannot be built, in place of going on without it.
+`NIFCODEC_PLATFORM` is the tag of the platform that `CC` compiles for, where it is another one (.ci/wheels.py).
 """
 
 import os
@@ -21,7 +22,9 @@ except ImportError:  # setuptools before 70.1
     from wheel.bdist_wheel import bdist_wheel
 
 SOURCES = Path(__file__).resolve().parent / "nifcodec" / "native"
-NAME = {"win32": "_nifcodec.dll", "darwin": "_nifcodec.dylib"}.get(sys.platform, "_nifcodec.so")
+PLATFORM = os.environ.get("NIFCODEC_PLATFORM", "")
+ENDINGS = {"win": ".dll", "mac": ".dylib", "dar": ".dylib"}
+NAME = "_nifcodec" + ENDINGS.get((PLATFORM or sys.platform)[:3], ".so")
 FLAGS = "-std=gnu99 -O3 -fno-math-errno -ffp-contract=off -fvisibility=hidden -fPIC -shared"
 
 
@@ -56,7 +59,7 @@ class BuildWithLibrary(build_py):
 
 class WheelOfPlatform(bdist_wheel):
     def get_tag(self) -> Tuple[str, str, str]:
-        return ("py3", "none", super().get_tag()[2])
+        return ("py3", "none", PLATFORM or super().get_tag()[2])
 
 
 class MaybeNative(Distribution):
