@@ -6,12 +6,13 @@
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 from setuptools import Distribution, setup
 from setuptools.command.build_py import build_py
@@ -25,26 +26,44 @@ SOURCES = Path(__file__).resolve().parent / "nifcodec" / "native"
 PLATFORM = os.environ.get("NIFCODEC_PLATFORM", "")
 ENDINGS = {"win": ".dll", "mac": ".dylib", "dar": ".dylib"}
 NAME = "_nifcodec" + ENDINGS.get((PLATFORM or sys.platform)[:3], ".so")
-FLAGS = "-std=gnu99 -O3 -fno-math-errno -ffp-contract=off -fvisibility=hidden -fPIC -shared"
+FLAGS = ["-std=gnu99", "-O3", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden", "-fPIC"]
 
 
-@lru_cache(maxsize=1)
+def compilers() -> List[List[str]]:
+    """Commands of the C compilers to try; none where no library is wanted."""
+    if os.environ.get("NIFCODEC_NATIVE") == "0":
+        return []
+    if os.environ.get("CC"):
+        return [shlex.split(os.environ["CC"])]
+    return [[name] for name in ("cc", "gcc", "clang") if shutil.which(name)]
+
+
 def compiled() -> Optional[bytes]:
     """The library, or None where it is not wanted or there is no compiler for it."""
-    switch, found = os.environ.get("NIFCODEC_NATIVE", ""), []
-    named = [os.environ["CC"]] if os.environ.get("CC") else ["cc", "gcc", "clang"]
-    with tempfile.TemporaryDirectory() as folder:
-        for compiler in named if switch != "0" else []:
-            command = [*shlex.split(compiler), *FLAGS.split(), *map(str, sorted(SOURCES.glob("*.c")))]
-            try:
-                subprocess.run([*command, "-o", str(Path(folder, NAME))], check=True)
-                return Path(folder, NAME).read_bytes()
-            except (OSError, subprocess.CalledProcessError) as error:
-                found.append(f"{compiler}: {error}")
-    if switch == "1":
-        raise SystemExit(f"NIFCODEC_NATIVE=1 asks for the native library, which no compiler builds: {found}")
-    print("nifcodec is installed without its native library and will be slow:", found or "NIFCODEC_NATIVE=0")
+    for compiler in compilers():
+        try:
+            return compiled_by(compiler)
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"{' '.join(compiler)} does not build the native library: {error}")
+    if os.environ.get("NIFCODEC_NATIVE") == "1":
+        raise SystemExit("NIFCODEC_NATIVE=1 asks for the native library, and no C compiler builds it")
+    print("nifcodec is installed without its native library and will be slow")
     return None
+
+
+def compiled_by(compiler: List[str]) -> bytes:
+    """The library by one compiler; the sources side by side. Raises OSError, subprocess.CalledProcessError."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+
+        def built(source: Path) -> str:
+            target = str(Path(folder, source.stem + ".o"))
+            subprocess.run([*compiler, *FLAGS, "-c", str(source), "-o", target], check=True)
+            return target
+
+        objects = list(pool.map(built, sorted(SOURCES.glob("*.c"))))
+        library = Path(folder, NAME)
+        subprocess.run([*compiler, "-shared", *objects, "-o", str(library)], check=True)
+        return library.read_bytes()
 
 
 class BuildWithLibrary(build_py):
@@ -64,7 +83,8 @@ class WheelOfPlatform(bdist_wheel):
 
 class MaybeNative(Distribution):
     def has_ext_modules(self) -> bool:
-        return compiled() is not None
+        # Of every step of an installation, only the one that makes a wheel compiles.
+        return bool(compilers())
 
 
 if __name__ == "__main__":
