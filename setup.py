@@ -62,7 +62,8 @@ def compiled_by(compiler: List[str]) -> bytes:
 
         objects = list(pool.map(built, sorted(SOURCES.glob("*.c"))))
         library = Path(folder, NAME)
-        subprocess.run([*compiler, "-shared", *objects, "-o", str(library)], check=True)
+        options = shlex.split(os.environ.get("LDFLAGS", ""))
+        subprocess.run([*compiler, "-shared", *objects, *options, "-o", str(library)], check=True)
         return library.read_bytes()
 
 

@@ -204,7 +204,7 @@ def test_an_index_of_other_parts_is_refused() -> None:
     refused(replace(file, index=golden("tiles-row").index), MalformedError)
     field = second_reader.read(container.pack(file)).wavelet
     assert field is not None
-    swapped = pack_parts(*(bytes(len(part.ends)) for part in field.parts))
+    swapped = pack_parts([CodedPart(bytes(len(part.ends)), ()) for part in field.parts])
     refused(replace(file, payload=swapped), MalformedError)
 
 

@@ -237,11 +237,9 @@ def test_replicas_share_the_tiles_and_give_the_same_picture(tmp_path: Path) -> N
         env=environment,  # in a cluster, each process trains alone
         stdout=subprocess.PIPE,
     ).stdout.decode()
-    assert [line.split(" pixels")[0] for line in said.splitlines()] == [
-        "cpu, 4 tiles of 46x36",
-        "cpu, 2 tiles of 46x72",
-        "cpu, 1 tile of 90x72",
-    ]
+    *shared, alone = [line.split(" pixels")[0] for line in said.splitlines()]
+    assert shared == ["cpu, 4 tiles of 46x36", "cpu, 2 tiles of 46x72"]
+    assert alone in ("cpu, native", "cpu, NumPy")  # without TensorFlow
     assert "4 replicas" in said and "2 replicas" in said
     files = [(tmp_path / f"{replicas}.nif").read_bytes() for replicas in (1, 2, 4)]
     pictures = [decoder.decode(file).astype(int) for file in files]

@@ -90,7 +90,7 @@ def test_what_the_search_finds_is_what_a_reader_reads(size: Tuple[int, int], spr
     conditions = Conditions(MODEL, 60, dependent=True)
     coding = Coding.of_root(lattice, conditions, np.full(lattice.low_shape(), 3.2))
     found = quantize(coding, _details(lattice, spread), 0.06)
-    plane, levels = decode_lattice(coding.encode(found), lattice, conditions)
+    plane, levels = decode_lattice(coding.encode(found).data, lattice, conditions)
     np.testing.assert_array_equal(plane, coding.rebuild(found))
     for level, bands in enumerate(levels):
         for band in lattice.bands:
