@@ -128,7 +128,7 @@ def _process(cell: Cell, coded: str, target: str, turns: int) -> "Tuple[float, f
     """Seconds and megabytes of the command line; None of AVIF, which has none here."""
     if cell[0] == "avif":
         return None
-    arguments = ["decode", coded, "-o", target, "-f", "--threads", str(cell[1])]
+    arguments = ["decode", coded, "-o", target, "-f", "--quiet", "--threads", str(cell[1])]
     runs = [measure("decode", arguments, _environment(cell[0], cell[1])) for _ in range(turns)]
     return min(run.seconds for run in runs), min(run.megabytes for run in runs)
 
