@@ -170,13 +170,10 @@ class NativeModel:
             MalformedError, TruncatedError: the stream is damaged.
         """
         bands = 3 * len(shape.planes)
-        lattice = _Lattice(shape.height, shape.width, shape.levels, shape.first, finest, len(shape.planes))
-        lattice.plane[: len(shape.planes)] = shape.planes
-        lattice.step_feature, lattice.dependent = shape.step_feature, shape.dependent
+        if not 0 <= finest <= shape.levels:
+            raise ValueError(f"the lattice has no level {finest}")
+        lattice, start = lattice_of(shape, finest), low_planes(shape, low)
         flags = np.ascontiguousarray(coded, np.uint8)
-        start = np.ascontiguousarray(low, np.int64)
-        if not 0 <= finest <= shape.levels or start.shape != (len(shape.planes), *shape.side(shape.levels)):
-            raise ValueError(f"the low-pass planes {start.shape} are not those of the lattice")
         if flags.shape != (shape.levels, bands):
             raise ValueError(f"the flags of the bands {flags.shape} are not those of the lattice")
         kept, given = _coarser(coarser, bands)
@@ -217,6 +214,22 @@ class NativeModel:
             offset += rows * columns
         state = (int(coder.offset), int(coder.width), int(coder.window), int(coder.next))
         return plane, levels, digests.tolist(), state
+
+
+def lattice_of(shape: LatticeShape, finest: int = 0) -> _Lattice:
+    """A lattice as the native code reads it."""
+    lattice = _Lattice(shape.height, shape.width, shape.levels, shape.first, finest, len(shape.planes))
+    lattice.plane[: len(shape.planes)] = shape.planes
+    lattice.step_feature, lattice.dependent = shape.step_feature, shape.dependent
+    return lattice
+
+
+def low_planes(shape: LatticeShape, low: np.ndarray) -> np.ndarray:
+    """The coarsest low-pass planes, contiguous. Raises ValueError where they are not those of the lattice."""
+    planes = np.ascontiguousarray(low, np.int64)
+    if planes.shape != (len(shape.planes), *shape.side(shape.levels)):
+        raise ValueError(f"the low-pass planes {planes.shape} are not those of the lattice")
+    return planes
 
 
 def synthesise(

@@ -110,19 +110,25 @@ NIF_INLINE void nif_plan_neighbours(nif_level *level) {
     }
 }
 
-/* The low-pass differences of a row of a plane, into the ring. Edges are repeated. */
-NIF_INLINE void nif_fill_low(const nif_level *level, int32_t place, int32_t plane, int32_t row) {
-    const int32_t width = level->width, reach = nif_is_chroma(plane) ? 1 : 2, count = nif_low_count(plane);
-    const ptrdiff_t pitch = (ptrdiff_t)width + 4;
-    int8_t *out = level->ring[place] + (row & (NIF_RING - 1)) * level->ring_pitch;
+/* A row of a low-pass plane with those around it, into level->lines. Edges are repeated. */
+NIF_INLINE void nif_low_lines(const nif_level *level, int32_t place, int32_t reach, int32_t row) {
+    const int32_t width = level->width;
     for (int32_t dy = -reach; dy <= reach; dy++) {
         const int32_t y = NIF_MIN(NIF_MAX(row + dy, 0), level->height - 1);
         const int64_t *from = level->low[place] + (ptrdiff_t)y * width;
-        int32_t *line = level->lines + (dy + 2) * pitch;
+        int32_t *line = level->lines + (dy + 2) * ((ptrdiff_t)width + 4);
         for (int32_t x = 0; x < width; x++) line[x + 2] = (int32_t)(uint32_t)from[x];
         line[0] = line[1] = line[2];
         line[width + 2] = line[width + 3] = line[width + 1];
     }
+}
+
+/* The low-pass differences of a row of a plane, into the ring. */
+NIF_INLINE void nif_fill_low(const nif_level *level, int32_t place, int32_t plane, int32_t row) {
+    const int32_t width = level->width, reach = nif_is_chroma(plane) ? 1 : 2, count = nif_low_count(plane);
+    const ptrdiff_t pitch = (ptrdiff_t)width + 4;
+    int8_t *out = level->ring[place] + (row & (NIF_RING - 1)) * level->ring_pitch;
+    nif_low_lines(level, place, reach, row);
     const int32_t *centre = level->lines + 2 * pitch + 2;
     int32_t *places = level->lines + 5 * pitch;
     for (int32_t dy = -reach; dy <= reach; dy++)

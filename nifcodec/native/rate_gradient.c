@@ -167,14 +167,7 @@ static void fill_low(nif_gradients *g, int32_t place, int32_t plane, int32_t row
     const int32_t width = level->width, reach = nif_is_chroma(plane) ? 1 : 2;
     const ptrdiff_t pitch = (ptrdiff_t)width + 4;
     int32_t k = 0;
-    for (int32_t dy = -reach; dy <= reach; dy++) {
-        const int32_t y = NIF_MIN(NIF_MAX(row + dy, 0), level->height - 1);
-        const int64_t *from = level->low[place] + (ptrdiff_t)y * width;
-        int32_t *line = level->lines + (dy + 2) * pitch;
-        for (int32_t x = 0; x < width; x++) line[x + 2] = (int32_t)(uint32_t)from[x];
-        line[0] = line[1] = line[2];
-        line[width + 2] = line[width + 3] = line[width + 1];
-    }
+    nif_low_lines(level, place, reach, row);
     const int32_t *centre = level->lines + 2 * pitch + 2;
     for (int32_t dy = -reach; dy <= reach; dy++)
         for (int32_t dx = -reach; dx <= reach; dx++) {

@@ -12,7 +12,17 @@ from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec.native.bands import OK, BandArrays, LatticeShape, NativeModel, _address, _coarser, _Lattice, aligned
+from nifcodec.native.bands import (
+    OK,
+    BandArrays,
+    LatticeShape,
+    NativeModel,
+    _address,
+    _coarser,
+    aligned,
+    lattice_of,
+    low_planes,
+)
 
 Levels = List[List[np.ndarray]]
 
@@ -86,16 +96,14 @@ class NativeSearch:
         """
         wanted = _flat(shape, details, np.float64)
         values, contexts, plane = np.empty(wanted.size, np.int32), np.empty(3 * wanted.size, np.int16), _plane(shape)
-        lattice = _lattice(shape)
-        memory = self._memory("nifcodec_scan_memory", lattice)
         kept, given = _coarser(coarser, 3 * len(shape.planes))
         influence, weights = _optional(shape, effects, np.float32, 2), _optional(shape, prices, np.float64)
         self._call(
             "nifcodec_quantize_bands",
-            ctypes.byref(lattice),
-            self._model,
+            "nifcodec_scan_memory",
+            shape,
             self._lengths,
-            _low(shape, low),
+            low_planes(shape, low),
             given,
             wanted,
             ctypes.c_uint64(wanted.size),
@@ -106,8 +114,6 @@ class NativeSearch:
             contexts,
             plane,
             ctypes.c_uint64(plane.size),
-            memory,
-            ctypes.c_uint64(memory.size),
         )
         del kept
         return NativeQuantized(_levels(shape, values), _levels(shape, contexts, 3), plane)
@@ -122,22 +128,18 @@ class NativeSearch:
         """Values that are chosen already, int32 in half steps, with the contexts that they have."""
         chosen = _flat(shape, values, np.int32)
         contexts, plane = np.empty(3 * chosen.size, np.int16), _plane(shape)
-        lattice = _lattice(shape)
-        memory = self._memory("nifcodec_scan_memory", lattice)
         kept, given = _coarser(coarser, 3 * len(shape.planes))
         self._call(
             "nifcodec_contexts_of",
-            ctypes.byref(lattice),
-            self._model,
-            _low(shape, low),
+            "nifcodec_scan_memory",
+            shape,
+            low_planes(shape, low),
             given,
             chosen,
             ctypes.c_uint64(chosen.size),
             contexts,
             plane,
             ctypes.c_uint64(plane.size),
-            memory,
-            ctypes.c_uint64(memory.size),
         )
         del kept
         return NativeQuantized(_levels(shape, chosen), _levels(shape, contexts, 3), plane)
@@ -162,12 +164,10 @@ class NativeSearch:
         start, seen = _flat(shape, values, np.int32), _flat(shape, contexts, np.int16, 3)
         influence, weights = _optional(shape, effects, np.float32, 2), _optional(shape, prices, np.float64)
         chosen = np.empty(wanted.size, np.int32)
-        lattice = _lattice(shape)
-        memory = self._memory("nifcodec_requantize_memory", lattice)
         self._call(
             "nifcodec_requantize_bands",
-            ctypes.byref(lattice),
-            self._model,
+            "nifcodec_requantize_memory",
+            shape,
             self._lengths,
             wanted,
             ctypes.c_uint64(wanted.size),
@@ -177,8 +177,6 @@ class NativeSearch:
             influence,
             weights,
             chosen,
-            memory,
-            ctypes.c_uint64(memory.size),
         )
         return _levels(shape, chosen)
 
@@ -192,20 +190,16 @@ class NativeSearch:
         """What each value does to the bits of those that see it, as `quantize_bands` takes it: `effects`."""
         chosen = _flat(shape, values, np.int32)
         effects = np.empty(2 * chosen.size, np.float32)
-        lattice = _lattice(shape)
-        memory = self._memory("nifcodec_rate_gradient_memory", lattice)
         kept, given = _coarser(coarser, 3 * len(shape.planes))
         self._call(
             "nifcodec_rate_gradient",
-            ctypes.byref(lattice),
-            self._model,
-            _low(shape, low),
+            "nifcodec_rate_gradient_memory",
+            shape,
+            low_planes(shape, low),
             given,
             chosen,
             ctypes.c_uint64(chosen.size),
             effects,
-            memory,
-            ctypes.c_uint64(memory.size),
         )
         del kept
         return _levels(shape, effects, 2)
@@ -222,12 +216,10 @@ class NativeSearch:
         digests, needed = np.zeros(shape.levels, np.uint32), np.zeros(shape.levels, np.uint64)
         capacity = self._size("nifcodec_encode_capacity", ctypes.c_uint64(chosen.size))
         stream, size = np.empty(capacity, np.uint8), ctypes.c_uint64()
-        lattice = _lattice(shape)
-        memory = self._memory("nifcodec_encode_memory", lattice)
         self._call(
             "nifcodec_encode_bands",
-            ctypes.byref(lattice),
-            self._model,
+            "nifcodec_encode_memory",
+            shape,
             chosen,
             seen,
             ctypes.c_uint64(chosen.size),
@@ -237,35 +229,29 @@ class NativeSearch:
             stream,
             ctypes.c_uint64(capacity),
             ctypes.byref(size),
-            memory,
-            ctypes.c_uint64(memory.size),
         )
         return NativeStream(stream[: size.value].tobytes(), coded.astype(bool), digests.tolist(), needed.tolist())
-
-    def _memory(self, name: str, lattice: _Lattice) -> np.ndarray:
-        size = self._size(name, ctypes.byref(lattice))
-        if not size:
-            raise ValueError("the native code cannot hold this lattice")
-        return aligned(size)
 
     def _size(self, name: str, argument: Any) -> int:
         function = getattr(self._library, name)
         function.restype = ctypes.c_uint64
         return int(function(argument))
 
-    def _call(self, name: str, *arguments: Any) -> None:
-        """Raises ValueError: the arguments do not fit each other, or a value is above 2^21."""
-        passed = [_address(value) if isinstance(value, np.ndarray) else value for value in arguments]
-        error = getattr(self._library, name)(*passed)
+    def _call(self, name: str, memory_name: str, shape: LatticeShape, *arguments: Any) -> None:
+        """Calls a function over a lattice in the memory that it needs.
+
+        Raises ValueError: the arguments do not fit each other, or a value is above 2^21.
+        """
+        lattice = lattice_of(shape)
+        size = self._size(memory_name, ctypes.byref(lattice))
+        if not size:
+            raise ValueError("the native code cannot hold this lattice")
+        memory = aligned(size)
+        given = (self._model, *arguments, memory)
+        passed = [_address(value) if isinstance(value, np.ndarray) else value for value in given]
+        error = getattr(self._library, name)(ctypes.byref(lattice), *passed, ctypes.c_uint64(size))
         if error != OK:
             raise ValueError(f"the native code refuses its arguments: {error}")
-
-
-def _lattice(shape: LatticeShape) -> _Lattice:
-    lattice = _Lattice(shape.height, shape.width, shape.levels, shape.first, 0, len(shape.planes))
-    lattice.plane[: len(shape.planes)] = shape.planes
-    lattice.step_feature, lattice.dependent = shape.step_feature, shape.dependent
-    return lattice
 
 
 def _shapes(shape: LatticeShape) -> "List[List[Tuple[int, int]]]":
@@ -297,13 +283,6 @@ def _levels(shape: LatticeShape, line: np.ndarray, each: int = 1) -> Levels:
             levels[-1].append(line[start:end].reshape((rows, columns) if each == 1 else (each, rows, columns)))
             start = end
     return levels
-
-
-def _low(shape: LatticeShape, low: np.ndarray) -> np.ndarray:
-    planes = np.ascontiguousarray(low, np.int64)
-    if planes.shape != (len(shape.planes), *shape.side(shape.levels)):
-        raise ValueError(f"the low-pass planes {planes.shape} are not those of the lattice")
-    return planes
 
 
 def _plane(shape: LatticeShape) -> np.ndarray:
