@@ -12,6 +12,7 @@ from typing import Any, Dict, Optional, Sequence
 from PIL import features
 
 import nifcodec
+from nifcodec.threads import cores
 
 PACKAGES = ("numpy", "Pillow", "zstandard", "tensorflow", "tensorflow-cpu", "matplotlib")
 LIBRARIES = ("jpg", "webp", "avif", "jpg_2000")
@@ -59,8 +60,3 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
-
-
-def cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -15,7 +15,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image, features
@@ -43,8 +43,10 @@ class Task:
         work: "encode" or "decode".
         source: a picture, or a coded file.
         target: where an encode writes.
+        threads: at most.
         setting: quality.
         effort: of nifcodec.
+        turns: of which the fastest counts.
     """
 
     back_end: str
@@ -77,27 +79,22 @@ def run(picture: np.ndarray, name: str, quality: float, efforts: Sequence[int], 
         seconds(Task(ours, "encode", source, coded, threads[-1], quality, efforts[0]))
         size = os.path.getsize(coded)
         avif_quality = _avif_quality(picture, size) if "avif" in back_ends else 0
-        rows = []
-        for effort in efforts:
-            rows.append(
-                _row(
-                    f"encode, `-e {effort}`",
-                    cells,
-                    lambda cell, effort=effort: Task(cell[0], "encode", source, "", cell[1], quality, effort, turns),
-                    avif=effort == efforts[0],
-                    avif_quality=avif_quality,
-                )
-            )
         if "avif" in back_ends:
             Path(avif).write_bytes(_avif(picture, avif_quality, threads[-1]))
-        rows.append(
-            _row(
-                "decode",
-                cells,
-                lambda cell: Task(cell[0], "decode", avif if cell[0] == "avif" else coded, "", cell[1], turns=turns),
-                avif=True,
+
+        def encode(cell: Cell, effort: int) -> Optional[Task]:
+            if cell[0] != "avif":
+                return Task(cell[0], "encode", source, "", cell[1], quality, effort, turns)
+            # AVIF has no such efforts: it is measured once.
+            return (
+                Task("avif", "encode", source, "", cell[1], avif_quality, turns=turns) if effort == efforts[0] else None
             )
-        )
+
+        def decode(cell: Cell) -> Task:
+            return Task(cell[0], "decode", avif if cell[0] == "avif" else coded, threads=cell[1], turns=turns)
+
+        rows = [_row(f"encode, `-e {effort}`", [encode(cell, effort) for cell in cells]) for effort in efforts]
+        rows.append(_row("decode", [decode(cell) for cell in cells]))
         process = [_process(cell, coded, str(Path(folder, "out.ppm")), turns) for cell in cells]
     rows.append(["`nifcodec decode`, process", *(f"{found[0]:.2f}" if found else "" for found in process)])
     rows.append(["its largest memory, MB", *(f"{found[1]:.0f}" if found else "" for found in process)])
@@ -108,23 +105,12 @@ def run(picture: np.ndarray, name: str, quality: float, efforts: Sequence[int], 
     return f"{about}{beside}; {where}. Seconds:\n\n{table(['', *heads], rows)}\n"
 
 
-def _row(
-    name: str, cells: Sequence[Cell], task: "Callable[[Cell], Task]", avif: bool, avif_quality: int = 0
-) -> List[str]:
-    """Seconds of each cell."""
-    found = []
-    for cell in cells:
-        if cell[0] == "avif" and not avif:
-            found.append("")
-            continue
-        wanted = task(cell)
-        if cell[0] == "avif":
-            wanted = Task("avif", wanted.work, wanted.source, "", cell[1], avif_quality, 1, wanted.turns)
-        found.append(f"{seconds(wanted):.2f}")
-    return [name, *found]
+def _row(name: str, tasks: "Sequence[Optional[Task]]") -> List[str]:
+    """The seconds of each task; nothing where there is none."""
+    return [name, *("" if task is None else f"{seconds(task):.2f}" for task in tasks)]
 
 
-def _process(cell: Cell, coded: str, target: str, turns: int) -> "Tuple[float, float] | None":
+def _process(cell: Cell, coded: str, target: str, turns: int) -> Optional[Tuple[float, float]]:
     """Seconds and megabytes of the command line; None of AVIF, which has none here."""
     if cell[0] == "avif":
         return None

@@ -11,7 +11,6 @@ from typing import Any, Dict, List, Optional
 
 from nifcodec.errors import ConfigError
 from nifcodec.options import check, described, given, option
-from nifcodec.threads import MOST_THREADS
 
 TRANSFERS = ("auto", "log", "linear", "pq")
 DEFAULT_QUALITY = 60.0
@@ -28,6 +27,7 @@ WATCH = "watching it train (docs/watching.md)"
 BESIDE_THE_RESULT = (MACHINE, DEVICE, WATCH)
 
 MOST_STEPS = 10_000_000
+MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)

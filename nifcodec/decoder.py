@@ -11,13 +11,14 @@ from typing import Any, Dict, Optional, Tuple
 import numpy as np
 
 from nifcodec import container
-from nifcodec.errors import ConfigError
+from nifcodec.config import EncodeConfig
 from nifcodec.fields import families
 from nifcodec.fields.rendering import render
+from nifcodec.options import described
 from nifcodec.picture import metrics
 from nifcodec.picture.image import Image
 from nifcodec.picture.window import DEFAULT_MAX_PIXELS, choose_window
-from nifcodec.threads import MOST_THREADS, at_most
+from nifcodec.threads import at_most
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,7 @@ def decode_image(
     threads: Optional[int] = None,
 ) -> Image:
     """`decode`, with the metadata of the file."""
-    if threads is not None and not 1 <= threads <= MOST_THREADS:
-        raise ConfigError(f"threads is {threads}: give 1 to {MOST_THREADS}")
+    described(EncodeConfig)["threads"].check("threads", threads)
     file = container.unpack(data)
     window = choose_window((file.width, file.height), scale, size, crop, max_pixels)
     field = families.numbered(file.family).open(file)

@@ -14,8 +14,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Key = TypeVar("Key", bound=Hashable)
 
-MOST_THREADS = 1024
-
 # Of this thread and what it calls; None where nobody said.
 _limit: "ContextVar[Optional[int]]" = ContextVar("threads", default=None)
 
@@ -30,7 +28,7 @@ def at_most(count: Optional[int]) -> Iterator[None]:
     if count is None and _limit.get() is not None:
         yield
         return
-    token = _limit.set(count or _cores())
+    token = _limit.set(count or cores())
     try:
         yield
     finally:
@@ -92,7 +90,7 @@ class SharedCache(Generic[Key, Result]):
         return future
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))

@@ -13,11 +13,13 @@ import warnings
 from typing import Callable, List, Optional, Sequence, Tuple
 
 from nifcodec import __version__
-from nifcodec.cli.options import add_encode, add_outputs, given_options
+from nifcodec.cli.options import add_encode, add_option, add_outputs, given_options
+from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError, InterruptedEncodeError, NifError
 from nifcodec.fields import families
 from nifcodec.files import STREAM, say
 from nifcodec.native.library import backend
+from nifcodec.options import described
 
 INTERRUPTED = 130
 
@@ -84,8 +86,7 @@ def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument(
         "--crop", type=_crop, metavar="X,Y,W,H", help="only this part, in pixels of the stored picture"
     )
-    command.add_argument("--max-pixels", type=int, metavar="N", help="limit of the output (default 2^27)")
-    _add_threads(command)
+    _add_limits(command, "output")
     command.add_argument("--quiet", action="store_true", help="print errors only")
 
 
@@ -106,8 +107,7 @@ def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.set_defaults(run=_verify)
     command.add_argument("inputs", nargs=1, metavar="FILE", help=".nif, or - for standard input")
     command.add_argument("--against", metavar="ORIGINAL", help="picture to measure PSNR and MS-SSIM against")
-    command.add_argument("--max-pixels", type=int, metavar="N", help="limit of the picture (default 2^27)")
-    _add_threads(command)
+    _add_limits(command, "picture")
     command.add_argument("--json", action="store_true", help="one JSON object")
 
 
@@ -123,8 +123,9 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument("-f", "--force", action="store_true", help="replace existing outputs")
 
 
-def _add_threads(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--threads", type=int, metavar="N", help="threads at most (default: one for each core)")
+def _add_limits(command: argparse.ArgumentParser, of: str) -> None:
+    command.add_argument("--max-pixels", type=int, metavar="N", help=f"limit of the {of} (default 2^27)")
+    add_option(command, "threads", described(EncodeConfig)["threads"])
 
 
 def _size(text: str) -> Tuple[int, int]:

@@ -32,7 +32,7 @@ def add_encode(
         target = group.add_mutually_exclusive_group() if heading == GOAL else group
         for name, option in options.items():
             if option.group == heading:
-                _add(target if name in TARGETS else group, name, option)
+                add_option(target if name in TARGETS else group, name, option)
 
 
 def given_options(arguments: argparse.Namespace) -> Dict[str, Any]:
@@ -62,7 +62,8 @@ def _headings(options: Dict[str, Option]) -> List[str]:
     return [*(name for name in found if name not in BESIDE_THE_RESULT), *BESIDE_THE_RESULT]
 
 
-def _add(where: Any, name: str, option: Option) -> None:
+def add_option(where: Any, name: str, option: Option) -> None:
+    """One described option as an argument."""
     flags = option.flags or (f"--{name.replace('_', '-')}",)
     if option.kind is bool:
         action = "store_false" if flags[0].startswith("--no-") else "store_true"
