@@ -275,7 +275,7 @@ static void search(const part *p, const int32_t *all, const int16_t *contexts, u
 /* The restoration filter of decoded planes, and its gradient. */
 static void filter(const int64_t *samples, int32_t planes, int32_t height, int32_t width) {
     static const int32_t channels[3] = {12, 24, 12};
-    const size_t taps = 9 * 12 * 24;
+    const size_t taps = 18 * 12 * 24;
     float *weights = (float *)get((2 * taps + 36) * 4), *backward = (float *)get(2 * taps * 4);
     for (size_t i = 0; i < 2 * taps + 36; i++) weights[i] = (float)((int32_t)(i * 2654435761u >> 24) - 128) / 512;
     memcpy(backward, weights, 2 * taps * 4);
@@ -293,7 +293,7 @@ static void filter(const int64_t *samples, int32_t planes, int32_t height, int32
         float *missing = (float *)get(inside * 4), *residual = (float *)get(inside * 4);
         float *gradient = (float *)get(corrected * (size_t)(even.rows + 8) * (size_t)(even.columns + 8) * 4);
         for (size_t i = 0; i < inside; i++) residual[i] = (float)samples[i] / 64;
-        nif_filter_vjp(&given, &net, backward, &even, residual, NULL, missing, gradient, space);
+        nif_filter_vjp(&given, &net, backward, &even, residual, missing, gradient, space);
         free(missing);
         free(residual);
         free(gradient);

@@ -12,7 +12,7 @@ from nifcodec.picture.colour import colour_count
 from nifcodec.picture.image import SAMPLES
 from nifcodec.picture.transfer import Transfer
 from nifcodec.picture.window import Window
-from nifcodec.threads import in_threads
+from nifcodec.threads import in_threads, spread
 
 BAND_SAMPLES = 2**18  # samples that a thread renders at a time: 4 MiB of float32 at four channels
 
@@ -59,7 +59,8 @@ def render(
             samples = samples.reshape(height, down, width, across, channels).mean(axis=(1, 3))
         block[:] = samples if transfer is not None else to_integers(samples, depth)
 
-    corners = [(top, left) for top in range(0, window.rows, rows) for left in range(0, window.columns, columns)]
+    across_window = spread(range(0, window.columns, columns))
+    corners = [(top, left) for top in range(0, window.rows, rows) for left in across_window]
     for _ in in_threads(render_part, corners):
         pass
     return pixels

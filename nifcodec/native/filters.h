@@ -37,7 +37,9 @@ typedef struct {
 /* The restoration filter: 3x3 convolutions on 2x2 blocks, ReLU between them.
  *
  * channels: of the input (12) and of each layer's output, layers + 1 numbers, multiples of 12.
- * weights: of each layer, taps (out / 6, 3 rows, in, 3 columns, 6) and biases (out), all layers in one array.
+ * weights: of each layer, kernels (6 points, out / 6, 3 rows, in, 6) and biases (out), all layers in one array. A
+ *     kernel's row (a, b, c) has the points a/4, -(a + b + c)/6, (-a + b - c)/6, a/24 + b/12 + c/6, a/24 - b/12 + c/6
+ *     and c (convolution.h).
  */
 typedef struct {
     const float *weights;
@@ -67,14 +69,13 @@ NIF_EXPORT void nif_filter_colours(const nif_planes *planes, const nif_filter *f
  * backward: the filter's transpose: weights of layer l map its output channels to its input channels, kernels turned by
  *     180 degrees, no biases; the layers in the order of `filter`.
  * residual: target less planes, (1 or 3, rows, columns), in steps.
- * mask: factor of each pixel's error, (rows, columns); NULL means 1.
- * missing: (residual - correction) * mask, (1 or 3, rows, columns).
+ * missing: residual - correction, (1 or 3, rows, columns).
  * gradient: its product with the correction's derivatives by the planes in and around the rectangle, mirrored blocks
  *     unfolded: (1 or 3, rows + 4 layers, columns + 4 layers).
  */
 NIF_EXPORT void nif_filter_vjp(const nif_planes *planes, const nif_filter *filter, const float *backward,
-                               const nif_rectangle *at, const float *residual, const float *mask, float *missing,
-                               float *gradient, float *workspace);
+                               const nif_rectangle *at, const float *residual, float *missing, float *gradient,
+                               float *workspace);
 
 /* Floats of workspace for nif_sample. */
 NIF_EXPORT int64_t nif_sample_workspace(int32_t width, int32_t channels, int32_t columns, int32_t across);

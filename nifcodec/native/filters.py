@@ -14,6 +14,8 @@ from typing import Any, Optional, Sequence, Tuple
 import numpy as np
 
 GROUP = 6  # outputs in a packed group
+# A row of a kernel -> its points (convolution.h).
+POINTS = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
 BLOCK_CHANNELS = 12
 MAX_LAYERS = 8
 MAX_SIDE = 1 << 28
@@ -51,8 +53,8 @@ class PackedFilter:
 
     Attributes:
         channels: of the input and of each layer's output, filled up to multiples of 12.
-        weights: float32, of each layer: taps, then biases.
-        backward: float32, the taps of each layer's transpose.
+        weights: float32, of each layer: kernels as points, then biases.
+        backward: float32, the kernels of each layer's transpose.
     """
 
     channels: Tuple[int, ...]
@@ -94,9 +96,10 @@ def pack_filter(kernels: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> 
 
 
 def _grouped(kernel: np.ndarray) -> np.ndarray:
-    """(3, 3, in, out) -> in the order (out / 6, 3 rows, in, 3 columns, 6), flat."""
-    split = kernel.reshape(*kernel.shape[:3], kernel.shape[3] // GROUP, GROUP)
-    return split.transpose(3, 0, 2, 1, 4).ravel()
+    """(3, 3, in, out) -> its points in the order (6, out / 6, 3 rows, in, 6), flat."""
+    points = np.tensordot(POINTS, kernel, (1, 1)).astype(np.float32)  # (6, 3 rows, in, out)
+    split = points.reshape(*points.shape[:3], kernel.shape[3] // GROUP, GROUP)
+    return split.transpose(0, 3, 1, 2, 4).ravel()
 
 
 class NativeFilters:
@@ -171,7 +174,6 @@ class NativeFilters:
         planes: np.ndarray,
         packed: PackedFilter,
         residual: np.ndarray,
-        mask: Optional[np.ndarray] = None,
         at: Optional[Rectangle] = None,
     ) -> Tuple[np.ndarray, np.ndarray]:
         """What a rectangle misses after its correction, and the product of that with the correction's Jacobian.
@@ -180,11 +182,10 @@ class NativeFilters:
             planes: float32 (C, H, W), in steps. Blocks are mirrored at their borders.
             packed: the filter of one correction.
             residual: target less planes in the rectangle, float32 (1 or 3, rows, columns), in steps.
-            mask: factor of each pixel's error, float32 (rows, columns); None means 1.
             at: rectangle of even numbers; None means all.
 
         Returns:
-            missing: (residual - correction) * mask, float32 (1 or 3, rows, columns).
+            missing: residual - correction, float32 (1 or 3, rows, columns).
             gradient: by the planes in and `reach` pixels around the rectangle, mirrored blocks not folded back, float32
                 (1 or 3, rows + 2 reach, columns + 2 reach).
         """
@@ -192,10 +193,7 @@ class NativeFilters:
         shape = (_corrected(planes), where.rows, where.columns)
         if packed.corrections != 1 or where.rows % 2 or where.columns % 2 or residual.shape != shape:
             raise ValueError(f"a residual {residual.shape} of {packed.corrections} corrections: needs one, even sides")
-        if mask is not None and mask.shape != shape[1:]:
-            raise ValueError(f"a mask is {mask.shape} and its residual {residual.shape}")
         wanted = np.ascontiguousarray(residual, np.float32)
-        factors = None if mask is None else np.ascontiguousarray(mask, np.float32)
         missing = np.empty(shape, np.float32)
         around = 2 * packed.reach
         gradient = np.empty((shape[0], shape[1] + around, shape[2] + around), np.float32)
@@ -206,7 +204,6 @@ class NativeFilters:
             _data(packed.backward),
             _ref(where),
             _data(wanted),
-            None if factors is None else _data(factors),
             _data(missing),
             _data(gradient),
             _data(space),

@@ -5,9 +5,11 @@
  * time t the input row t is read, layer l computes its row t - l, and the gradient by the output of layer l gets its
  * row t - 2 layers + l.
  *
- * A row of layer l holds the columns that the layers after it need: layers - l more on both sides than the tile, the
- * leftmost at index 0. Column i of a layer then stands on columns i, i + 1 and i + 2 of its input. A row of gradients
- * starts with two zeros, after which the same holds in the other direction.
+ * A row of layer l holds the columns that the layers after it need: layers - l more on the left than the tile, the
+ * leftmost at index 0, and as many quads (convolution.h) on the right. Column i of a layer then stands on columns i,
+ * i + 1 and i + 2 of its input. A row of gradients starts with two zeros, after which the same holds in the other
+ * direction. Quads start at every fourth block of the planes, so that a block's sums are rounded alike wherever a
+ * rectangle starts.
  */
 #include "filters.h"
 
@@ -21,30 +23,36 @@
 #endif
 
 enum {
-    TILE = 128, /* block columns worked on at a time */
+    QUAD = 4,   /* columns that are computed together */
+    POINTS = 6, /* sums that they follow from */
+    TILE = 116, /* block columns worked on at a time: with the margins of four layers, 32 quads */
     GROUP = 6,  /* outputs computed at a time */
-    SLACK = 20, /* columns beyond the tile's and its margins': two zeros on both sides, and the rest of a vector */
+    SLACK = 9,  /* quads beyond the tile's and its margins': the rest of a vector, two zeros, and the next quad */
     MAX_PLANES = 4,
     LINE = 2 * TILE /* pixels in a row of a tile */
 };
 
-/* The last rows of a layer's output: (length, channels, stride). */
+/* The last rows of a layer: (length, parts, channels, stride), parts being the columns of quads or their points. */
 typedef struct {
     float *rows;
-    int32_t channels, length;
+    int32_t parts, channels, length;
 } ring;
 
 typedef struct {
     const nif_planes *planes;
-    ptrdiff_t stride; /* floats between channels */
+    ptrdiff_t stride; /* quads between channels */
     int32_t layers;
     int32_t corrected;                /* planes that the filter corrects, 1 or 3 */
     int32_t top, left, rows, columns; /* the tile, in blocks */
     const float *forward[NIF_MAX_LAYERS], *backward[NIF_MAX_LAYERS];
-    ring outputs[NIF_MAX_LAYERS + 1]; /* of each layer, the input first */
-    ring gradients[NIF_MAX_LAYERS + 1];
-    float *zeros; /* a row of them */
-    float *lines; /* pixels (MAX_PLANES, LINE) */
+    ring outputs[NIF_MAX_LAYERS + 1]; /* of each layer, the input first: columns */
+    ring sources[NIF_MAX_LAYERS];     /* the same as the next layer reads them: points */
+    ring pulled;                      /* a row of a gradient: columns */
+    ring gradients[NIF_MAX_LAYERS + 1]; /* by the output of each layer but the input: points */
+    float *products;                    /* (POINTS, channels, stride) of the layer that is computed */
+    float *blocks;                      /* a row (channels, QUAD * stride), column by column */
+    float *zeros;                       /* as many as a row has */
+    float *lines;                       /* pixels (MAX_PLANES, LINE) */
     float *start; /* of everything but the lines, `size` bytes: cleared before a tile */
     size_t size;
 } work;
@@ -52,90 +60,113 @@ typedef struct {
 /* What becomes of a tile's last layer. */
 typedef struct {
     const nif_rectangle *at; /* of the whole call, in pixels */
-    int32_t left;            /* of the tile, in pixels from there */
-    int32_t columns;         /* of the tile, in pixels */
+    int32_t left;            /* of the tile's part, in pixels from there */
+    int32_t columns;         /* of it, in pixels */
+    int32_t skipped;         /* blocks of the tile on the left of it */
     float *corrections;
     float step;
     void *colours;
     int32_t kind;
     int64_t row_stride;
-    const float *residual, *mask;
+    const float *residual;
     float *missing, *gradient;
 } target;
 
 /* An odd multiple of a cache line, so that channels do not displace each other in the cache. */
 static ptrdiff_t channel_stride(int32_t layers)
 {
-    return (((TILE + 2 * layers + SLACK + 15) / 16) | 1) * 16;
+    return (((TILE / QUAD + layers + SLACK + 15) / 16) | 1) * 16;
 }
 
-static int32_t ring_length(int32_t layer, int32_t layers, int backward)
+/* Rows of a layer's output that are kept. Going back, one is needed again 2 (layers - layer) rows later. */
+static int32_t kept_rows(int32_t layer, int32_t layers, int backward)
 {
-    if (layer == layers)
-        return 1; /* used at once */
-    /* Going back, the output of a layer is needed again 2 (layers - layer) rows later. */
-    return backward && layer && 2 * (layers - layer) + 1 > 3 ? 2 * (layers - layer) + 1 : 3;
+    return backward && layer && layer < layers ? 2 * (layers - layer) + 1 : 1;
+}
+
+static int32_t largest(const int32_t *channels, int32_t layers)
+{
+    int32_t most = 0;
+    for (int32_t layer = 0; layer <= layers; layer++)
+        most = channels[layer] > most ? channels[layer] : most;
+    return most;
+}
+
+/* The next part of a workspace, and what is used of it; without a workspace it is only counted. */
+static float *take(float *workspace, int64_t *used, int64_t size)
+{
+    float *part = workspace ? workspace + *used : NULL;
+    *used += size;
+    return part;
+}
+
+static ring take_ring(float *workspace, int64_t *used, ptrdiff_t stride, int32_t parts, int32_t channels,
+                      int32_t length)
+{
+    return (ring){take(workspace, used, (int64_t)length * parts * channels * stride), parts, channels, length};
+}
+
+/* Parts of a workspace -> its floats. */
+static int64_t lay_out(work *job, const int32_t *channels, int32_t layers, int backward, float *workspace)
+{
+    int64_t used = 0;
+    job->lines = take(workspace, &used, MAX_PLANES * LINE);
+    if (!channels)
+        return used;
+    const int32_t most = largest(channels, layers);
+    const ptrdiff_t stride = channel_stride(layers);
+    job->layers = layers;
+    job->stride = stride;
+    job->start = take(workspace, &used, 0);
+    for (int32_t layer = 0; layer <= layers; layer++) {
+        job->outputs[layer] =
+            take_ring(workspace, &used, stride, QUAD, channels[layer], kept_rows(layer, layers, backward));
+        if (layer < layers)
+            job->sources[layer] = take_ring(workspace, &used, stride, POINTS, channels[layer], 3);
+        if (layer && backward)
+            job->gradients[layer] = take_ring(workspace, &used, stride, POINTS, channels[layer], 3);
+    }
+    if (backward)
+        job->pulled = take_ring(workspace, &used, stride, QUAD, most, 1);
+    job->products = take(workspace, &used, POINTS * most * stride);
+    job->blocks = take(workspace, &used, QUAD * most * stride);
+    job->zeros = take(workspace, &used, backward ? POINTS * most * stride : 0);
+    job->size = workspace ? sizeof(float) * (size_t)(workspace + used - job->start) : 0;
+    return used;
 }
 
 int64_t nif_filter_workspace(const int32_t *channels, int32_t layers, int32_t backward)
 {
-    int64_t rows = 0, most = 0;
-    for (int32_t layer = 0; channels && layer <= layers; layer++) {
-        most = channels[layer] > most ? channels[layer] : most;
-        rows += (int64_t)channels[layer] * ring_length(layer, layers, backward);
-        if (backward)
-            rows += (int64_t)channels[layer] * 3;
-    }
-    return (rows + (backward ? most : 0)) * channel_stride(layers) + MAX_PLANES * LINE;
+    work job;
+    return lay_out(&job, channels, layers, backward, NULL);
 }
 
 /* Parts of a workspace and of the weights. filter may be NULL. */
 static void prepare(work *job, const nif_planes *planes, const nif_filter *filter, const float *backward,
                     float *workspace)
 {
-    int going_back = backward != NULL;
-    float *next = workspace;
     memset(job, 0, sizeof *job);
     job->planes = planes;
     job->corrected = planes->count >= 3 ? 3 : 1;
-    job->lines = next;
-    next += MAX_PLANES * LINE;
-    if (!filter)
-        return;
-    const float *weights = filter->weights;
-    int32_t layers = filter->layers, most = 0;
-    job->layers = layers;
-    job->stride = channel_stride(layers);
-    for (int32_t layer = 0; layer <= layers; layer++) {
-        int32_t channels = filter->channels[layer];
-        size_t row = (size_t)channels * (size_t)job->stride;
-        most = channels > most ? channels : most;
-        job->outputs[layer] = (ring){next, channels, ring_length(layer, layers, going_back)};
-        next += row * (size_t)job->outputs[layer].length;
-        if (going_back) {
-            job->gradients[layer] = (ring){next, channels, 3};
-            next += row * 3;
-        }
-        if (layer == layers)
-            break;
-        size_t size = 9 * (size_t)channels * (size_t)filter->channels[layer + 1];
+    lay_out(job, filter ? filter->channels : NULL, filter ? filter->layers : 0, backward != NULL, workspace);
+    const float *weights = filter ? filter->weights : NULL;
+    for (int32_t layer = 0; layer < job->layers; layer++) {
+        size_t outputs = (size_t)filter->channels[layer + 1];
+        size_t size = 3 * POINTS * (size_t)filter->channels[layer] * outputs;
         job->forward[layer] = weights;
-        weights += size + (size_t)filter->channels[layer + 1];
-        if (going_back) {
+        weights += size + outputs;
+        if (backward) {
             job->backward[layer] = backward;
             backward += size;
         }
     }
-    job->zeros = next;
-    job->start = workspace + MAX_PLANES * LINE;
-    job->size = sizeof(float) * (size_t)(next + (going_back ? most : 0) * job->stride - job->start);
 }
 
 /* Row of a ring. row: at least -64. */
 static float *ring_row(const work *job, const ring *from, int32_t row)
 {
     int32_t slot = (int32_t)(((int64_t)row + 64) % from->length);
-    return from->rows + (ptrdiff_t)slot * from->channels * job->stride;
+    return from->rows + (ptrdiff_t)slot * from->parts * from->channels * job->stride;
 }
 
 /* Block that stands at a position beyond the border: blocks are mirrored, again and again where a side is short. */
@@ -162,6 +193,7 @@ static const char *sample_at(const nif_planes *planes, int32_t plane, int32_t y,
 #undef LANES
 #define LANES 8 /* 32 registers hold twelve pairs */
 #endif
+#include "convolution.h"
 #include "restoration_body.h"
 #undef LANES
 #undef NAME
@@ -171,6 +203,7 @@ static const char *sample_at(const nif_planes *planes, int32_t plane, int32_t y,
 #define LANES 8
 #define NAME(word) word##_avx2
 #define TARGET __attribute__((target("avx2,fma")))
+#include "convolution.h"
 #include "restoration_body.h"
 #undef LANES
 #undef NAME
@@ -207,10 +240,10 @@ void nif_filter_colours(const nif_planes *planes, const nif_filter *filter, cons
 }
 
 void nif_filter_vjp(const nif_planes *planes, const nif_filter *filter, const float *backward, const nif_rectangle *at,
-                    const float *residual, const float *mask, float *missing, float *gradient, float *workspace)
+                    const float *residual, float *missing, float *gradient, float *workspace)
 {
     work job;
-    target to = {.at = at, .residual = residual, .mask = mask, .missing = missing, .gradient = gradient};
+    target to = {.at = at, .residual = residual, .missing = missing, .gradient = gradient};
     prepare(&job, planes, filter, backward, workspace);
     size_t around = 4 * (size_t)filter->layers;
     size_t pixels = ((size_t)at->rows + around) * ((size_t)at->columns + around);

@@ -1,107 +1,4 @@
-/* The part of restoration.c that is compiled for each kind of processor.
- *
- * LANES: floats in a vector. NAME: a word's name here. TARGET: attribute of each function.
- */
-typedef float NAME(vector) __attribute__((vector_size(4 * LANES)));
-typedef int32_t NAME(bits) __attribute__((vector_size(4 * LANES)));
-/* As it lies in memory, at any float's address. */
-typedef float NAME(loose) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-
-#define VECTOR NAME(vector)
-#define LOAD(address) ((VECTOR)(*(const NAME(loose) *)(address)))
-
-/* One row of one layer. */
-typedef struct {
-    const float *input[3]; /* the rows that it stands on */
-    ptrdiff_t stride;
-    int32_t inputs, outputs, width;
-    const float *weights, *biases;
-    int32_t rectified; /* whether a ReLU follows */
-    const float *gate; /* where it is not above 0, the output is 0; NULL for none */
-    float *out;
-} NAME(convolution);
-
-static inline TARGET void NAME(put)(const NAME(convolution) *layer, ptrdiff_t place, const VECTOR *value)
-{
-    NAME(bits) kept = (NAME(bits))*value;
-    if (layer->rectified)
-        kept &= *value > 0;
-    if (layer->gate)
-        kept &= LOAD(layer->gate + place) > 0;
-    *(NAME(loose) *)(layer->out + place) = (NAME(loose))kept;
-}
-
-/* GROUP outputs at 2 LANES columns. The twelve sums have names, so that each gets a register. */
-static __attribute__((noinline)) TARGET void NAME(wide)(const NAME(convolution) *layer, int32_t output, int32_t column)
-{
-    const float *weights = layer->weights + (ptrdiff_t)output * 9 * layer->inputs, *biases = layer->biases + output;
-    const ptrdiff_t stride = layer->stride, place = output * stride + column;
-    const int32_t inputs = layer->inputs;
-#define START(i) VECTOR left##i = (VECTOR){0} + biases[i], right##i = left##i;
-#define ADD(i)                                                                                                         \
-    left##i += first * weights[tap * GROUP + i];                                                                       \
-    right##i += second * weights[tap * GROUP + i];
-#define PUT(i)                                                                                                         \
-    NAME(put)(layer, place + i * stride, &left##i);                                                                    \
-    NAME(put)(layer, place + i * stride + LANES, &right##i);
-    EACH(START)
-    for (int row = 0; row < 3; row++) {
-        const float *input = layer->input[row] + column;
-        for (int32_t channel = 0; channel < inputs; channel++, input += stride, weights += 3 * GROUP)
-            for (int tap = 0; tap < 3; tap++) {
-                const VECTOR first = LOAD(input + tap), second = LOAD(input + tap + LANES);
-                EACH(ADD)
-            }
-    }
-    EACH(PUT)
-#undef START
-#undef ADD
-#undef PUT
-}
-
-/* 2 GROUP outputs at LANES columns. */
-static __attribute__((noinline)) TARGET void NAME(high)(const NAME(convolution) *layer, int32_t output, int32_t column)
-{
-    const float *weights = layer->weights + (ptrdiff_t)output * 9 * layer->inputs, *biases = layer->biases + output;
-    const float *others = weights + (ptrdiff_t)GROUP * 9 * layer->inputs;
-    const ptrdiff_t stride = layer->stride, place = output * stride + column;
-    const int32_t inputs = layer->inputs;
-#define START(i) VECTOR low##i = (VECTOR){0} + biases[i], high##i = (VECTOR){0} + biases[GROUP + i];
-#define ADD(i)                                                                                                         \
-    low##i += values * weights[tap * GROUP + i];                                                                       \
-    high##i += values * others[tap * GROUP + i];
-#define PUT(i)                                                                                                         \
-    NAME(put)(layer, place + i * stride, &low##i);                                                                     \
-    NAME(put)(layer, place + (GROUP + i) * stride, &high##i);
-    EACH(START)
-    for (int row = 0; row < 3; row++) {
-        const float *input = layer->input[row] + column;
-        for (int32_t channel = 0; channel < inputs; channel++, input += stride) {
-            for (int tap = 0; tap < 3; tap++) {
-                const VECTOR values = LOAD(input + tap);
-                EACH(ADD)
-            }
-            weights += 3 * GROUP;
-            others += 3 * GROUP;
-        }
-    }
-    EACH(PUT)
-#undef START
-#undef ADD
-#undef PUT
-}
-
-/* The columns are filled up to whole vectors. */
-static TARGET void NAME(convolve)(const NAME(convolution) *layer)
-{
-    int32_t column = 0;
-    for (; column + LANES < layer->width; column += 2 * LANES)
-        for (int32_t output = 0; output < layer->outputs; output += GROUP)
-            NAME(wide)(layer, output, column);
-    if (column < layer->width)
-        for (int32_t output = 0; output < layer->outputs; output += 2 * GROUP)
-            NAME(high)(layer, output, column);
-}
+/* Rows of a tile, the part of restoration.c that is compiled for each kind of processor, around convolution.h. */
 
 /* Pixels of a row of a plane, in steps. */
 static TARGET void NAME(read_line)(const nif_planes *planes, int32_t plane, int32_t y, int32_t x, int32_t count,
@@ -123,19 +20,44 @@ static TARGET void NAME(read_line)(const nif_planes *planes, int32_t plane, int3
     }
 }
 
+/* Quads of a row of a layer, 1..layers, going forward; and of the gradient by one, 0..layers - 1, going back. */
+static inline int32_t NAME(quads)(const work *job, int32_t layer)
+{
+    return (job->columns + QUAD - 1) / QUAD + job->layers - layer;
+}
+
+static inline int32_t NAME(quads_back)(const work *job, int32_t layer)
+{
+    return (job->columns + 2 * (job->layers - layer) + QUAD - 1) / QUAD;
+}
+
+/* Rows column by column, (channels, QUAD * stride), <-> a ring's. */
+static TARGET void NAME(split_all)(const work *job, const float *lines, int32_t channels, int32_t quads, float *out)
+{
+    for (int32_t channel = 0; channel < channels; channel++)
+        NAME(split)(lines + channel * QUAD * job->stride, quads, channels * job->stride, out + channel * job->stride);
+}
+
+static TARGET void NAME(join_all)(const work *job, const float *columns, int32_t channels, int32_t quads, float *lines)
+{
+    for (int32_t channel = 0; channel < channels; channel++)
+        NAME(join)(columns + channel * job->stride, quads, channels * job->stride, lines + channel * QUAD * job->stride);
+}
+
 /* A row of the input: blocks of the planes that are corrected, mirrored at the border. Others' channels stay zero. */
 static TARGET void NAME(read_blocks)(const work *job, int32_t row)
 {
     const nif_planes *planes = job->planes;
     int32_t across = planes->width / 2 + planes->width % 2, down = planes->height / 2 + planes->height % 2;
-    int32_t first = job->left - job->layers, count = job->columns + 2 * job->layers;
+    int32_t quads = NAME(quads)(job, 1), first = job->left - job->layers, count = QUAD * quads + 2;
     int32_t start = first > 0 ? first : 0, end = first + count < planes->width / 2 ? first + count : planes->width / 2;
-    float *out = ring_row(job, &job->outputs[0], row);
     int32_t block = mirrored(job->top + row, down);
+    ptrdiff_t line = QUAD * job->stride;
+    memset(job->blocks, 0, sizeof(float) * NIF_BLOCK_CHANNELS * (size_t)line);
     for (int32_t plane = 0; plane < job->corrected; plane++)
         for (int32_t inner = 0; inner < 2; inner++) {
             int32_t y = 2 * block + inner < planes->height ? 2 * block + inner : planes->height - 1;
-            float *even = out + (6 * inner + plane) * job->stride, *odd = even + 3 * job->stride;
+            float *even = job->blocks + (6 * inner + plane) * line, *odd = even + 3 * line;
             /* Whole blocks inside of the planes in pieces of a line, then each of the others. */
             for (int32_t at = start; at < end; at += TILE) {
                 int32_t part = end - at < TILE ? end - at : TILE;
@@ -155,16 +77,20 @@ static TARGET void NAME(read_blocks)(const work *job, int32_t row)
                 NAME(read_line)(planes, plane, y, x + 1 < planes->width ? x + 1 : x, 1, odd + i);
             }
         }
+    float *columns = ring_row(job, &job->outputs[0], row);
+    NAME(split_all)(job, job->blocks, NIF_BLOCK_CHANNELS, quads + 1, columns);
+    NAME(turn)(columns, NIF_BLOCK_CHANNELS, job->stride, quads, ring_row(job, &job->sources[0], row));
 }
 
 static TARGET void NAME(write_corrections)(const work *job, const target *to, int32_t row)
 {
-    const float *from = ring_row(job, &job->outputs[job->layers], row);
+    const ptrdiff_t stride = QUAD * job->stride;
+    const float *from = job->blocks + to->skipped;
     for (int32_t k = 0; k < job->outputs[job->layers].channels / NIF_BLOCK_CHANNELS; k++)
         for (int32_t plane = 0; plane < job->corrected; plane++)
             for (int32_t inner = 0; inner < 2 && 2 * row + inner < to->at->rows; inner++) {
-                const float *even = from + (k * NIF_BLOCK_CHANNELS + 6 * inner + plane) * job->stride;
-                const float *odd = even + 3 * job->stride;
+                const float *even = from + (k * NIF_BLOCK_CHANNELS + 6 * inner + plane) * stride;
+                const float *odd = even + 3 * stride;
                 size_t line = ((size_t)k * (size_t)job->corrected + (size_t)plane) * (size_t)to->at->rows;
                 line += (size_t)(2 * row + inner);
                 float *out = to->corrections + line * (size_t)to->at->columns + to->left;
@@ -238,8 +164,8 @@ static TARGET void NAME(write_colours)(const work *job, const target *to, int32_
             NAME(read_line)(planes, plane, to->at->top + y, to->at->left + to->left, to->columns, line);
             if (!job->layers || plane >= job->corrected)
                 continue;
-            const float *even = ring_row(job, &job->outputs[job->layers], row) + (6 * inner + plane) * job->stride;
-            const float *odd = even + 3 * job->stride;
+            const float *even = job->blocks + to->skipped + (6 * inner + plane) * QUAD * job->stride;
+            const float *odd = even + 3 * QUAD * job->stride;
             for (int32_t i = 0; i < to->columns / 2; i++) {
                 line[2 * i] += even[i];
                 line[2 * i + 1] += odd[i];
@@ -256,26 +182,28 @@ static TARGET void NAME(write_colours)(const work *job, const target *to, int32_
 /* What a row misses, as pixels and as the gradient by the last layer's output. */
 static TARGET void NAME(write_missing)(const work *job, const target *to, int32_t row)
 {
-    const float *from = ring_row(job, &job->outputs[job->layers], row);
-    float *gradient = ring_row(job, &job->gradients[job->layers], row) + 2;
-    for (int32_t inner = 0; inner < 2; inner++) {
-        size_t line = (size_t)(2 * row + inner) * (size_t)to->at->columns + (size_t)to->left;
-        const float *mask = to->mask ? to->mask + line : NULL;
+    float *lines = job->products; /* nothing else is in them between layers */
+    memset(lines, 0, sizeof(float) * NIF_BLOCK_CHANNELS * QUAD * (size_t)job->stride);
+    for (int32_t inner = 0; inner < 2; inner++)
         for (int32_t plane = 0; plane < job->corrected; plane++) {
-            size_t place = (size_t)plane * (size_t)to->at->rows * (size_t)to->at->columns + line;
+            size_t place = (size_t)plane * (size_t)to->at->rows * (size_t)to->at->columns;
+            place += (size_t)(2 * row + inner) * (size_t)to->at->columns + (size_t)to->left;
             const float *residual = to->residual + place;
             float *missing = to->missing + place;
             for (int32_t inside = 0; inside < 2; inside++) {
-                ptrdiff_t channel = (6 * inner + 3 * inside + plane) * job->stride;
-                float *restrict out = gradient + channel;
-                const float *change = from + channel;
+                ptrdiff_t channel = (6 * inner + 3 * inside + plane) * QUAD * job->stride;
+                float *restrict out = lines + channel + 2;
+                const float *change = job->blocks + channel;
                 for (int32_t i = 0; i < job->columns; i++)
-                    out[i] = (residual[2 * i + inside] - change[i]) * (mask ? mask[2 * i + inside] : 1.0f);
+                    out[i] = residual[2 * i + inside] - change[i];
                 for (int32_t i = 0; i < job->columns; i++)
                     missing[2 * i + inside] = out[i];
             }
         }
-    }
+    int32_t quads = NAME(quads_back)(job, job->layers - 1);
+    NAME(split_all)(job, lines, NIF_BLOCK_CHANNELS, quads + 1, job->pulled.rows);
+    NAME(turn)(job->pulled.rows, NIF_BLOCK_CHANNELS, job->stride, quads,
+               ring_row(job, &job->gradients[job->layers], row));
 }
 
 /* Adds a row of the gradient by the input. */
@@ -283,12 +211,13 @@ static TARGET void NAME(add_gradient)(const work *job, const target *to, int32_t
 {
     int32_t reach = 2 * job->layers;
     size_t width = (size_t)to->at->columns + 2 * (size_t)reach, height = (size_t)to->at->rows + 2 * (size_t)reach;
-    const float *from = ring_row(job, &job->gradients[0], row) + 2;
+    NAME(join_all)(job, job->pulled.rows, NIF_BLOCK_CHANNELS, NAME(quads_back)(job, 0), job->blocks);
     for (int32_t plane = 0; plane < job->corrected; plane++)
         for (int32_t inner = 0; inner < 2; inner++) {
             size_t line = (size_t)plane * height + (size_t)(2 * row + reach + inner);
             float *restrict out = to->gradient + line * width + to->left;
-            const float *even = from + (6 * inner + plane) * job->stride, *odd = even + 3 * job->stride;
+            const float *even = job->blocks + (6 * inner + plane) * QUAD * job->stride;
+            const float *odd = even + 3 * QUAD * job->stride;
             for (int32_t i = 0; i < job->columns + 2 * job->layers; i++) {
                 out[2 * i] += even[i];
                 out[2 * i + 1] += odd[i];
@@ -299,46 +228,70 @@ static TARGET void NAME(add_gradient)(const work *job, const target *to, int32_t
 /* Row of a layer, 1..layers. */
 static TARGET void NAME(forward)(const work *job, int32_t layer, int32_t row)
 {
-    const ring *from = &job->outputs[layer - 1], *into = &job->outputs[layer];
+    const ring *from = &job->sources[layer - 1], *into = &job->outputs[layer];
     const float *weights = job->forward[layer - 1];
+    const ptrdiff_t part = into->channels * job->stride;
+    float *out = ring_row(job, into, row);
     NAME(convolution) task = {
         .stride = job->stride,
         .inputs = from->channels,
         .outputs = into->channels,
-        .width = job->columns + 2 * (job->layers - layer),
+        .quads = NAME(quads)(job, layer),
         .weights = weights,
-        .biases = weights + (ptrdiff_t)9 * from->channels * into->channels,
+        .biases = weights + (ptrdiff_t)3 * POINTS * from->channels * into->channels,
         .rectified = layer < job->layers,
-        .out = ring_row(job, into, row),
+        .products = job->products,
+        .out = {out, out + part, out + 2 * part, out + 3 * part},
     };
     for (int32_t i = 0; i < 3; i++)
         task.input[i] = ring_row(job, from, row + i - 1);
     NAME(convolve)(&task);
+    if (layer < job->layers)
+        NAME(turn)(out, into->channels, job->stride, task.quads - 1, ring_row(job, &job->sources[layer], row));
+    else
+        NAME(join_all)(job, out, into->channels, task.quads, job->blocks);
+}
+
+/* Zeros in front of a row of a gradient, and behind its `width` columns as many as the next layer's last quad reads. */
+static void NAME(clear_ends)(float *columns, int32_t channels, ptrdiff_t stride, int32_t width)
+{
+    for (int32_t channel = 0; channel < channels; channel++, columns += stride)
+        for (int32_t i = 0; i < 2 + 6; i++) {
+            int32_t column = i < 2 ? i : width + i;
+            columns[column % QUAD * channels * stride + column / QUAD] = 0.0f;
+        }
 }
 
 /* Row of the gradient by the output of a layer, 0..layers - 1. */
 static TARGET void NAME(backward)(const work *job, int32_t layer, int32_t row)
 {
-    const ring *from = &job->gradients[layer + 1], *into = &job->gradients[layer];
+    const ring *from = &job->gradients[layer + 1];
     int32_t beyond = job->layers - layer - 1; /* rows that the following layer has around the tile */
-    float *out = ring_row(job, into, row) + 2;
+    int32_t channels = job->outputs[layer].channels;
+    float *out = job->pulled.rows;
     NAME(convolution) task = {
         .stride = job->stride,
         .inputs = from->channels,
-        .outputs = into->channels,
-        .width = job->columns + 2 * (job->layers - layer),
+        .outputs = channels,
+        .quads = NAME(quads_back)(job, layer),
         .weights = job->backward[layer],
-        .biases = job->zeros,
         .gate = layer ? ring_row(job, &job->outputs[layer], row) : NULL,
-        .out = out,
+        .products = job->products,
     };
     for (int32_t i = 0; i < 3; i++) {
         int32_t at = row + i - 1;
         task.input[i] = at < -beyond || at >= job->rows + beyond ? job->zeros : ring_row(job, from, at);
     }
+    for (int32_t i = 0; i < QUAD; i++) {
+        int32_t column = layer ? i + 2 : i; /* behind two zeros, but for the gradient by the input */
+        task.out[i] = out + column % QUAD * channels * job->stride + column / QUAD;
+    }
     NAME(convolve)(&task);
-    for (int32_t channel = 0; channel < into->channels; channel++)
-        out[channel * job->stride + task.width] = out[channel * job->stride + task.width + 1] = 0.0f;
+    if (layer) {
+        NAME(clear_ends)(out, channels, job->stride, job->columns + 2 * (job->layers - layer));
+        NAME(turn)(out, channels, job->stride, NAME(quads_back)(job, layer - 1),
+                   ring_row(job, &job->gradients[layer], row));
+    }
 }
 
 /* All of a tile. */
@@ -371,14 +324,17 @@ static TARGET void NAME(work_through)(const work *job, const target *to)
 
 static TARGET void NAME(run)(work *job, target *to)
 {
-    int32_t across = to->at->columns / 2 + to->at->columns % 2;
+    int32_t start = to->at->left / 2, end = start + to->at->columns / 2 + to->at->columns % 2;
     job->top = to->at->top / 2;
     job->rows = to->at->rows / 2 + to->at->rows % 2;
-    for (int32_t left = 0; left < across; left += TILE) {
-        job->left = to->at->left / 2 + left;
-        job->columns = across - left < TILE ? across - left : TILE;
-        to->left = 2 * left;
-        to->columns = to->at->columns - to->left < LINE ? to->at->columns - to->left : LINE;
+    for (int32_t left = to->gradient ? start : start - start % QUAD; left < end; left += TILE) {
+        job->left = left;
+        job->columns = end - left < TILE ? end - left : TILE;
+        to->skipped = left < start ? start - left : 0;
+        to->left = 2 * (left + to->skipped - start);
+        to->columns = 2 * (job->columns - to->skipped);
+        if (to->columns > to->at->columns - to->left)
+            to->columns = to->at->columns - to->left;
         if (job->layers)
             memset(job->start, 0, job->size);
         NAME(work_through)(job, to);
@@ -386,4 +342,5 @@ static TARGET void NAME(run)(work *job, target *to)
 }
 
 #undef LOAD
+#undef STORE
 #undef VECTOR

@@ -26,7 +26,7 @@ from nifcodec.fields.wavelet.restoration import RestorationFilter
 from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Span, Tiling, check_index, unpack_parts
 from nifcodec.threads import SharedCache
 
-CELL = 256  # pixels a side: the restoration filter's margins add an eighth
+CELL = 232  # pixels a side: a tile of the native restoration filter, whose margins add an eighth
 CELLS = 64  # kept at least: 48 MiB of RGB
 COMPACT = 1 << 15
 

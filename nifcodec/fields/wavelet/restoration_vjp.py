@@ -9,7 +9,7 @@ more than rounding. That happens at a few blocks of a photograph, between Tensor
 
 from __future__ import annotations
 
-from typing import Optional, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import numpy as np
 
@@ -21,7 +21,6 @@ def vjp(
     kernels: Sequence[np.ndarray],
     biases: Sequence[np.ndarray],
     residual: np.ndarray,
-    mask: Optional[np.ndarray] = None,
 ) -> Tuple[np.ndarray, np.ndarray]:
     """What a tile misses after its correction, and the product of that with the correction's Jacobian.
 
@@ -31,10 +30,9 @@ def vjp(
         kernels: float32 (3, 3, in, out) of the filter of one correction, 12 channels at both ends.
         biases: float32 (out,), those of the step.
         residual: target less planes, float32 (1 or 3, H, W), in steps.
-        mask: factor of each pixel's error, float32 (H, W); None means 1.
 
     Returns:
-        missing: (residual - correction) * mask, float32 (1 or 3, H, W).
+        missing: residual - correction, float32 (1 or 3, H, W).
         gradient: by `around`, of its shape. It may be summed over tiles.
     """
     outputs = [to_blocks(around)]
@@ -42,8 +40,6 @@ def vjp(
         total = _convolve(outputs[-1], kernel) + bias[:, None, None]
         outputs.append(total if layer == len(kernels) - 1 else np.maximum(total, 0))
     missing = residual - _to_planes(outputs[-1])[: len(residual)]
-    if mask is not None:
-        missing *= mask
     gradient = to_blocks(missing)
     for layer in range(len(kernels) - 1, -1, -1):
         turned = np.ascontiguousarray(kernels[layer][::-1, ::-1].swapaxes(2, 3))
