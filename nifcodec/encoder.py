@@ -85,9 +85,12 @@ def encode(
         ImageError, ConfigError, MissingDependencyError, TrainingError, DeviceError, WorkerLostError,
         InterruptedEncodeError; OutputError where the folder of `config.tensorboard` cannot be made.
     """
-    return encode_image(
-        picture if isinstance(picture, Image) else from_array(picture), config, progress, interrupt
-    ).data
+    image = picture if isinstance(picture, Image) else from_array(picture)
+    with at_most(config.threads):
+        file = _encode(image, config, progress, interrupt)
+        reached = None if file.goal.psnr is None else file.goal.measure(file.data)
+    _warn_of_a_missed_goal(file, reached)
+    return file.data
 
 
 def encode_image(
@@ -96,8 +99,28 @@ def encode_image(
     progress: Optional[Progress] = None,
     interrupt: Optional[Interrupt] = None,
 ) -> Encoded:
-    """`encode`, with a report of the file. Fully transparent pixels lose their hidden colour."""
+    """`encode`, with a report of the file, which is decoded for it."""
     started = time.monotonic()
+    with at_most(config.threads):
+        file = _encode(image, config, progress, interrupt)
+        report = _report(file, started)
+    _warn_of_a_missed_goal(file, report.psnr_log if report.psnr_rgb is None else report.psnr_rgb)
+    return Encoded(file.data, report)
+
+
+@dataclass(frozen=True)
+class _File:
+    """A coded picture and what it was made from; `advice` says what to do about a PSNR that was not reached."""
+
+    data: bytes
+    pixels: np.ndarray
+    coded: CodedField
+    goal: Goal
+    advice: str
+
+
+def _encode(image: Image, config: EncodeConfig, progress: Optional[Progress], interrupt: Optional[Interrupt]) -> _File:
+    """The forward chain. Fully transparent pixels lose their hidden colour."""
     config = families.complete(config)
     family = families.named(config.field)
     if config.strip:
@@ -110,14 +133,12 @@ def encode_image(
         return metrics.fidelity(image.pixels, decoder.decode(data, max_pixels=signal.pixels))
 
     goal = Goal.of(config, signal.pixels, pack, measure, strippable=bool(image.exif or image.xmp))
-    with at_most(config.threads), _watcher(image, config, signal) as watcher:
+    with _watcher(image, config, signal) as watcher:
         coded = family.encode(signal, goal, config, Hooks(progress, interrupt, watcher))
         data = pack(coded)
         if watcher is not None:
             watcher.finish(data)
-        report = _report(image, coded, data, started)
-    _warn_of_a_missed_goal(goal, family.missed, report)
-    return Encoded(data, report)
+    return _File(data, image.pixels, coded, goal, family.missed)
 
 
 def _packer(image: Image, signal: Signal) -> Callable[[CodedField], bytes]:
@@ -133,29 +154,33 @@ def _watcher(image: Image, config: EncodeConfig, signal: Signal) -> "ContextMana
     return Watcher(config.tensorboard, config.eval_every, image, signal.transfer)
 
 
-def _report(image: Image, coded: CodedField, data: bytes, started: float) -> Report:
+def _report(file: _File, started: float) -> Report:
     """What the bytes decode to; only the steps, their place and the time are not in them."""
-    info = decoder.inspect(data)
-    decoded = decoder.decode(data, max_pixels=info.width * info.height)
+    info = decoder.inspect(file.data)
+    decoded = decoder.decode(file.data, max_pixels=info.width * info.height)
     return Report(
         bytes=info.bytes,
         width=info.width,
         height=info.height,
         bpp=info.bpp,
         seconds=time.monotonic() - started,
-        steps=coded.steps,
+        steps=file.coded.steps,
         field=info.field,
         parts=info.parts,
-        device=coded.placement,
-        **metrics.measure(image.pixels, decoded),
+        device=file.coded.placement,
+        **metrics.measure(file.pixels, decoded),
     )
 
 
-def _warn_of_a_missed_goal(goal: Goal, advice: str, report: Report) -> None:
-    """Says how close the file came where that is not what was asked for."""
-    asked = goal.target_bytes
-    if asked is not None and report.bytes > asked:
-        warnings.warn(f"{asked} bytes were asked for; the smallest file found has {report.bytes}", stacklevel=3)
-    reached = report.psnr_log if report.psnr_rgb is None else report.psnr_rgb
-    if goal.psnr is not None and reached is not None and reached < goal.psnr:
-        warnings.warn(f"{goal.psnr} dB were asked for; the file reaches {reached:.2f}: {advice}", stacklevel=3)
+def _warn_of_a_missed_goal(file: _File, reached: Optional[float]) -> None:
+    """Says how close the file came where that is not what was asked for.
+
+    Args:
+        reached: the PSNR that the goal speaks of; None where nobody asked.
+    """
+    asked, size = file.goal.target_bytes, len(file.data)
+    if asked is not None and size > asked:
+        warnings.warn(f"{asked} bytes were asked for; the smallest file found has {size}", stacklevel=3)
+    if file.goal.psnr is not None and reached is not None and reached < file.goal.psnr:
+        message = f"{file.goal.psnr} dB were asked for; the file reaches {reached:.2f}: {file.advice}"
+        warnings.warn(message, stacklevel=3)

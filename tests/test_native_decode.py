@@ -18,8 +18,9 @@ from nifcodec.fields.wavelet.coding.context_model import ContextModel
 from nifcodec.fields.wavelet.coding.kernels import Scanned
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.lattice import UNIT, BandValues, Lattice
-from nifcodec.fields.wavelet.lifting import synthesise_plane
-from nifcodec.native.bands import LatticeShape, NativeModel, synthesise
+from nifcodec.fields.wavelet.lifting import analyse_plane, synthesise_plane
+from nifcodec.native.bands import LatticeShape, NativeModel
+from nifcodec.native.lifting import NativeLifting
 
 pytestmark = pytest.mark.skipif(not LIBRARIES, reason=MISSING)
 LAYOUTS = ([0], [0, 3], [0, 1, 2], [0, 1, 2, 3])
@@ -126,7 +127,17 @@ def test_synthesis_is_the_same(sides: Tuple[int, int], name: str) -> None:
         shapes = [(up, across), (up, width // 2), (height // 2, across), (height // 2, width // 2)]
         low, *bands = (random.integers(-spread, spread, (3, *shape)) for shape in shapes)
         expected = synthesise_plane(low, (bands[0], bands[1], bands[2]))
-        np.testing.assert_array_equal(synthesise(LIBRARIES[name], low, (bands[0], bands[1], bands[2])), expected)
+        found = NativeLifting(LIBRARIES[name]).synthesise(low, (bands[0], bands[1], bands[2]))
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", sorted(LIBRARIES))
+@pytest.mark.parametrize("sides", [*SIDES, (8, 8), (256, 31)], ids=str)
+def test_analysis_is_the_same(sides: Tuple[int, int], name: str) -> None:
+    planes = np.random.default_rng(sides).normal(0, 30, (3, *sides))
+    (low, bands), (expected_low, expected) = NativeLifting(LIBRARIES[name]).analyse(planes), analyse_plane(planes)
+    for one, other in zip((low, *bands), (expected_low, *expected)):
+        np.testing.assert_array_equal(one, other)
 
 
 def packed(name: str, networks: Any = None, tables: "np.ndarray | None" = None) -> NativeModel:
@@ -153,7 +164,9 @@ def test_arrays_that_are_not_the_lattices_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="native"):
         model.decode_bands(b"", shape, coded, low, [[np.zeros((4, 4), np.int32)] * 9], 0)
     with pytest.raises(ValueError, match="make no level"):
-        synthesise(LIBRARIES[name], low, (low, low, low[:, :2]))
+        NativeLifting(LIBRARIES[name]).synthesise(low, (low, low, low[:, :2]))
+    with pytest.raises(ValueError, match="no level"):
+        NativeLifting(LIBRARIES[name]).analyse(np.zeros((3, 0, 4)))
 
 
 @pytest.mark.parametrize("name", sorted(LIBRARIES))

@@ -232,24 +232,6 @@ def low_planes(shape: LatticeShape, low: np.ndarray) -> np.ndarray:
     return planes
 
 
-def synthesise(
-    library: ctypes.CDLL, low: np.ndarray, details: "Tuple[np.ndarray, np.ndarray, np.ndarray]"
-) -> np.ndarray:
-    """A level's inverse transform: int64 low-pass planes (planes, rows, columns) and bands HL, LH, HH -> planes."""
-    arrays = [np.ascontiguousarray(array, np.int64) for array in (low, *details)]
-    (planes, up, across), (_, down, _), (_, _, beside) = (arrays[i].shape for i in (0, 2, 1))
-    height, width = up + down, across + beside
-    shapes = [(planes, up, across), (planes, up, width // 2), (planes, height // 2, across)]
-    shapes.append((planes, height // 2, width // 2))
-    if [array.shape for array in arrays] != shapes or up != (height + 1) // 2 or across != (width + 1) // 2:
-        raise ValueError(f"bands of the shapes {[array.shape for array in arrays]} make no level")
-    out, room = np.empty((planes, height, width), np.int64), np.empty(height * width, np.int64)
-    pointers = [_address(array) for array in (*arrays, out, room)]
-    error = library.nifcodec_synthesise(planes, height, width, *pointers, ctypes.c_uint64(room.size))
-    _check(error, 0)
-    return out
-
-
 def _line(networks: Sequence[Network], names: Sequence[str], dtype: type) -> np.ndarray:
     line = np.concatenate([np.asarray(getattr(net, name)).ravel() for net in networks for name in names])
     limits = np.iinfo(dtype)

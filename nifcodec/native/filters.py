@@ -348,6 +348,6 @@ def _taps(taps: Taps, count: int) -> Taps:
     index, weight = np.ascontiguousarray(taps[0], np.int64), np.ascontiguousarray(taps[1], np.float32)
     if index.ndim != 2 or index.shape != weight.shape or not index.size or index.shape[1] > MAX_SIDE:
         raise ValueError(f"taps are {index.shape} indices and {weight.shape} weights")
-    if index.min() < 0 or index.max() >= count:
-        raise ValueError(f"taps reach {index.min()}..{index.max()}, outside of {count} samples")
+    if np.min(index) < 0 or np.max(index) >= count:
+        raise ValueError(f"taps reach {np.min(index)}..{np.max(index)}, outside of {count} samples")
     return index, weight

@@ -61,6 +61,6 @@ def _cmyk_to_rgb(picture: Any, icc: bytes) -> Any:
 
 def _sixteen_bits(picture: Any, name: str) -> np.ndarray:
     values = np.asarray(picture).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
+    if np.min(values) < 0 or np.max(values) > 65535:
         raise ImageError(f"{name} holds integers outside of 0 to 65535: scale them to 16 bits first")
     return values.astype(np.uint16)

@@ -77,7 +77,7 @@ class QuantizedMlp:
         if tuple(np.shape(array) for array in arrays) != QuantizedMlp.payload_shapes(spec):
             raise MalformedError("weights", "do not have the shapes of the description")
         steps = np.cumsum(arrays[0], dtype=np.int64)
-        if steps.min() < 0 or steps.max() >= STEP_INDICES:
+        if np.min(steps) < 0 or np.max(steps) >= STEP_INDICES:
             raise MalformedError("steps", f"are not all within 0 to {STEP_INDICES - 1}")
         symbols = tuple(np.asarray(array, dtype=np.int32) for array in arrays[1:])
         return QuantizedMlp(spec, symbols, tuple(int(index) for index in steps))

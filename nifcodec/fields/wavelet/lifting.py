@@ -27,6 +27,7 @@ _HALF = 1 << (PRECISION - 1)
 REACH = 2  # low-pass and high-pass samples on both sides on which a synthesised sample depends
 
 Bands = Tuple[np.ndarray, np.ndarray, np.ndarray]
+Analysis = Callable[[np.ndarray], Tuple[np.ndarray, Bands]]  # `analyse_plane`, or it natively
 Synthesis = Callable[[np.ndarray, Bands], np.ndarray]  # `synthesise_plane`, or it natively
 
 
@@ -103,11 +104,13 @@ def synthesise_plane(low: np.ndarray, bands: Bands) -> np.ndarray:
     return synthesise(_transposed(left), _transposed(right))
 
 
-def analyse_levels(plane: np.ndarray, levels: int) -> Tuple[np.ndarray, List[Bands]]:
+def analyse_levels(
+    plane: np.ndarray, levels: int, analysis: Analysis = analyse_plane
+) -> Tuple[np.ndarray, List[Bands]]:
     """(..., H, W) float64 -> the coarsest low-pass plane and the details of each level, finest first."""
     details: List[Bands] = []
     for _ in range(levels):
-        plane, bands = analyse_plane(plane)
+        plane, bands = analysis(plane)
         details.append(bands)
     return plane, details
 

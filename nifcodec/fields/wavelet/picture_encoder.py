@@ -27,6 +27,7 @@ from nifcodec.fields.wavelet.description import (
     unpack_description,
 )
 from nifcodec.fields.wavelet.lattice import MAX_VALUE, Lattice
+from nifcodec.fields.wavelet.lifting import Analysis, analyse_plane
 from nifcodec.fields.wavelet.planes import plane_ids
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
 from nifcodec.fields.wavelet.search.coding import Coding, contexts_of
@@ -76,18 +77,20 @@ class PictureEncoder:
         self._stopped = False
         self.prior = priors.named()
         self._nothing = MixtureFit.none(self.prior.restoration.corrections)
+        kernels = self.prior.context.kernels
+        self._analysis: Analysis = analyse_plane if kernels is None else kernels.analyse
         signal, kinds = job.signal, plane_ids(job.signal.channels)
         self.tiling = Tiling(signal.width, signal.height, kinds, 1 << tile_exponent) if tile_exponent else None
         if self.tiling is None:
             self.lattice = Lattice(signal.width, signal.height, kinds)
-            self.source: LatticeSource = TileSource.whole(signal, self.lattice)
+            self.source: LatticeSource = TileSource.whole(signal, self.lattice, self._analysis)
         else:
             self.lattice = self.tiling.root
             low = np.zeros((len(kinds), *self.lattice.sizes[0]))
             tiles = list(map(self.tiling.tile, range(self.tiling.count)))
-            for tile, part in zip(tiles, in_threads(lambda tile: TileSource(tile, signal).low(), tiles)):
+            for tile, part in zip(tiles, in_threads(lambda tile: self._source(tile).low(), tiles)):
                 tile.low(low)[...] = part
-            self.source = LatticeSource(self.lattice, low)
+            self.source = LatticeSource(self.lattice, low, self._analysis)
         self.finest = _finest_index(job.signal.depth, self.source.low())
 
     def encode_at(
@@ -186,7 +189,7 @@ class PictureEncoder:
         self, tile: Tile, root: CodedLattice, fit_so_far: MixtureFit, training: Optional[Training]
     ) -> CodedTile:
         """The tile of least cost over the rounds of its training."""
-        source = TileSource(tile, self._job.signal, root.plane)
+        source = self._source(tile, root.plane)
         coding = Coding(tile.lattice, root.coding.conditions, tile.low(root.plane), tile.coarser(root.bands.levels))
         coded = best = self._encode_lattice(source, coding, root.spec, fit_so_far)
         for _ in range(0 if training is None else training.rounds):
@@ -209,6 +212,9 @@ class PictureEncoder:
         if hooks.watch is not None:
             hooks.watch(done, seen, None)
         return candidate
+
+    def _source(self, tile: Tile, root: Optional[np.ndarray] = None) -> TileSource:
+        return TileSource(tile, self._job.signal, self._analysis, root)
 
     def _root_coding(self, spec: WaveletDescription, low: np.ndarray) -> Coding:
         return Coding.of_root(self.lattice, Conditions(self.prior.context, spec.step_feature, spec.dependent), low)

@@ -12,7 +12,7 @@ import numpy as np
 
 from nifcodec.fields.wavelet.description import WaveletDescription
 from nifcodec.fields.wavelet.lattice import HALF, BandValues, Lattice
-from nifcodec.fields.wavelet.lifting import analyse_levels
+from nifcodec.fields.wavelet.lifting import Analysis, analyse_levels, analyse_plane
 from nifcodec.fields.wavelet.planes import filtered_planes, in_steps, to_planes
 from nifcodec.fields.wavelet.restoration import RestorationFilter, strips
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
@@ -33,6 +33,9 @@ BORDER_WEIGHT = 0.6
 class LatticeSource:
     """Planes (C, H, W) as coefficients of a lattice. The planes of a root are low-pass planes, which nothing restores.
 
+    Args:
+        analysis: of a level.
+
     Attributes:
         original: the planes, float64.
         gradient: what integers do to the bits of those that see them, where training has estimated it.
@@ -41,15 +44,15 @@ class LatticeSource:
 
     weights: Optional[List[BandValues]] = None
 
-    def __init__(self, lattice: Lattice, planes: np.ndarray) -> None:
-        self._lattice = lattice
+    def __init__(self, lattice: Lattice, planes: np.ndarray, analysis: Analysis) -> None:
+        self._lattice, self._analysis = lattice, analysis
         self.original = planes
         self.set_target(planes)
 
     def set_target(self, planes: np.ndarray, gradient: Optional[RateGradient] = None) -> None:
         """Take other planes to quantize from now on, and the gradient to do it with."""
         self.gradient = gradient
-        self._low, self._details = analyse_levels(planes, self._lattice.levels)
+        self._low, self._details = analyse_levels(planes, self._lattice.levels, self._analysis)
 
     def low(self, step: float = 1.0) -> np.ndarray:
         """The coarsest low-pass plane in steps."""
@@ -86,17 +89,21 @@ class TileSource(LatticeSource):
 
     Args:
         tile: which pixels, and their lattice.
+        analysis: of a level.
         root: the root's rebuilt plane, int64 (C, rows, columns) in 1/UNIT steps; a margin is synthesised from it.
     """
 
-    def __init__(self, tile: Tile, signal: Signal, root: Optional[np.ndarray] = None) -> None:
+    def __init__(
+        self, tile: Tile, signal: Signal, analysis: Analysis = analyse_plane, root: Optional[np.ndarray] = None
+    ) -> None:
         self._tile, self._root = tile, root
         self._sides = sides = (signal.height, signal.width)
         self._spans = [
             (max(span[0] - MARGIN, 0), min(span[1] + MARGIN, side))
             for span, side in zip((tile.rows, tile.columns), sides)
         ]
-        super().__init__(tile.lattice, to_planes(signal.values(slice(*self._spans[0]), slice(*self._spans[1]))))
+        values = signal.values(slice(*self._spans[0]), slice(*self._spans[1]))
+        super().__init__(tile.lattice, to_planes(values), analysis)
         self._has_margin = self._spans != [tile.rows, tile.columns]
         if self._has_margin:
             self.weights = [
@@ -105,9 +112,9 @@ class TileSource(LatticeSource):
             ]
 
     @staticmethod
-    def whole(signal: Signal, lattice: Lattice) -> "TileSource":
+    def whole(signal: Signal, lattice: Lattice, analysis: Analysis) -> "TileSource":
         """A whole picture."""
-        return TileSource(Tile((0, signal.height), (0, signal.width), lattice), signal)
+        return TileSource(Tile((0, signal.height), (0, signal.width), lattice), signal, analysis)
 
     def synthesise(self, coding: Coding, bands: QuantizedBands, step: float) -> np.ndarray:
         """The planes with their margin: the tile from its integers, the margin from rounded coefficients."""

@@ -15,8 +15,9 @@ from nifcodec.fields.wavelet.coding.companding import COMPAND_TABLE
 from nifcodec.fields.wavelet.lattice import BandArrays, BandValues, Lattice, Subband
 from nifcodec.fields.wavelet.lifting import Bands
 from nifcodec.native import library
-from nifcodec.native.bands import LatticeShape, NativeModel, Network, NetworkKey, synthesise
+from nifcodec.native.bands import LatticeShape, NativeModel, Network, NetworkKey
 from nifcodec.native.filters import NativeFilters
+from nifcodec.native.lifting import NativeLifting
 from nifcodec.native.search import NativeSearch
 
 
@@ -98,7 +99,7 @@ class Kernels:
     def __init__(self, model: Model) -> None:
         loaded = library.load()
         assert loaded is not None
-        self._library = loaded
+        self._lifting = NativeLifting(loaded)
         self._model = NativeModel(loaded, model.networks, model.frequencies, COMPAND_TABLE)
         self._search = NativeSearch(self._model, model.lengths)
         self.filters = NativeFilters(loaded)
@@ -118,7 +119,11 @@ class Kernels:
 
     def synthesise(self, low: np.ndarray, bands: Bands) -> np.ndarray:
         """`lifting.synthesise_plane`."""
-        return synthesise(self._library, low, bands)
+        return self._lifting.synthesise(low, bands)
+
+    def analyse(self, planes: np.ndarray) -> Tuple[np.ndarray, Bands]:
+        """`lifting.analyse_plane`."""
+        return self._lifting.analyse(planes)
 
     def quantize_bands(
         self,
