@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Dict, List, Optional
 
 import numpy as np
@@ -51,6 +52,7 @@ class CodedLattice:
         """What training lowers: squared error + lagrangian * bits, on colours of 0..1."""
         return cost(self.spec, self.error, len(self.part.data))
 
+    @cached_property
     def rate_gradient(self) -> RateGradient:
         """What each integer does to the bits of those that see it."""
         return rate_gradient(self.coding, self.bands.levels)

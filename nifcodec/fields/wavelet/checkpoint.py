@@ -29,18 +29,20 @@ class Rounds(NamedTuple):
         last: the candidate of the last one.
         best: the one of least cost.
         parent: the one that the target of `best` was found from; None where that is the picture itself.
+        graded: the one whose gradient of the rate served last; None before the first round.
     """
 
     done: int
     last: Candidate
     best: Candidate
-    parent: Optional[Candidate]
+    parent: Optional[Candidate] = None
+    graded: Optional[Candidate] = None
 
     def record(self) -> "Record":
         """What a checkpoint keeps."""
         record: Dict[str, object] = {"done": self.done}
-        for name, candidate in (("last", self.last), ("best", self.best), ("parent", self.parent)):
-            if candidate is not None:
+        for name, candidate in self._asdict().items():
+            if isinstance(candidate, Candidate):
                 coded = candidate.coded()
                 record[f"{name} description"] = np.frombuffer(coded.description, np.uint8)
                 record[f"{name} payload"] = np.frombuffer(coded.payload, np.uint8)
@@ -53,8 +55,8 @@ class Rounds(NamedTuple):
         def candidate(name: str) -> Candidate:
             return decode(record[f"{name} description"].tobytes(), record[f"{name} payload"].tobytes())
 
-        parent = candidate("parent") if "parent payload" in record else None
-        return Rounds(int(record["done"]), candidate("last"), candidate("best"), parent)
+        parent, graded = (candidate(name) if f"{name} payload" in record else None for name in ("parent", "graded"))
+        return Rounds(int(record["done"]), candidate("last"), candidate("best"), parent, graded)
 
 
 def tiles_record(tiles: Sequence[CodedTile]) -> "Record":

@@ -17,7 +17,7 @@ from nifcodec.fields.wavelet.checkpoint import Kept, Rounds
 from nifcodec.fields.wavelet.descent import CpuDescent
 from nifcodec.fields.wavelet.description import COARSEST_INDEX, FAMILY_ID, FINEST_INDEX
 from nifcodec.fields.wavelet.options import WaveletOptions
-from nifcodec.fields.wavelet.picture_encoder import PictureEncoder, Training
+from nifcodec.fields.wavelet.picture_encoder import ROUNDS_PER_GRADIENT, PictureEncoder, Training
 from nifcodec.fields.wavelet.tile_source import MARGIN
 from nifcodec.picture.signal import Signal
 
@@ -124,7 +124,7 @@ def _trained(job: EncodeJob, encoder: PictureEncoder, training: Training) -> Tup
     if rounds.parent is None:
         encoder.source.set_target(encoder.source.original)
     else:
-        training.set_target(encoder.source, rounds.parent.root)
+        training.set_target(encoder.source, rounds.parent.root, rounds.parent.root)
     met = _at_goal(job, encoder, _dependent(rounds.best))
     if met[1].wrong:
         # A flat picture's step may be so wide that what training moved is no likeness of it: then untrained.
@@ -142,9 +142,9 @@ def _train(job: EncodeJob, encoder: PictureEncoder, training: Training) -> Round
         rounds = Rounds.read(record, encoder.decode)
     else:
         first = _at_goal(job, encoder)[0]
-        rounds = Rounds(0, first, first, None)
+        rounds = Rounds(0, first, first)
     while True:
-        done, last, best, parent = rounds
+        done, last, best, parent, graded = rounds
         seen = last.scalars()
         job.hooks.report("train", done, training.rounds, began, seen)
         if job.hooks.watch is not None:
@@ -153,10 +153,11 @@ def _train(job: EncodeJob, encoder: PictureEncoder, training: Training) -> Round
         if done == training.rounds or job.hooks.interrupted():
             kept.flush()
             return rounds
-        training.set_target(encoder.source, last.root)
+        graded = last if graded is None or done % ROUNDS_PER_GRADIENT == 0 else graded
+        training.set_target(encoder.source, last.root, graded.root)
         candidate = _requantized(encoder, last, first=done == 0)
         better = candidate.root.cost < best.root.cost
-        rounds = Rounds(done + 1, candidate, candidate if better else best, last if better else parent)
+        rounds = Rounds(done + 1, candidate, candidate if better else best, last if better else parent, graded)
 
 
 def _requantized(encoder: PictureEncoder, before: Candidate, first: bool) -> Candidate:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 # Trained tiles are quantized dependently up to this step index: above it, little is to be gained.
 DEPENDENT_UP_TO = 360
+# Rounds of training for which a gradient of the rate serves: integers move little from one to the next.
+ROUNDS_PER_GRADIENT = 2
 # Tiles that may be coded side by side: their mixtures know of those in earlier groups, however many threads there are.
 TILES_PER_GROUP = 8
 
@@ -54,9 +56,13 @@ class Training:
     descent: "Descent"
     checkpoint: "Optional[Checkpoint]" = None
 
-    def set_target(self, source: LatticeSource, coded: CodedLattice) -> None:
-        """Makes a source quantize the planes that the descent leads to from a candidate."""
-        source.set_target(self.descent(coded.planes, source.original, coded.spec), coded.rate_gradient())
+    def set_target(self, source: LatticeSource, coded: CodedLattice, graded: CodedLattice) -> None:
+        """Makes a source quantize the planes that the descent leads to from a candidate.
+
+        Args:
+            graded: the candidate, or one shortly before it, whose gradient of the rate serves.
+        """
+        source.set_target(self.descent(coded.planes, source.original, coded.spec), graded.rate_gradient)
 
 
 class PictureEncoder:
@@ -191,12 +197,13 @@ class PictureEncoder:
         """The tile of least cost over the rounds of its training."""
         source = self._source(tile, root.plane)
         coding = Coding(tile.lattice, root.coding.conditions, tile.low(root.plane), tile.coarser(root.bands.levels))
-        coded = best = self._encode_lattice(source, coding, root.spec, fit_so_far)
-        for _ in range(0 if training is None else training.rounds):
+        coded = best = graded = self._encode_lattice(source, coding, root.spec, fit_so_far)
+        for done in range(0 if training is None else training.rounds):
             self._stopped = self._stopped or self._job.hooks.interrupted()
             if training is None or self._stopped:
                 break
-            training.set_target(source, coded)
+            graded = graded if done % ROUNDS_PER_GRADIENT else coded
+            training.set_target(source, coded, graded)
             coded = self._encode_lattice(source, coding, coded.spec, fit_so_far, start=coded)
             best = min(best, coded, key=lambda known: known.cost)
         return CodedTile(best.part, best.fit)
