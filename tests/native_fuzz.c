@@ -14,6 +14,7 @@
 #include "../nifcodec/native/context.h"
 #include "../nifcodec/native/crc32.h"
 #include "../nifcodec/native/filters.h"
+#include "../nifcodec/native/sampling.h"
 #include "../nifcodec/native/lattice.h"
 
 #if defined(NIF_STANDALONE)
@@ -272,6 +273,24 @@ static void search(const part *p, const int32_t *all, const int16_t *contexts, u
     free(plane);
 }
 
+/* A picture between its pixels, in crooked order, and its means. */
+static void sample(const float *picture, int32_t channels, int32_t height, int32_t width) {
+    enum { ROWS = 6, COLUMNS = 9, TAPS = 2 };
+    int64_t rows[TAPS * ROWS], columns[TAPS * COLUMNS];
+    float weights[TAPS * COLUMNS], *out = (float *)get((uint64_t)ROWS * COLUMNS * (uint64_t)channels * 4);
+    float *space = (float *)get((uint64_t)nif_sample_workspace(width, channels) * 4), means[2 * 3 * 4];
+    for (int32_t i = 0; i < TAPS * ROWS; i++) rows[i] = (int64_t)i * 7 % height;
+    for (int32_t i = 0; i < TAPS * COLUMNS; i++) {
+        columns[i] = (int64_t)i * 5 % width;
+        weights[i] = (float)(i % 3);
+    }
+    nif_sample(picture, (int64_t)width * channels, width, channels, rows, weights, TAPS, columns, weights, TAPS, ROWS,
+               COLUMNS, out, space);
+    nif_average(out, 2, 3, channels, 3, 3, means);
+    free(space);
+    free(out);
+}
+
 /* The restoration filter of decoded planes, and its gradient. */
 static void filter(const int64_t *samples, int32_t planes, int32_t height, int32_t width) {
     static const int32_t channels[3] = {12, 24, 12};
@@ -286,8 +305,9 @@ static void filter(const int64_t *samples, int32_t planes, int32_t height, int32
     float *space = (float *)get((uint64_t)nif_filter_workspace(channels, 2, 1) * 4);
     float *colours = (float *)get(count * 4);
     uint8_t *pixels = (uint8_t *)get(count);
-    nif_filter_colours(&given, &net, &all, 0.1f, colours, NIF_FLOAT32, (int64_t)width * planes, space);
-    nif_filter_colours(&given, &net, &all, 0.1f, pixels, NIF_UINT8, (int64_t)width * planes, space);
+    nif_filter_colours(&given, &net, &all, 0.1f, colours, space);
+    nif_to_integers(colours, (int64_t)count, pixels, 8);
+    sample(colours, planes, height, width);
     if (even.rows && even.columns) {
         const size_t inside = corrected * (size_t)even.rows * (size_t)even.columns;
         float *missing = (float *)get(inside * 4), *residual = (float *)get(inside * 4);

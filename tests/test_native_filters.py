@@ -1,4 +1,4 @@
-"""The native restoration filter, colours and sampling against those in NumPy."""
+"""The native restoration filter and colours against those in NumPy."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 from native_variants import LIBRARIES, MISSING
 
-from nifcodec.fields import rendering
 from nifcodec.fields.wavelet import planes as colours_of
 from nifcodec.fields.wavelet import priors, restoration_vjp
 from nifcodec.fields.wavelet.description import WaveletDescription
-from nifcodec.fields.wavelet.interpolation import interpolate, taps
 from nifcodec.fields.wavelet.restoration import RestorationFilter
 from nifcodec.native.filters import NativeFilters, PackedFilter, pack_filter
-from nifcodec.picture.window import choose_window
 
 pytestmark = pytest.mark.skipif(not LIBRARIES, reason=MISSING)
 PRIOR = priors.named()
@@ -88,23 +85,15 @@ def test_colours_are_those_of_numpy(
     given = None if network is None else packed(network)
     found = native.colours(planes, given, SPEC.step, UNIT)
     np.testing.assert_allclose(found, wanted, atol=4e-6)
-    for depth in (8, 16):
-        off = native.colours(planes.astype(np.int32), given, SPEC.step, UNIT, depth).astype(np.int64)
-        off -= rendering.to_integers(wanted, depth)
-        assert np.abs(off).max() <= 1
-        assert np.count_nonzero(off) <= 1 + (0.01 if depth == 16 else 0.001) * off.size
+    np.testing.assert_array_equal(native.colours(planes.astype(np.int32), given, SPEC.step, UNIT), found)
 
 
 def test_a_rectangle_is_the_same_as_in_the_whole(native: NativeFilters) -> None:
     planes = np.rint(planes_of(3, 70, 300) * UNIT).astype(np.int32)
     whole = native.colours(planes, packed(MIXED), SPEC.step, UNIT)
     for top, left, rows, columns in [(0, 0, 70, 300), (10, 2, 7, 291), (68, 256, 2, 44), (2, 298, 1, 1)]:
-        out = np.zeros((70, 300, 3), np.float32)
-        part = out[top : top + rows, left : left + columns]
-        native.colours(planes, packed(MIXED), SPEC.step, UNIT, at=(top, left, rows, columns), out=part)
+        part = native.colours(planes, packed(MIXED), SPEC.step, UNIT, (top, left, rows, columns))
         np.testing.assert_array_equal(part, whole[top : top + rows, left : left + columns])
-        part[:] = 0
-        assert not out.any()
     # Of planes that begin at every eighth pixel, with 24 pixels on the right.
     region = planes[:, 20:, 104:156]
     np.testing.assert_array_equal(
@@ -135,40 +124,8 @@ def test_vjp_of_parts_adds_up(native: NativeFilters) -> None:
     np.testing.assert_allclose(total, gradient, atol=1e-5)
 
 
-@pytest.mark.parametrize("size", [(96, 64), (150, 100), (40, 30), (7, 5)])
-@pytest.mark.parametrize("channels", [1, 3, 4])
-def test_samples_are_those_of_numpy(native: NativeFilters, size: Tuple[int, int], channels: int) -> None:
-    picture = np.random.RandomState(channels).normal(0.5, 0.4, (64, 96, channels)).astype(np.float32)
-    window = choose_window((96, 64), size=size)
-    across, down = window.subsamples()
-    rows, columns = taps(window.vs(down), 64), taps(window.us(across), 96)
-
-    def field(_us: np.ndarray, _vs: np.ndarray) -> np.ndarray:
-        return interpolate(picture, rows, columns)
-
-    for depth in (8, 16):
-        wanted = rendering.render(field, window, channels, depth=depth).astype(np.int64)
-        off = native.sample(picture, rows, columns, down, across, depth) - wanted
-        assert np.abs(off).max() <= 1
-        assert np.count_nonzero(off) <= 0.01 * off.size
-    np.testing.assert_allclose(native.sample(picture, rows, columns), field(rows[0], rows[0]), atol=1e-6)
-
-
-def test_averages_and_integers_are_those_of_numpy(native: NativeFilters) -> None:
-    samples = np.random.RandomState(0).normal(0.5, 0.5, (12, 35, 3)).astype(np.float32)
-    wanted = samples.reshape(4, 3, 7, 5, 3).mean(axis=(1, 3))
-    np.testing.assert_allclose(native.average(samples, 3, 5), wanted, atol=1e-6)
-    edges = np.array([np.nan, -np.inf, -1, 0, 0.5 / 255, 1, 2, np.inf], np.float32)
-    for depth, white in ((8, 255), (16, 65535)):
-        np.testing.assert_array_equal(native.to_integers(samples, depth), rendering.to_integers(samples, depth))
-        found = native.to_integers(edges, depth)
-        assert found.tolist() == [0, 0, 0, 0, found[4], white, white, white]
-
-
 def test_what_does_not_fit_is_refused(native: NativeFilters) -> None:
     planes, one = planes_of(3, 16, 20), packed(MIXED)
-    taps = np.zeros((1, 4), np.int64), np.ones((1, 4), np.float32)
-    picture = np.zeros((4, 4, 3), np.float32)
     calls = [
         lambda: native.corrections(planes.astype(np.float64), one),
         lambda: native.corrections(planes[:, :, ::2], one),
@@ -177,16 +134,8 @@ def test_what_does_not_fit_is_refused(native: NativeFilters) -> None:
         lambda: native.corrections(planes, one, (0, 0, 17, 20)),
         lambda: native.corrections(planes, one, (0, 0, 0, 20)),
         lambda: native.colours(planes, packed(NETWORK), 0.1),
-        lambda: native.colours(planes, one, 0.1, out=np.zeros((16, 19, 3), np.float32)),
-        lambda: native.colours(planes, one, 0.1, depth=8, out=np.zeros((16, 20, 3), np.float32)),
-        lambda: native.colours(planes, one, 0.1, out=np.zeros((16, 20, 6), np.float32)[..., ::2]),
         lambda: native.vjp(planes, one, planes[:, :15], (0, 0, 15, 20)),
         lambda: native.vjp(planes, one, planes[0]),
-        lambda: native.sample(picture, (taps[0] + 4, taps[1]), taps),
-        lambda: native.sample(picture, (taps[0] - 1, taps[1]), taps),
-        lambda: native.sample(picture, taps, taps, down=3),
-        lambda: native.average(picture, 3, 1),
-        lambda: native.to_integers(picture, 32),
         lambda: pack_filter(MIXED.kernels, biases_of(MIXED)[:-1]),
         lambda: pack_filter(MIXED.kernels[1:], biases_of(MIXED)[1:]),
     ]

@@ -8,6 +8,7 @@ from typing import Optional, Tuple
 import numpy as np
 
 from nifcodec.fields.family import Samples
+from nifcodec.native.sampling import load_sampling
 from nifcodec.picture.colour import colour_count
 from nifcodec.picture.image import SAMPLES
 from nifcodec.picture.transfer import Transfer
@@ -38,6 +39,8 @@ def render(
         band_samples: samples rendered at a time.
     """
     across, down = window.subsamples(reduction)
+    native = load_sampling()
+    mean, integers = (block_means, to_integers) if native is None else (native.average, native.to_integers)
     us, vs = window.us(across), window.vs(down)
     pixels = np.empty((window.rows, window.columns, channels), dtype=SAMPLES[depth])
     # Nearly square, so that they touch few tiles of a field that has tiles.
@@ -55,15 +58,20 @@ def render(
         if transfer is not None:
             samples = to_light(samples, transfer)
         if across * down > 1:
-            samples = samples if transfer is not None else np.clip(samples, 0.0, 1.0)
-            samples = samples.reshape(height, down, width, across, channels).mean(axis=(1, 3))
-        block[:] = samples if transfer is not None else to_integers(samples, depth)
+            samples = mean(samples if transfer is not None else np.clip(samples, 0.0, 1.0), down, across)
+        block[:] = samples if transfer is not None else integers(samples, depth)
 
     across_window = spread(range(0, window.columns, columns))
     corners = [(top, left) for top in range(0, window.rows, rows) for left in across_window]
     for _ in in_threads(render_part, corners):
         pass
     return pixels
+
+
+def block_means(samples: np.ndarray, down: int, across: int) -> np.ndarray:
+    """Means of blocks of samples: (rows * down, columns * across, C) -> (rows, columns, C)."""
+    blocks = samples.reshape(len(samples) // down, down, -1, across, samples.shape[2])
+    return np.asarray(blocks.mean(axis=(1, 3)))
 
 
 def to_integers(values: np.ndarray, depth: int = 8) -> np.ndarray:

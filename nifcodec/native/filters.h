@@ -1,4 +1,4 @@
-/* Floating-point kernels of the decoder and the encoder: restoration filter, colours, sampling.
+/* Floating-point kernels of the decoder and the encoder: restoration filter and colours.
  *
  * All functions are pure: they read their arguments and write their outputs and the caller's workspace. They check
  * nothing. The caller guarantees that sizes are positive, that every rectangle lies inside of its planes, and that
@@ -16,7 +16,7 @@
 #define NIF_EXPORT __attribute__((visibility("default")))
 #endif
 
-enum { NIF_FLOAT32, NIF_INT32, NIF_INT64, NIF_UINT8, NIF_UINT16 };
+enum { NIF_FLOAT32, NIF_INT32, NIF_INT64 };
 
 enum { NIF_MAX_LAYERS = 8, NIF_BLOCK_CHANNELS = 12 };
 
@@ -54,15 +54,13 @@ NIF_EXPORT int64_t nif_filter_workspace(const int32_t *channels, int32_t layers,
 NIF_EXPORT void nif_filter_corrections(const nif_planes *planes, const nif_filter *filter, const nif_rectangle *at,
                                        float *out, float *workspace);
 
-/* Colours (rows, columns, count) of a rectangle, 1.0 white.
+/* Colours float32 (rows, columns, count) of a rectangle, 1.0 white, not clipped.
  *
  * filter: of one correction; NULL leaves it out.
  * step: quantization step on colours of 0..1.
- * kind: of `out`: NIF_FLOAT32 (not clipped), NIF_UINT8 or NIF_UINT16 (clipped, halves up).
- * row_stride: of `out`, in samples.
  */
 NIF_EXPORT void nif_filter_colours(const nif_planes *planes, const nif_filter *filter, const nif_rectangle *at,
-                                   float step, void *out, int32_t kind, int64_t row_stride, float *workspace);
+                                   float step, float *out, float *workspace);
 
 /* The vector-Jacobian product of the filter of one correction, for the error it leaves in a rectangle of even sides.
  *
@@ -77,34 +75,8 @@ NIF_EXPORT void nif_filter_vjp(const nif_planes *planes, const nif_filter *filte
                                const nif_rectangle *at, const float *residual, float *missing, float *gradient,
                                float *workspace);
 
-/* Floats of workspace for nif_sample. */
-NIF_EXPORT int64_t nif_sample_workspace(int32_t width, int32_t channels, int32_t columns, int32_t across);
-
-/* Samples a picture and averages: out (rows, columns, channels).
- *
- * picture: float32 (height, width, channels), row_stride in samples.
- * row_index, row_weight: (row_taps, rows * down), indices of picture rows; columns likewise, (column_taps, columns *
- *     across).
- * down, across: samples that an output pixel averages; if there is more than one, samples are clipped to 0..1 before.
- * kind: NIF_FLOAT32, or NIF_UINT8 or NIF_UINT16 (clipped, halves up).
- */
-NIF_EXPORT void nif_sample(const float *picture, int64_t row_stride, int32_t width, int32_t channels,
-                           const int64_t *row_index, const float *row_weight, int32_t row_taps,
-                           const int64_t *column_index, const float *column_weight, int32_t column_taps, int32_t rows,
-                           int32_t columns, int32_t down, int32_t across, void *out, int32_t kind, float *workspace);
-
-/* Means of blocks: (rows * down, columns * across, channels) -> float32 (rows, columns, channels). */
-NIF_EXPORT void nif_average(const float *samples, int32_t rows, int32_t columns, int32_t channels, int32_t down,
-                            int32_t across, float *out);
-
-/* 1.0 white -> integers of `kind`, NIF_UINT8 or NIF_UINT16, clipped, halves up. A NaN gives 0. */
-NIF_EXPORT void nif_to_integers(const float *values, int64_t count, void *out, int32_t kind);
-
 /* The only ones of the C library. WebAssembly has no string.h. */
 void *memcpy(void *restrict to, const void *restrict from, size_t size);
 void *memset(void *to, int value, size_t size);
-
-/* 1.0 white -> integers up to `white`, clipped, halves up. A NaN gives 0. Not exported. */
-void nif_round(const float *values, int32_t count, float white, int32_t *out);
 
 #endif

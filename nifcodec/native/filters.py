@@ -1,4 +1,4 @@
-"""Restoration filter, colours and sampling of the native library, with bounds checked before each call.
+"""Restoration filter and colours of the native library, with bounds checked before each call.
 
 A call holds no lock while it works: threads may call at once, each for its own rows. Raises ValueError for arrays that
 do not fit each other.
@@ -19,11 +19,9 @@ POINTS = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], 
 BLOCK_CHANNELS = 12
 MAX_LAYERS = 8
 MAX_SIDE = 1 << 28
-KINDS = {np.dtype(kind): number for number, kind in enumerate(("f4", "i4", "i8", "u1", "u2"))}
-SAMPLES = {8: np.uint8, 16: np.uint16, 32: np.float32}
+KINDS = {np.dtype(kind): number for number, kind in enumerate(("f4", "i4", "i8"))}
 
 Rectangle = Tuple[int, int, int, int]  # top, left, rows, columns
-Taps = Tuple[np.ndarray, np.ndarray]  # indices and weights, (taps, samples)
 
 
 class _Planes(Structure):
@@ -111,7 +109,7 @@ class NativeFilters:
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
-        library.nif_filter_workspace.restype = library.nif_sample_workspace.restype = c_int64
+        library.nif_filter_workspace.restype = c_int64
 
     def corrections(self, planes: np.ndarray, packed: PackedFilter, at: Optional[Rectangle] = None) -> np.ndarray:
         """Corrections float32 (corrections, 1 or 3, rows, columns), in steps.
@@ -132,11 +130,9 @@ class NativeFilters:
         packed: Optional[PackedFilter],
         step: float,
         unit: int = 1,
-        depth: int = 32,
         at: Optional[Rectangle] = None,
-        out: Optional[np.ndarray] = None,
     ) -> np.ndarray:
-        """Planes, corrected, as colours (rows, columns, C).
+        """Planes, corrected, as colours (rows, columns, C), float32, 1.0 white, not clipped.
 
         Args:
             planes: (C, H, W) in 1/unit steps, int32, int64 or float32; the last axis contiguous. 1 grey, 2 grey and
@@ -144,18 +140,12 @@ class NativeFilters:
             packed: the filter of one correction; None leaves it out.
             step: quantization step on colours of 0..1.
             unit: power of two.
-            depth: 8 or 16 for integers, clipped, halves up; 32 for float32, 1.0 white, not clipped.
             at: rectangle wanted, its top and left even; None means all.
-            out: where to put them, (rows, columns, C), each row contiguous.
         """
         if packed is not None and packed.corrections != 1:
             raise ValueError(f"the filter has {packed.corrections} corrections: mix them to one")
         source, where = _planes(planes, 1.0 / unit), _rectangle(planes, at)
-        shape = (where.rows, where.columns, len(planes))
-        pixels = np.empty(shape, SAMPLES[depth]) if out is None else out
-        rows_touch = pixels.shape == shape and pixels[:1].flags.c_contiguous and pixels.strides[0] > 0
-        if pixels.dtype != SAMPLES[depth] or not rows_touch or not pixels.flags.writeable:
-            raise ValueError(f"colours go to {pixels.dtype} {pixels.shape}: give {shape} of {depth} bits, rows whole")
+        pixels = np.empty((where.rows, where.columns, len(planes)), np.float32)
         space = self._space(packed, 0)
         self._library.nif_filter_colours(
             _ref(source),
@@ -163,8 +153,6 @@ class NativeFilters:
             _ref(where),
             c_float(step),
             _data(pixels),
-            c_int32(KINDS[pixels.dtype]),
-            c_int64(pixels.strides[0] // pixels.itemsize),
             _data(space),
         )
         return pixels
@@ -210,73 +198,6 @@ class NativeFilters:
         )
         return missing, gradient
 
-    def sample(
-        self, picture: np.ndarray, rows: Taps, columns: Taps, down: int = 1, across: int = 1, depth: int = 32
-    ) -> np.ndarray:
-        """Weighted sums of a picture's samples, averaged: (rows / down, columns / across, C).
-
-        Args:
-            picture: float32 (H, W, C).
-            rows, columns: indices, which count the picture's samples, and weights, (taps, samples) each.
-            down, across: samples that an output pixel averages. Where there is more than one, they are clipped to 0..1
-                before.
-            depth: 8 or 16 for integers, clipped, halves up; 32 for float32.
-        """
-        if picture.ndim != 3 or max(picture.shape) > MAX_SIDE or min(picture.shape) < 1:
-            raise ValueError(f"a picture is {picture.shape}")
-        values = picture if _rows_whole(picture) else np.ascontiguousarray(picture, np.float32)
-        height, width, channels = values.shape
-        (row_index, row_weight), (column_index, column_weight) = _taps(rows, height), _taps(columns, width)
-        sizes = []
-        for index, count in ((row_index, down), (column_index, across)):
-            if count < 1 or index.shape[1] % count:
-                raise ValueError(f"{index.shape[1]} samples do not come in blocks of {count}")
-            sizes.append(index.shape[1] // count)
-        out = np.empty((sizes[0], sizes[1], channels), SAMPLES[depth])
-        space = _aligned(
-            self._library.nif_sample_workspace(c_int32(width), c_int32(channels), c_int32(sizes[1]), c_int32(across))
-        )
-        self._library.nif_sample(
-            _data(values),
-            c_int64(values.strides[0] // 4),
-            c_int32(width),
-            c_int32(channels),
-            _data(row_index),
-            _data(row_weight),
-            c_int32(len(row_index)),
-            _data(column_index),
-            _data(column_weight),
-            c_int32(len(column_index)),
-            c_int32(sizes[0]),
-            c_int32(sizes[1]),
-            c_int32(down),
-            c_int32(across),
-            _data(out),
-            c_int32(KINDS[out.dtype]),
-            _data(space),
-        )
-        return out
-
-    def average(self, samples: np.ndarray, down: int, across: int) -> np.ndarray:
-        """Means of blocks: float32 (rows * down, columns * across, C) -> float32 (rows, columns, C)."""
-        height, width, channels = samples.shape
-        if min(down, across) < 1 or height % down or width % across or max(samples.shape) > MAX_SIDE:
-            raise ValueError(f"samples {samples.shape} do not come in blocks of {down} x {across}")
-        values = np.ascontiguousarray(samples, np.float32)
-        out = np.empty((height // down, width // across, channels), np.float32)
-        numbers = (*out.shape, down, across)
-        self._library.nif_average(_data(values), *(c_int32(number) for number in numbers), _data(out))
-        return out
-
-    def to_integers(self, values: np.ndarray, depth: int = 8) -> np.ndarray:
-        """Picture values, 1.0 white -> uint8 or uint16, clipped, halves up."""
-        if depth not in (8, 16):
-            raise ValueError(f"integers have 8 or 16 bits, not {depth}")
-        given = np.ascontiguousarray(values, np.float32)
-        out = np.empty(given.shape, SAMPLES[depth])
-        self._library.nif_to_integers(_data(given), c_int64(given.size), _data(out), c_int32(KINDS[out.dtype]))
-        return out
-
     def _space(self, packed: Optional[PackedFilter], backward: int) -> np.ndarray:
         if packed is None:
             return _aligned(self._library.nif_filter_workspace(None, c_int32(0), c_int32(0)))
@@ -309,8 +230,8 @@ def _corrected(planes: np.ndarray) -> int:
 
 
 def _planes(planes: np.ndarray, scale: float) -> _Planes:
-    kind = KINDS.get(planes.dtype, 9)
-    if kind > 2 or planes.ndim != 3 or not 1 <= len(planes) <= 4:
+    kind = KINDS.get(planes.dtype)
+    if kind is None or planes.ndim != 3 or not 1 <= len(planes) <= 4:
         raise ValueError(f"planes are {planes.dtype} {planes.shape}: give 1..4 of float32, int32 or int64")
     _, height, width = planes.shape
     if not 1 <= min(height, width) <= max(height, width) <= MAX_SIDE:
@@ -337,17 +258,3 @@ def _rectangle(planes: np.ndarray, at: Optional[Rectangle]) -> _Rectangle:
     if not inside or top % 2 or left % 2:
         raise ValueError(f"a rectangle {at} is not inside of {width} x {height} pixels, or starts at an odd one")
     return _Rectangle(top, left, rows, columns)
-
-
-def _rows_whole(picture: np.ndarray) -> bool:
-    strides = picture.strides
-    return picture.dtype == np.float32 and strides[1:] == (4 * picture.shape[2], 4) and strides[0] % 4 == 0
-
-
-def _taps(taps: Taps, count: int) -> Taps:
-    index, weight = np.ascontiguousarray(taps[0], np.int64), np.ascontiguousarray(taps[1], np.float32)
-    if index.ndim != 2 or index.shape != weight.shape or not index.size or index.shape[1] > MAX_SIDE:
-        raise ValueError(f"taps are {index.shape} indices and {weight.shape} weights")
-    if np.min(index) < 0 or np.max(index) >= count:
-        raise ValueError(f"taps reach {np.min(index)}..{np.max(index)}, outside of {count} samples")
-    return index, weight

@@ -65,9 +65,7 @@ typedef struct {
     int32_t skipped;         /* blocks of the tile on the left of it */
     float *corrections;
     float step;
-    void *colours;
-    int32_t kind;
-    int64_t row_stride;
+    float *colours;
     const float *residual;
     float *missing, *gradient;
 } target;
@@ -231,10 +229,10 @@ void nif_filter_corrections(const nif_planes *planes, const nif_filter *filter, 
 }
 
 void nif_filter_colours(const nif_planes *planes, const nif_filter *filter, const nif_rectangle *at, float step,
-                        void *out, int32_t kind, int64_t row_stride, float *workspace)
+                        float *out, float *workspace)
 {
     work job;
-    target to = {.at = at, .step = step, .colours = out, .kind = kind, .row_stride = row_stride};
+    target to = {.at = at, .step = step, .colours = out};
     prepare(&job, planes, filter, NULL, workspace);
     run(&job, &to);
 }

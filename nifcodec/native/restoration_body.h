@@ -121,42 +121,23 @@ static TARGET void NAME(colour)(float *lines, int32_t planes, int32_t columns, f
 }
 
 /* Lines -> pixels. Colour, the usual case, has a loop that compilers know how to make of vectors. */
-#define INTERLEAVE(type, lines)                                                                                        \
-    {                                                                                                                  \
-        type *restrict pixels = out;                                                                                   \
-        if (planes == 3)                                                                                               \
-            for (int32_t i = 0; i < columns; i++) {                                                                    \
-                pixels[3 * i] = (type)(lines)[i];                                                                      \
-                pixels[3 * i + 1] = (type)(lines)[LINE + i];                                                           \
-                pixels[3 * i + 2] = (type)(lines)[2 * LINE + i];                                                       \
-            }                                                                                                          \
-        else                                                                                                           \
-            for (int32_t plane = 0; plane < planes; plane++)                                                           \
-                for (int32_t i = 0; i < columns; i++)                                                                  \
-                    pixels[i * planes + plane] = (type)(lines)[plane * LINE + i];                                      \
-    }
-
-static TARGET void NAME(write_pixels)(const float *restrict lines, int32_t planes, int32_t columns, int32_t kind,
-                                      void *restrict out)
+static TARGET void NAME(write_pixels)(const float *restrict lines, int32_t planes, int32_t columns, float *restrict out)
 {
-    int32_t whole[MAX_PLANES * LINE];
-    if (kind == NIF_FLOAT32) {
-        INTERLEAVE(float, lines)
-        return;
-    }
-    for (int32_t plane = 0; plane < planes; plane++)
-        nif_round(lines + plane * LINE, columns, kind == NIF_UINT8 ? 255.0f : 65535.0f, whole + plane * LINE);
-    if (kind == NIF_UINT8)
-        INTERLEAVE(uint8_t, whole)
+    if (planes == 3)
+        for (int32_t i = 0; i < columns; i++) {
+            out[3 * i] = lines[i];
+            out[3 * i + 1] = lines[LINE + i];
+            out[3 * i + 2] = lines[2 * LINE + i];
+        }
     else
-        INTERLEAVE(uint16_t, whole)
+        for (int32_t plane = 0; plane < planes; plane++)
+            for (int32_t i = 0; i < columns; i++)
+                out[i * planes + plane] = lines[plane * LINE + i];
 }
-#undef INTERLEAVE
 
 static TARGET void NAME(write_colours)(const work *job, const target *to, int32_t row)
 {
     const nif_planes *planes = job->planes;
-    size_t size = to->kind == NIF_FLOAT32 ? sizeof(float) : to->kind == NIF_UINT16 ? sizeof(uint16_t) : 1;
     for (int32_t inner = 0; inner < 2 && 2 * row + inner < to->at->rows; inner++) {
         int32_t y = 2 * row + inner;
         for (int32_t plane = 0; plane < planes->count; plane++) {
@@ -174,8 +155,8 @@ static TARGET void NAME(write_colours)(const work *job, const target *to, int32_
                 line[to->columns - 1] += even[to->columns / 2];
         }
         NAME(colour)(job->lines, planes->count, to->columns, to->step);
-        size_t place = (size_t)y * (size_t)to->row_stride + (size_t)to->left * (size_t)planes->count;
-        NAME(write_pixels)(job->lines, planes->count, to->columns, to->kind, (char *)to->colours + place * size);
+        size_t place = (size_t)y * (size_t)to->at->columns + (size_t)to->left;
+        NAME(write_pixels)(job->lines, planes->count, to->columns, to->colours + place * (size_t)planes->count);
     }
 }
 

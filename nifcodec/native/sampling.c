@@ -1,5 +1,5 @@
 /* Samples of a picture between its pixels, means over output pixels, and integers. */
-#include "filters.h"
+#include "sampling.h"
 
 typedef float vector __attribute__((vector_size(16)));
 typedef int32_t bits __attribute__((vector_size(16)));
@@ -15,7 +15,7 @@ static inline bits round_vector(vector value, float white)
     return __builtin_convertvector(value * white + 0.5f, bits);
 }
 
-void nif_round(const float *values, int32_t count, float white, int32_t *out)
+static void round_all(const float *values, int32_t count, float white, int32_t *out)
 {
     int32_t i = 0;
     vector value = {0};
@@ -33,15 +33,15 @@ void nif_round(const float *values, int32_t count, float white, int32_t *out)
     }
 }
 
-void nif_to_integers(const float *values, int64_t count, void *out, int32_t kind)
+void nif_to_integers(const float *values, int64_t count, void *out, int32_t depth)
 {
     uint8_t *bytes = out;
     uint16_t *words = out;
     int32_t whole[PIECE];
     for (int64_t start = 0; start < count; start += PIECE) {
         int32_t part = count - start < PIECE ? (int32_t)(count - start) : PIECE;
-        nif_round(values + start, part, kind == NIF_UINT8 ? 255.0f : 65535.0f, whole);
-        if (kind == NIF_UINT8)
+        round_all(values + start, part, depth == 8 ? 255.0f : 65535.0f, whole);
+        if (depth == 8)
             for (int32_t i = 0; i < part; i++)
                 bytes[start + i] = (uint8_t)whole[i];
         else
@@ -111,45 +111,16 @@ static void mix_columns(const float *restrict line, int32_t channels, const int6
     }
 }
 
-int64_t nif_sample_workspace(int32_t width, int32_t channels, int32_t columns, int32_t across)
-{
-    return ((int64_t)width + (int64_t)columns * across + columns) * channels;
-}
+int64_t nif_sample_workspace(int32_t width, int32_t channels) { return (int64_t)width * channels; }
 
 void nif_sample(const float *picture, int64_t row_stride, int32_t width, int32_t channels, const int64_t *row_index,
                 const float *row_weight, int32_t row_taps, const int64_t *column_index, const float *column_weight,
-                int32_t column_taps, int32_t rows, int32_t columns, int32_t down, int32_t across, void *out,
-                int32_t kind, float *workspace)
+                int32_t column_taps, int32_t rows, int32_t columns, float *out, float *workspace)
 {
-    size_t samples = (size_t)columns * (size_t)across, lines = (size_t)rows * (size_t)down;
-    size_t size = kind == NIF_FLOAT32 ? sizeof(float) : kind == NIF_UINT16 ? sizeof(uint16_t) : 1;
-    size_t length = (size_t)columns * (size_t)channels;
-    float *line = workspace, *sampled = line + (size_t)width * (size_t)channels;
-    float *sums = sampled + samples * (size_t)channels;
-    int averaged = down > 1 || across > 1;
-    float share = 1.0f / ((float)down * (float)across);
-    for (size_t row = 0; row < lines; row++) {
-        mix_rows(picture, row_stride, (size_t)width * (size_t)channels, row_index + row, row_weight + row, row_taps,
-                 lines, line);
-        float *into = averaged ? sampled : sums;
-        mix_columns(line, channels, column_index, column_weight, column_taps, samples, into);
-        if (averaged) {
-            for (size_t i = 0; i < samples * (size_t)channels; i++)
-                sampled[i] = sampled[i] > 0.0f ? sampled[i] : 0.0f;
-            for (size_t i = 0; i < samples * (size_t)channels; i++)
-                sampled[i] = sampled[i] < 1.0f ? sampled[i] : 1.0f;
-            if (row % (size_t)down == 0)
-                memset(sums, 0, length * sizeof *sums);
-            add_blocks(sampled, columns, channels, across, sums);
-            if ((row + 1) % (size_t)down)
-                continue;
-            for (size_t i = 0; i < length; i++)
-                sums[i] *= share;
-        }
-        char *place = (char *)out + row / (size_t)down * length * size;
-        if (kind == NIF_FLOAT32)
-            memcpy(place, sums, length * sizeof *sums);
-        else
-            nif_to_integers(sums, (int64_t)length, place, kind);
+    size_t length = (size_t)width * (size_t)channels;
+    for (size_t row = 0; row < (size_t)rows; row++) {
+        mix_rows(picture, row_stride, length, row_index + row, row_weight + row, row_taps, (size_t)rows, workspace);
+        mix_columns(workspace, channels, column_index, column_weight, column_taps, (size_t)columns, out);
+        out += (size_t)columns * (size_t)channels;
     }
 }

@@ -24,6 +24,7 @@ from nifcodec.fields.wavelet.options import LARGEST_WHOLE
 from nifcodec.fields.wavelet.planes import finish, plane_ids
 from nifcodec.fields.wavelet.restoration import RestorationFilter
 from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Span, Tiling, check_index, unpack_parts
+from nifcodec.native.sampling import load_sampling
 from nifcodec.threads import SharedCache
 
 CELL = 232  # pixels a side: a tile of the native restoration filter, whose margins add an eighth
@@ -200,6 +201,7 @@ class WaveletField:
         used = not reduction and any(any(weights) for weights in spec.mixture)
         self._restoration = restoration.mixed(spec.mixture) if used else None
         self._native = restoration.native
+        self._sampling = None if restoration.native is None else load_sampling()
         self._packed = None if self._restoration is None else self._restoration.packed(spec.step_feature)
         self._height, self._width = file.height, file.width
         self._side = cell
@@ -212,7 +214,7 @@ class WaveletField:
         top, left = int(rows.min()), int(columns.min())
         picture = self._picture((top, int(rows.max()) + 1), (left, int(columns.max()) + 1))
         at = (rows - top, row_weights), (columns - left, column_weights)
-        return interpolate(picture, *at) if self._native is None else self._native.sample(picture, *at)
+        return interpolate(picture, *at) if self._sampling is None else self._sampling.sample(picture, *at)
 
     def _picture(self, rows: Span, columns: Span) -> np.ndarray:
         """Colours of the samples in a rectangle, float32 (H, W, C)."""
