@@ -14,6 +14,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Key = TypeVar("Key", bound=Hashable)
 
+# Read by the libraries that NumPy multiplies matrices with, once, when it is loaded.
+BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
 # Of this thread and what it calls; None where nobody said.
 _limit: "ContextVar[Optional[int]]" = ContextVar("threads", default=None)
 
@@ -33,6 +36,15 @@ def at_most(count: Optional[int]) -> Iterator[None]:
         yield
     finally:
         _limit.reset(token)
+
+
+def leave_blas_one_thread() -> None:
+    """Before NumPy is loaded: its matrix products have no threads of their own, unless the environment says so.
+
+    Threads that multiply in several threads each get into each other's way: a decode then takes longer than with one.
+    """
+    for name in BLAS_VARIABLES:
+        os.environ.setdefault(name, "1")
 
 
 def spread(items: Sequence[Item]) -> List[Item]:

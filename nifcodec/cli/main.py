@@ -20,12 +20,14 @@ from nifcodec.fields import families
 from nifcodec.files import STREAM, say
 from nifcodec.native.library import backend
 from nifcodec.options import described
+from nifcodec.threads import leave_blas_one_thread
 
 INTERRUPTED = 130
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Runs one command; returns its exit code. Usage errors leave through SystemExit(2), as argparse does."""
+    leave_blas_one_thread()
     arguments = _parser().parse_args(argv)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
