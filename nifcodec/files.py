@@ -91,7 +91,9 @@ def write_bytes(path: PathLike, data: bytes, force: bool = False) -> None:
     """
     try:
         if path == STREAM:
-            sys.stdout.buffer.write(data)
+            left = memoryview(data)
+            while left:  # without a buffer (PYTHONUNBUFFERED) a write may take a part
+                left = left[sys.stdout.buffer.write(left) :]
             sys.stdout.buffer.flush()
             return
         check_output(path, force)

@@ -104,6 +104,18 @@ def test_no_room(work: Path, command: List[str]) -> None:
     assert contents(work) == before
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of a process")
+def test_a_part_on_standard_output_is_an_error_without_a_buffer_too(work: Path) -> None:
+    for command in (ENCODE, DECODE):
+        for buffering in ("", "1"):
+            with open("out.part", "wb") as part:
+                line = [*command[:3], "-", *command[4:]]
+                given = {"env": {**HERE, "PYTHONUNBUFFERED": buffering}, "preexec_fn": limit_files, "stdout": part}
+                code, said = run(*line, **given)
+            assert (code, "cannot write standard output: " in said) == (1, True)
+    Path("out.part").unlink()
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_full_devices(work: Path) -> None:
     before = contents(work)

@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 import warnings
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import Callable, List, NoReturn, Optional, Sequence, Tuple
 
 from nifcodec import __version__
 from nifcodec.cli.options import add_encode, add_option, add_outputs, given_options
@@ -53,8 +53,15 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             _drop_unwritten()
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are two lines: the list of all options would hide them."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"usage: {self.prog} --help lists what can be given\n{self.prog}: error: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="nifcodec", description="Stores a picture as a small neural field that was fitted to it alone."
     )
     parser.add_argument("--version", action="version", version=f"nifcodec {__version__} ({backend()})")
@@ -131,11 +138,13 @@ def _add_limits(command: argparse.ArgumentParser, of: str) -> None:
 
 
 def _size(text: str) -> Tuple[int, int]:
-    width, _, height = text.lower().partition("x")
-    return int(width), int(height)
-
-
-_size.__name__ = "WxH"  # argparse names the type in its message
+    try:
+        width, height = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not WxH: give width and height in pixels; a 0 keeps the aspect ratio, as in 512x0"
+        ) from None
+    return width, height
 
 
 def _crop(text: str) -> Tuple[int, int, int, int]:

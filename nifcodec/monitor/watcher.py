@@ -106,7 +106,7 @@ class Watcher:
 
     def __init__(self, folder: str, every: Optional[int], image: Image, transfer: Optional[Transfer]) -> None:
         if importlib.util.find_spec("tensorboard") is None:
-            raise MissingDependencyError("a log for TensorBoard needs TensorBoard: pip install 'nifcodec[watch]'")
+            raise MissingDependencyError("a log for TensorBoard needs TensorBoard: pip install tensorboard")
         try:
             os.makedirs(folder, exist_ok=True)
         except OSError as error:

@@ -34,7 +34,7 @@ def load(module: str, what: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise MissingDependencyError(f"{what} needs {module}: pip install 'nifcodec[hdr]'") from None
+        raise MissingDependencyError(f"{what} needs {module}: pip install {module}") from None
 
 
 @contextlib.contextmanager

@@ -43,7 +43,7 @@ def _start() -> None:
             # Looks for devices now, with what it prints about them, without fixing which ones are used.
             tensorflow.config.list_physical_devices()
     except ImportError as error:
-        raise MissingDependencyError("training needs TensorFlow: pip install 'nifcodec[train]'") from error
+        raise MissingDependencyError("training needs TensorFlow: pip install tensorflow") from error
     # One warning a traced function: every picture has its own.
     tensorflow.get_logger().setLevel("ERROR")
 
