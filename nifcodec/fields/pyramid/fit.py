@@ -1,0 +1,128 @@
+"""Fitting a latent pyramid to a picture: the phases of a training.
+
+Rounding is soft at first and hardens (Kim et al. 2023, "C3", section 3.2; Ladune et al. 2024, "Cool-chic"). Each phase
+begins with new optimizers: those of an earlier one remember its first, huge gradients. At the end the latents stay, and
+the weights go on with hard rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Callable, List, Optional, Tuple
+
+import numpy as np
+
+from nifcodec.fields.pyramid.networks import COUNT, PARTS, initial
+from nifcodec.fields.pyramid.soap import Soap
+from nifcodec.fields.pyramid.step import Loss, Pyramid, Quantizer
+
+GAIN = 16.0  # of the latents: they move by so many times the learning rate
+RATE, FINAL_RATE, HARD_RATE = 1e-2, 1e-5, 1e-4
+DECAY = 0.01  # of weights, times the learning rate
+LARGEST_GRADIENT = 0.1  # norm of the mean gradient by the weights
+BETA = 0.95  # of SOAP
+EPSILON = 1e-8
+EVALUATED = 100  # steps between two evaluations
+MATRICES = [part for part in PARTS.values() if len(part.shape) > 1]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Steps with one pair of optimizers.
+
+    Attributes:
+        temperatures, deviations: of the quantizer, at the start and at the end; None rounds, and the latents stay.
+        betas: of the latents' Adam.
+        every: steps from one update of SOAP's eigenvectors to the next.
+        rates: learning rate at the start and at the end, a cosine between.
+    """
+
+    steps: int
+    temperatures: Optional[Tuple[float, float]]
+    deviations: Tuple[float, float]
+    betas: Tuple[float, float]
+    every: int
+    rates: Tuple[float, float]
+
+
+@dataclass(frozen=True)
+class State:
+    """Weights and latents, and the loss of these, rounded."""
+
+    weights: np.ndarray
+    latents: List[np.ndarray]
+    loss: Loss
+
+
+def phases(steps: int, price: float) -> List[Phase]:
+    """Of a training of so many steps at a price of a bit."""
+    start_noise = (0.747 - 0.432 * math.log10(price)) / 10
+    warm, hard = min(50, steps // 10), steps // 20
+    warm_up = Phase(warm, (0.35, 0.35), (start_noise, start_noise), (0.725, 0.97), 1, (RATE, RATE))
+    core = Phase(steps - 2 * warm - hard, (0.35, 0.08), (0.22, 0.15), (0.9, 0.999), 10, (RATE, FINAL_RATE))
+    last = Phase(hard, None, (0.0, 0.0), (0.9, 0.999), 10, (HARD_RATE, FINAL_RATE))
+    return [warm_up, warm_up, core, last]
+
+
+def fit(
+    pyramid: Pyramid, price: float, plan: List[Phase], seed: int = 0, tell: Optional[Callable[[int, Loss], None]] = None
+) -> State:
+    """Trains a pyramid at a price of a bit, in units of the error; the best state that was evaluated.
+
+    Args:
+        tell: called with the steps done and the loss at each evaluation.
+    """
+    weights = initial(seed)
+    state, done = State(weights, _latents(pyramid), pyramid.evaluate(weights)), 0
+    for number, phase in enumerate(plan):
+
+        def report(steps: int, loss: Loss, before: int = done) -> None:
+            if tell is not None:
+                tell(before + steps, loss)
+
+        state = _run(pyramid, price, phase, state, seed * len(plan) + number, report)
+        done += phase.steps
+    return state
+
+
+def _run(
+    pyramid: Pyramid, price: float, phase: Phase, start: State, seed: int, report: Callable[[int, Loss], None]
+) -> State:
+    best, weights = start, start.weights.astype(np.float64)
+    soap = Soap(MATRICES, COUNT, BETA, phase.every)
+    for latents in pyramid.grids:
+        latents.restart()
+    epsilon = EPSILON * pyramid.pixels / GAIN
+    for done in range(phase.steps):
+        # Everything but the noise stays between two evaluations.
+        share = done // EVALUATED * EVALUATED / phase.steps
+        rate = phase.rates[1] + (phase.rates[0] - phase.rates[1]) * 0.5 * (1 + math.cos(math.pi * share))
+        quantizer = None
+        if phase.temperatures is not None:
+            temperature, deviation = (
+                ends[0] + (ends[1] - ends[0]) * share for ends in (phase.temperatures, phase.deviations)
+            )
+            quantizer = Quantizer(temperature, deviation, seed * 100_003 + done)
+        _, gradient = pyramid.step(weights.astype(np.float32), quantizer, price)
+        mean = gradient / pyramid.pixels
+        norm = float(np.sqrt((mean.astype(np.float64) ** 2).sum()))
+        direction = soap.direction(mean * min(1.0, LARGEST_GRADIENT / max(norm, 1e-30)))
+        if done:  # the first gradient makes the preconditioners
+            weights -= rate * direction + rate * DECAY * weights
+            if quantizer is not None:
+                beta = phase.betas[1]
+                pyramid.move(GAIN * rate, phase.betas, epsilon / math.sqrt(1 - beta**done), done)
+        if (done + 1) % EVALUATED == 0 or done + 1 == phase.steps:
+            found = weights.astype(np.float32)
+            loss = pyramid.evaluate(found)
+            report(done + 1, loss)
+            if loss.at(price) < best.loss.at(price):
+                best = State(found, _latents(pyramid), loss)
+    for latents, values in zip(pyramid.grids, best.latents):
+        latents.y.inner[...] = values
+    return best
+
+
+def _latents(pyramid: Pyramid) -> List[np.ndarray]:
+    return [latents.y.inner.copy() for latents in pyramid.grids]

@@ -1,0 +1,88 @@
+"""SOAP: Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al. 2024, algorithm 3), for networks' weights."""
+
+from __future__ import annotations
+
+from typing import List, Sequence
+
+import numpy as np
+
+from nifcodec.fields.pyramid.networks import Part
+
+TINY = 1e-30
+
+
+class _Basis:
+    """The preconditioner of one matrix: running second moments of both sides, and their eigenvectors."""
+
+    def __init__(self, part: Part, gradient: np.ndarray) -> None:
+        self.part = part
+        rows = part.shape[0]
+        self.shape = (rows, int(np.prod(part.shape)) // rows)
+        matrix = self._matrix(gradient)
+        self._moments = [matrix @ matrix.T, matrix.T @ matrix]
+        self.sides = [_eigenvectors(moment) for moment in self._moments]
+
+    def _matrix(self, values: np.ndarray) -> np.ndarray:
+        return self.part.of(values).reshape(self.shape)
+
+    def turned(self, values: np.ndarray) -> np.ndarray:
+        """Of a vector of all weights, this matrix in the eigenbasis."""
+        left, right = self.sides
+        return np.asarray(left.T @ self._matrix(values) @ right)
+
+    def back(self, values: np.ndarray) -> np.ndarray:
+        """The inverse of `turned`."""
+        left, right = self.sides
+        return np.asarray(left @ self._matrix(values) @ right.T)
+
+    def update(self, gradient: np.ndarray, beta: float, refresh: bool) -> None:
+        """Takes a gradient into the moments, and follows them with the eigenvectors by one step of power iteration."""
+        matrix = self._matrix(gradient)
+        products = matrix @ matrix.T, matrix.T @ matrix
+        self._moments = [moment + (1 - beta) * (new - moment) for moment, new in zip(self._moments, products)]
+        if refresh:
+            self.sides = [
+                np.linalg.qr(moment / (np.trace(moment) + TINY) @ side)[0]
+                for moment, side in zip(self._moments, self.sides)
+            ]
+
+
+class Soap:
+    """Directions to move weights in.
+
+    Args:
+        matrices: parts that are preconditioned; all others are left to Adam.
+        beta: of all running means.
+        every: steps from one update of the eigenvectors to the next.
+    """
+
+    def __init__(self, matrices: Sequence[Part], count: int, beta: float, every: int, epsilon: float = 1e-8) -> None:
+        self._matrices, self._beta, self._every, self._epsilon = matrices, beta, every, epsilon
+        self._bases: List[_Basis] = []
+        self._moment, self._square = np.zeros(count), np.zeros(count)
+        self._steps = 0
+
+    def direction(self, gradient: np.ndarray) -> np.ndarray:
+        """Of one step, to be subtracted times the learning rate; float64 (count,)."""
+        gradient = gradient.astype(np.float64)
+        if not self._bases:
+            self._bases = [_Basis(part, gradient) for part in self._matrices]
+        self._steps += 1
+        self._moment += (1 - self._beta) * (gradient - self._moment)
+        turned, moment = gradient.copy(), self._moment.copy()
+        for basis in self._bases:
+            basis.part.of(turned)[...] = basis.turned(gradient).reshape(basis.part.shape)
+            basis.part.of(moment)[...] = basis.turned(self._moment).reshape(basis.part.shape)
+        self._square += (1 - self._beta) * (turned**2 - self._square)
+        correction = 1 - self._beta**self._steps
+        direction = moment / correction / (np.sqrt(self._square / correction) + self._epsilon)
+        for basis in self._bases:
+            basis.part.of(direction)[...] = basis.back(direction).reshape(basis.part.shape)
+            basis.update(gradient, self._beta, self._steps % self._every == 0)
+        return direction
+
+
+def _eigenvectors(moment: np.ndarray) -> np.ndarray:
+    """Those of the largest eigenvalues first."""
+    ridge = 1e-6 * np.trace(moment) + TINY
+    return np.asarray(np.linalg.eigh(moment + ridge * np.eye(len(moment)))[1][:, ::-1])

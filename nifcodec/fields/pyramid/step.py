@@ -1,0 +1,305 @@
+"""One step of training a latent pyramid on the CPU: the loss, and its gradients by latents and weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable, List, Optional, Sequence, Tuple, TypeVar
+
+import numpy as np
+
+from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, LEVELS, NEIGHBOURS, Grid, all_grids
+from nifcodec.fields.pyramid.networks import COUNT, ENTROPY, HIDDEN, PARTS, SYNTHESIS, Part
+from nifcodec.native.pyramid import HARD, SOFT, Geometry, NativePyramid, Planes, Rows
+from nifcodec.threads import in_threads
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+STRIP = 32  # rows that a thread works on at a time, an even number
+KERNEL = 84  # weights of a convolution of the synthesis and its biases
+
+
+@dataclass(frozen=True)
+class Quantizer:
+    """What stands for rounding in a step.
+
+    Attributes:
+        temperature: of the soft rounding; the lower, the harder.
+        deviation: of the noise.
+    """
+
+    temperature: float
+    deviation: float
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Of a picture: squared error, a mean over pixels and colours of 0..1, and bits of the latents."""
+
+    error: float
+    bits: float
+    pixels: int
+
+    def at(self, price: float) -> float:
+        """error + price * bits / pixels."""
+        return self.error + price * self.bits / self.pixels
+
+
+class Latents:
+    """The latents of one grid, and what training keeps of each."""
+
+    def __init__(self, grid: Grid, height: int, width: int) -> None:
+        self.grid = grid
+        self.geometry = Geometry(*grid.size(height, width))
+        made = [self.geometry.planes(1) for _ in range(6)]
+        self.y, self.s, self.slope, self.gradient = made[:4]
+        self.moments = made[4], made[5]
+        # Where features of coarser grids go, and the gradient by them.
+        featured = not grid.hyper and grid.level in FEATURED_LEVELS
+        half = Geometry(*Grid(grid.level + 1).size(height, width))
+        self.features = half.planes(FEATURES) if featured else None
+        self.by_features = half.planes(FEATURES) if featured else None
+        self.own: List[np.ndarray] = []  # gradients by the entropy network, of each strip
+
+    @property
+    def strips(self) -> List[Rows]:
+        """Rows of each strip."""
+        height = self.geometry.height
+        return [(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]
+
+    def restart(self) -> None:
+        """Forgets the moments of Adam."""
+        for planes in self.moments:
+            planes.whole[...] = 0
+
+
+class Pyramid:
+    """The latents of a picture, and a step of training them.
+
+    Args:
+        picture: float32 (H, W, 3) of 0..1.
+    """
+
+    def __init__(self, native: NativePyramid, picture: np.ndarray) -> None:
+        height, width = picture.shape[:2]
+        self._native, self.pixels = native, height * width
+        self.grids = [Latents(grid, height, width) for grid in all_grids()]
+        self._seen = [latents for latents in self.grids if not latents.grid.hyper]
+        whole = Geometry(height, width)
+        self._z, self._by_z = whole.planes(LEVELS), whole.planes(LEVELS)
+        planes = [whole.planes(3) for _ in range(6)]
+        self._target, self._colours, self._linear, self._rectified, self._out, self._inner = planes
+        self._target.inner[...] = picture.transpose(2, 0, 1)
+        self._strips = [(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]
+        self._chains = [_Chain(latents, self._seen) for latents in self._seen]
+
+    def step(self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float) -> Tuple[Loss, np.ndarray]:
+        """The loss, and the gradient of pixels * (error + price * bits / pixels) by the weights.
+
+        The gradient by the latents is kept for `move`.
+
+        Args:
+            quantizer: None rounds, and gives no gradient by the latents.
+        """
+        self._quantize(quantizer)
+        self._make_features(weights)
+        by_weights = np.zeros(COUNT, np.float64)
+        bits = self._bits(weights, price, by_weights)
+        squares = self._synthesise(weights, hard=False)
+        self._back(weights, by_weights)
+        self._back_features(weights, by_weights)
+        return Loss(squares / (3 * self.pixels), bits, self.pixels), by_weights.astype(np.float32)
+
+    def evaluate(self, weights: np.ndarray) -> Loss:
+        """The loss of rounded latents and a picture in 8 bits."""
+        self._quantize(None)
+        self._make_features(weights)
+        bits = self._bits(weights, 0.0, None)
+        return Loss(self._synthesise(weights, hard=True) / (3 * self.pixels), bits, self.pixels)
+
+    def move(self, rate: float, betas: Tuple[float, float], epsilon: float, step: int) -> None:
+        """One step of Adam on the latents, down the gradient of the last `step`."""
+
+        def move(job: Tuple[Latents, int]) -> None:
+            latents, index = job
+            below = latents.own[index + 1] if index + 1 < len(latents.own) else None
+            self._native.adam(
+                latents.strips[index],
+                latents.own[index],
+                below,
+                latents.gradient,
+                latents.slope,
+                latents.moments,
+                latents.y,
+                rate,
+                betas,
+                epsilon,
+                step,
+            )
+
+        _each(move, [(latents, index) for latents in self.grids for index in range(len(latents.strips))])
+
+    def picture(self) -> np.ndarray:
+        """What the last `evaluate` made, float32 (H, W, 3)."""
+        return np.ascontiguousarray(self._out.inner.transpose(1, 2, 0))
+
+    def _quantize(self, quantizer: Optional[Quantizer]) -> None:
+        def quantize(job: Tuple[int, Rows]) -> None:
+            number, rows = job
+            latents = self.grids[number]
+            kind, q = (HARD, Quantizer(1.0, 0.0)) if quantizer is None else (SOFT, quantizer)
+            seed = (q.seed * len(self.grids) + number) * 0x9E3779B1
+            native = self._native.quantize
+            native(rows, latents.y, latents.s, latents.slope, kind, q.temperature, q.deviation, seed)
+
+        _each(quantize, [(number, rows) for number, each in enumerate(self.grids) for rows in each.strips])
+
+    def _make_features(self, weights: np.ndarray) -> None:
+        for latents in self.grids:
+            if latents.features is not None:
+                level = latents.grid.level
+                matrix, bias = (PARTS[f"features {level}{end}"].of(weights) for end in ("", " bias"))
+                total: np.ndarray = np.zeros((FEATURES, 1, 1), np.float32)
+                coarser = self.grids[self.grids.index(latents) + 1 :]
+                for at in range(LEVELS - 1, level, -1):
+                    height, width = next(each.s.inner.shape[1:] for each in coarser if each.grid.level == at)
+                    total = total.repeat(2, 1).repeat(2, 2)[:, :height, :width] if at < LEVELS - 1 else total
+                    for index, each in enumerate(coarser):
+                        if each.grid.level == at:
+                            total = total + matrix[:, index, None, None] * each.s.inner
+                latents.features.inner[...] = total + bias[:, None, None]
+
+    def _bits(self, weights: np.ndarray, price: float, by_weights: Optional[np.ndarray]) -> float:
+        net = np.ascontiguousarray(weights[ENTROPY])
+
+        def strip(job: Tuple[Latents, Rows]) -> Tuple[float, Optional[np.ndarray], Optional[np.ndarray]]:
+            latents, rows = job
+            return self._native.bits(
+                rows, latents.s, NEIGHBOURS, net, latents.features, FEATURES, price, latents.by_features
+            )
+
+        if by_weights is not None:
+            for latents in self.grids:
+                latents.own = []
+                if latents.by_features is not None:
+                    latents.by_features.whole[...] = 0
+        jobs = [(latents, rows) for latents in self.grids for rows in latents.strips]
+        total = 0.0
+        for (latents, _), (bits, own, sums) in zip(jobs, _each(strip, jobs)):
+            total += bits
+            if by_weights is not None:
+                assert own is not None
+                latents.own.append(own)
+                by_weights[ENTROPY] += sums
+        return total
+
+    def _synthesise(self, weights: np.ndarray, hard: bool) -> float:
+        native, net, z = self._native, np.ascontiguousarray(weights[SYNTHESIS]), self._z
+        _each(lambda chain: chain.forward(native, weights, z), self._chains)
+        _each(lambda rows: native.mix(rows, net, HIDDEN, z, self._colours, self._linear), self._strips)
+        _each(lambda rows: native.first(rows, net, HIDDEN, z, self._colours, self._rectified), self._strips)
+
+        def second(rows: Rows) -> float:
+            return native.second(rows, net, HIDDEN, z, self._rectified, self._linear, self._target, self._out, hard)
+
+        return sum(_each(second, self._strips))
+
+    def _back(self, weights: np.ndarray, by_weights: np.ndarray) -> None:
+        native, net, z = self._native, np.ascontiguousarray(weights[SYNTHESIS]), self._z
+
+        def last(rows: Rows) -> np.ndarray:
+            return native.back_second(rows, net, HIDDEN, z, self._rectified, self._out, self._inner)
+
+        def rest(rows: Rows) -> np.ndarray:
+            return native.back_first(rows, net, HIDDEN, z, self._colours, self._inner, self._out, self._by_z)
+
+        for sums in _each(last, self._strips):
+            by_weights[COUNT - KERNEL :] += sums
+        for sums in _each(rest, self._strips):
+            by_weights[SYNTHESIS.start : COUNT - KERNEL] += sums
+        for taps in _each(lambda chain: chain.back(native, weights, self._by_z), self._chains):
+            for part, sums in taps:
+                part.of(by_weights)[...] += sums
+
+    def _back_features(self, weights: np.ndarray, by_weights: np.ndarray) -> None:
+        for latents in self.grids:
+            if latents.grid.hyper:
+                latents.gradient.whole[...] = 0
+        for number, latents in enumerate(self.grids):
+            if latents.by_features is None:
+                continue
+            level = latents.grid.level
+            part = PARTS[f"features {level}"]
+            matrix, pooled = part.of(weights), latents.by_features.inner
+            PARTS[f"features {level} bias"].of(by_weights)[...] += pooled.sum(axis=(1, 2))
+            coarser = self.grids[number + 1 :]
+            for at in range(level + 1, LEVELS):
+                if at > level + 1:
+                    pooled = _pooled(pooled)
+                for index, each in enumerate(coarser):
+                    if each.grid.level == at:
+                        part.of(by_weights)[:, index] += (pooled * each.s.inner).sum(axis=(1, 2))
+                        each.gradient.inner[...] += np.tensordot(matrix[:, index], pooled, 1)
+
+
+class _Chain:
+    """The upsampling of one grid, and the planes on its way."""
+
+    def __init__(self, latents: Latents, seen: List[Latents]) -> None:
+        self._latents, level = latents, latents.grid.level
+        self._sizes = [each.geometry for each in seen[: level + 1]]
+        # By level: the plane, its gradient, and the half-way plane of its filter. The finest plane lies in z.
+        self._planes = [size.planes(1) for size in self._sizes]
+        self._by = [size.planes(1) for size in self._sizes]
+        self._between = [
+            Geometry(fine.height, coarse.width).planes(1) for fine, coarse in zip(self._sizes, self._sizes[1:])
+        ]
+        self._filtered, self._turned = self._sizes[level].planes(1), self._sizes[level].planes(1)
+        self._is_last = latents.grid.level == LEVELS - 1
+
+    def forward(self, native: NativePyramid, weights: np.ndarray, z: Planes) -> None:
+        """Writes the grid's plane of z."""
+        level = self._latents.grid.level
+        if not self._is_last:
+            out = (z, 0) if level == 0 else (self._planes[level], 0)
+            native.filter_grid(_taps(weights, f"filter {level}"), self._latents.s, self._filtered, *out)
+        for at in range(level - 1, -1, -1):
+            source = self._latents.s if self._is_last and at == level - 1 else self._planes[at + 1]
+            out = (self._planes[at], 0) if at else (z, level)
+            native.double(_taps(weights, f"double {at}"), source, self._between[at], *out)
+
+    def back(self, native: NativePyramid, weights: np.ndarray, by_z: Planes) -> List[Tuple[Part, np.ndarray]]:
+        """Writes the gradient by the latents; returns that by the taps."""
+        level = self._latents.grid.level
+        sums: List[Tuple[Part, np.ndarray]] = []
+        gradient = self._latents.gradient
+        gradient.whole[...] = 0
+        for at in range(level):
+            source = self._latents.s if self._is_last and at == level - 1 else self._planes[at + 1]
+            by = gradient if self._is_last and at == level - 1 else self._by[at + 1]
+            over = (self._by[at], 0) if at else (by_z, level)
+            name = f"double {at}"
+            sums.append((PARTS[name], native.double_back(_taps(weights, name), source, self._between[at], *over, by)))
+        if not self._is_last:
+            over = (self._by[level], 0) if level else (by_z, 0)
+            name = f"filter {level}"
+            taps = _taps(weights, name)
+            found = native.filter_grid_back(taps, self._latents.s, self._filtered, *over, self._turned, gradient)
+            sums.append((PARTS[name], found))
+        return sums
+
+
+def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> List[Result]:
+    return list(in_threads(function, items))
+
+
+def _taps(weights: np.ndarray, name: str) -> np.ndarray:
+    return np.ascontiguousarray(PARTS[name].of(weights))
+
+
+def _pooled(planes: np.ndarray) -> np.ndarray:
+    """Sums of 2x2 samples, fewer at the end: (C, H, W) -> (C, halves up)."""
+    height, width = planes.shape[1:]
+    even = np.pad(planes, ((0, 0), (0, height % 2), (0, width % 2)))
+    return np.asarray(even.reshape(len(planes), even.shape[1] // 2, 2, even.shape[2] // 2, 2).sum(axis=(2, 4)))

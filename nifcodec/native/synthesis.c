@@ -1,0 +1,87 @@
+/* The synthesis of a latent pyramid (synthesis.h). */
+#include "synthesis.h"
+
+#include "dispatch.h"
+
+/* Sources are compiled without contraction of products and sums to one rounding; here it is wanted. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT ON
+#else
+#pragma GCC optimize("fp-contract=fast")
+#endif
+
+enum { NIF_GRIDS_MAX = 16 };
+
+/* Where each array of the weights begins. */
+typedef struct {
+    const float *a1, *c1, *a2, *c2, *linear, *bias, *k1, *b1, *k2, *b2;
+} nif_parts;
+
+static nif_parts nif_parts_of(const nif_synthesis *net) {
+    const float *w = net->weights;
+    nif_parts p;
+    p.a1 = w, w += net->hidden * net->grids, p.c1 = w, w += net->hidden;
+    p.a2 = w, w += NIF_COLOURS * net->hidden, p.c2 = w, w += NIF_COLOURS;
+    p.linear = w, w += NIF_COLOURS * net->grids, p.bias = w, w += NIF_COLOURS;
+    p.k1 = w, w += 81, p.b1 = w, w += NIF_COLOURS, p.k2 = w, w += 81, p.b2 = w;
+    return p;
+}
+
+/* Repeats the ends of a row, and a first or last row with them. */
+static void nif_repeat_border(const nif_plane *plane, int64_t size, int32_t row, float *colours) {
+    for (int k = 0; k < NIF_COLOURS; k++) {
+        float *line = colours + k * size + row * plane->stride;
+        const size_t length = ((size_t)plane->width + 2) * sizeof *line;
+        line[-1] = line[0];
+        line[plane->width] = line[plane->width - 1];
+        if (row == 0) memcpy(line - plane->stride - 1, line - 1, length);
+        if (row == plane->height - 1) memcpy(line + plane->stride - 1, line - 1, length);
+    }
+}
+
+#define NIF_K(name) nif_base_##name
+#define NIF_TARGET
+#define NIF_WIDE 4
+#include "dense.h"
+#include "synthesis_kernel.h"
+#include "dense_end.h"
+
+#if defined(NIF_X86)
+#define NIF_K(name) nif_avx2_##name
+#define NIF_TARGET __attribute__((target("avx2,fma")))
+#define NIF_WIDE 8
+#include "dense.h"
+#include "synthesis_kernel.h"
+#include "dense_end.h"
+#define NIF_BEST(call) (nif_has_avx2() ? nif_avx2_##call : nif_base_##call)
+#else
+#define NIF_BEST(call) nif_base_##call
+#endif
+
+void nif_synthesis_mix(const nif_plane *plane, int64_t size, const nif_synthesis *net, int32_t first, int32_t last,
+                       const float *z, float *colours, float *linear) {
+    NIF_BEST(mix(plane, size, net, first, last, z, colours, linear));
+}
+
+void nif_synthesis_first(const nif_plane *plane, int64_t size, const nif_synthesis *net, int32_t first, int32_t last,
+                         const float *colours, float *rectified) {
+    NIF_BEST(first_convolution(plane, size, net, first, last, colours, rectified));
+}
+
+double nif_synthesis_second(const nif_plane *plane, int64_t size, const nif_synthesis *net, int32_t first, int32_t last,
+                            int32_t hard, const float *rectified, const float *linear, const float *target, float *out) {
+    return NIF_BEST(second_convolution(plane, size, net, first, last, hard, rectified, linear, target, out));
+}
+
+void nif_synthesis_back_second(const nif_plane *plane, int64_t size, const nif_synthesis *net, int32_t first,
+                               int32_t last, const float *rectified, const float *gradient, float *inner,
+                               float *by_weights, float *workspace) {
+    NIF_BEST(back_second(plane, size, net, first, last, rectified, gradient, inner, by_weights,
+                         workspace + NIF_MARGIN));
+}
+
+void nif_synthesis_back_first(const nif_plane *plane, int64_t size, const nif_synthesis *net, int32_t first,
+                              int32_t last, const float *z, const float *colours, const float *inner,
+                              const float *gradient, float *by_z, float *by_weights, float *workspace) {
+    NIF_BEST(back_first(plane, size, net, first, last, z, colours, inner, gradient, by_z, by_weights, workspace));
+}

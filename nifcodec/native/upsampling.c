@@ -1,0 +1,47 @@
+/* The upsampling of a latent pyramid (upsampling.h). */
+#include "upsampling.h"
+
+#include "dispatch.h"
+
+/* Sources are compiled without contraction of products and sums to one rounding; here it is wanted. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT ON
+#else
+#pragma GCC optimize("fp-contract=fast")
+#endif
+
+#define NIF_K(name) nif_base_##name
+#define NIF_TARGET
+#include "upsampling_kernel.h"
+#undef NIF_K
+#undef NIF_TARGET
+
+#if defined(NIF_X86)
+#define NIF_K(name) nif_avx2_##name
+#define NIF_TARGET __attribute__((target("avx2,fma")))
+#include "upsampling_kernel.h"
+#undef NIF_K
+#undef NIF_TARGET
+#define NIF_BEST(call) (nif_has_avx2() ? nif_avx2_##call : nif_base_##call)
+#else
+#define NIF_BEST(call) nif_base_##call
+#endif
+
+void nif_filter_grid(const nif_plane *plane, const float *taps, const float *in, float *between, float *out) {
+    NIF_BEST(filter_grid(plane, taps, in, between, out));
+}
+
+void nif_filter_grid_back(const nif_plane *plane, const float *taps, const float *in, const float *between,
+                          float *gradient, float *turned, float *by_in, double *by_taps) {
+    NIF_BEST(filter_grid_back(plane, taps, in, between, gradient, turned, by_in, by_taps));
+}
+
+void nif_double(const nif_plane *half, const nif_plane *plane, const float *taps, const float *in, float *between,
+                float *out, float *line) {
+    NIF_BEST(double_plane(half, plane, taps, in, between, out, line + NIF_MARGIN));
+}
+
+void nif_double_back(const nif_plane *half, const nif_plane *plane, const float *taps, const float *in,
+                     const float *between, const float *gradient, float *by_in, double *by_taps, float *line) {
+    NIF_BEST(double_back(half, plane, taps, in, between, gradient, by_in, by_taps, line + NIF_MARGIN));
+}

@@ -1,0 +1,129 @@
+"""A step of training a latent pyramid: its gradients, and that it is the same everywhere."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+import numpy as np
+import pytest
+from native_variants import LIBRARIES, MISSING
+
+from nifcodec.fields.pyramid import fit
+from nifcodec.fields.pyramid.grids import NEIGHBOURS, all_grids
+from nifcodec.fields.pyramid.networks import COUNT, PARTS, initial
+from nifcodec.fields.pyramid.step import Pyramid, Quantizer
+from nifcodec.native.pyramid import MARGIN, REACH, NativePyramid
+from nifcodec.threads import at_most
+
+pytestmark = pytest.mark.skipif(not LIBRARIES, reason=MISSING)
+PRICE = 0.02
+QUANTIZER = Quantizer(0.8, 0.0)
+
+
+def problem(size: Tuple[int, int], library: str = "installed") -> Tuple[Pyramid, np.ndarray]:
+    """A picture under random latents and weights, away from where the loss has kinks."""
+    random = np.random.RandomState(sum(size))
+    picture = random.uniform(size=(*size, 3)).astype(np.float32)
+    picture = (picture + np.roll(picture, 1, 0) + np.roll(picture, 1, 1)) / 3
+    pyramid = Pyramid(NativePyramid(LIBRARIES[library]), picture)
+    weights = initial(1) + random.normal(0, 0.03, COUNT).astype(np.float32)
+    PARTS["synthesis colours bias"].of(weights)[...] += 0.3
+    PARTS["entropy last bias"].of(weights)[...] = [0, 1]
+    for latents in pyramid.grids:
+        latents.y.inner[...] = random.normal(0, 1.5, latents.y.inner.shape)
+    return pyramid, weights
+
+
+def loss_of(pyramid: Pyramid, weights: np.ndarray) -> float:
+    loss, _ = pyramid.step(weights.astype(np.float32), QUANTIZER, PRICE)
+    return pyramid.pixels * loss.at(PRICE)
+
+
+def gradients_by_latents(pyramid: Pyramid) -> "list[np.ndarray]":
+    """Of each grid, (H, W), put together as `move` does it."""
+    found = []
+    for latents in pyramid.grids:
+        total = latents.gradient.inner[0].astype(np.float64)
+        height, width = total.shape
+        for (top, _), own in zip(latents.strips, latents.own):
+            for row, values in enumerate(own, top - REACH):
+                if 0 <= row < height:
+                    total[row] += values[MARGIN : MARGIN + width]
+        found.append(total * latents.slope.inner[0])
+    return found
+
+
+def test_neighbours_come_before() -> None:
+    assert all(down < 0 or (down == 0 and right < 0) for down, right in NEIGHBOURS.T)
+    assert len(set(map(tuple, NEIGHBOURS.T))) == NEIGHBOURS.shape[1]
+    assert -NEIGHBOURS[0].min() <= REACH
+
+
+@pytest.mark.parametrize("size", [(70, 77), (64, 128), (9, 5), (1, 1)])
+def test_gradients_are_those_of_finite_differences(size: Tuple[int, int]) -> None:
+    pyramid, weights = problem(size)
+    _, by_weights = pyramid.step(weights, QUANTIZER, PRICE)
+    by_latents = gradients_by_latents(pyramid)
+
+    def check(direction: np.ndarray, expected: float, latents: "int | None", what: str) -> None:
+        errors = []
+        for far in (1e-2, 3e-3, 1e-3):
+            sides = []
+            for sign in (1, -1):
+                if latents is None:
+                    sides.append(loss_of(pyramid, weights + sign * far * direction))
+                    continue
+                y = pyramid.grids[latents].y.inner
+                before = y.copy()
+                y[0] += sign * far * direction
+                sides.append(loss_of(pyramid, weights))
+                y[...] = before
+            errors.append(abs((sides[0] - sides[1]) / (2 * far) - expected))
+        # Kinks of ReLUs and of the quantizer leave a little; the loss is in single precision.
+        assert min(errors) <= 0.015 * abs(expected) + 2e-3 * pyramid.pixels**0.5, what
+
+    for name, part in PARTS.items():
+        direction = np.zeros(COUNT)
+        part.of(direction)[...] = np.sign(part.of(by_weights)) / np.sqrt(part.end - part.start)
+        check(direction, float(direction @ by_weights), None, name)
+    for number, (grid, gradient) in enumerate(zip(all_grids(), by_latents)):
+        check(np.sign(gradient), float(np.abs(gradient).sum()), number, str(grid))
+
+
+@pytest.mark.parametrize("library", sorted(LIBRARIES))
+def test_each_build_computes_the_same(library: str) -> None:
+    (ours, weights), (theirs, _) = problem((50, 90)), problem((50, 90), library)
+    quantizer = Quantizer(0.3, 0.2, seed=5)
+    found = [(pyramid, *pyramid.step(weights, quantizer, PRICE)) for pyramid in (ours, theirs)]
+    (_, loss, by_weights), (_, other_loss, other_by_weights) = found
+    assert loss.at(PRICE) == pytest.approx(other_loss.at(PRICE), rel=1e-5)
+    np.testing.assert_allclose(by_weights, other_by_weights, atol=2e-3 * np.abs(by_weights).max())
+    for one, other in zip(*map(gradients_by_latents, (ours, theirs))):
+        np.testing.assert_allclose(one, other, atol=1e-3 * np.abs(one).max() + 1e-6)
+    for pyramid in (ours, theirs):
+        pyramid.move(0.1, (0.9, 0.99), 1e-8, 1)
+    np.testing.assert_allclose(ours.grids[0].y.inner, theirs.grids[0].y.inner, atol=0.21)
+
+
+def test_threads_change_nothing() -> None:
+    states = []
+    for threads in (1, 3):
+        pyramid, _ = problem((100, 70))
+        with at_most(threads):
+            states.append(fit.fit(pyramid, 1e-3, fit.phases(20, 1e-3)))
+    assert states[0].loss == states[1].loss
+    np.testing.assert_array_equal(states[0].weights, states[1].weights)
+    for one, other in zip(states[0].latents, states[1].latents):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_training_lowers_the_loss() -> None:
+    rows, columns = np.mgrid[:64, :96] / 16
+    picture = np.stack([np.sin(rows), np.cos(columns), np.sin(rows + columns)], axis=-1) / 4 + 0.5
+    pyramid = Pyramid(NativePyramid(LIBRARIES["installed"]), picture.astype(np.float32))
+    told = []
+    state = fit.fit(pyramid, 1e-3, fit.phases(400, 1e-3), tell=lambda step, loss: told.append((step, loss)))
+    assert told[-1][0] == 400
+    assert state.loss.at(1e-3) < 2e-3  # a flat picture has 0.03
+    assert pyramid.evaluate(state.weights) == state.loss
+    assert np.mean((pyramid.picture() - picture) ** 2) == pytest.approx(state.loss.error, rel=0.01)
