@@ -10,7 +10,7 @@ from native_variants import LIBRARIES, MISSING
 
 from nifcodec.fields.pyramid import fit
 from nifcodec.fields.pyramid.grids import NEIGHBOURS, all_grids
-from nifcodec.fields.pyramid.networks import COUNT, PARTS, initial
+from nifcodec.fields.pyramid.networks import layout
 from nifcodec.fields.pyramid.step import Pyramid, Quantizer
 from nifcodec.native.pyramid import MARGIN, REACH, NativePyramid
 from nifcodec.threads import at_most
@@ -20,15 +20,16 @@ PRICE = 0.02
 QUANTIZER = Quantizer(0.8, 0.0)
 
 
-def problem(size: Tuple[int, int], library: str = "installed") -> Tuple[Pyramid, np.ndarray]:
+def problem(size: Tuple[int, int], library: str = "installed", colours: int = 3) -> Tuple[Pyramid, np.ndarray]:
     """A picture under random latents and weights, away from where the loss has kinks."""
     random = np.random.RandomState(sum(size))
-    picture = random.uniform(size=(*size, 3)).astype(np.float32)
+    picture = random.uniform(size=(*size, colours)).astype(np.float32)
     picture = (picture + np.roll(picture, 1, 0) + np.roll(picture, 1, 1)) / 3
     pyramid = Pyramid(NativePyramid(LIBRARIES[library]), picture)
-    weights = initial(1) + random.normal(0, 0.03, COUNT).astype(np.float32)
-    PARTS["synthesis colours bias"].of(weights)[...] += 0.3
-    PARTS["entropy last bias"].of(weights)[...] = [0, 1]
+    parts = pyramid.layout.parts
+    weights = pyramid.layout.initial(1) + random.normal(0, 0.03, pyramid.layout.count).astype(np.float32)
+    parts["synthesis colours bias"].of(weights)[...] += 0.3
+    parts["entropy last bias"].of(weights)[...] = [0, 1]
     for latents in pyramid.grids:
         latents.y.inner[...] = random.normal(0, 1.5, latents.y.inner.shape)
     return pyramid, weights
@@ -59,9 +60,9 @@ def test_neighbours_come_before() -> None:
     assert -NEIGHBOURS[0].min() <= REACH
 
 
-@pytest.mark.parametrize("size", [(70, 77), (64, 128), (9, 5), (1, 1)])
-def test_gradients_are_those_of_finite_differences(size: Tuple[int, int]) -> None:
-    pyramid, weights = problem(size)
+@pytest.mark.parametrize(("size", "colours"), [((70, 77), 3), ((64, 128), 1), ((40, 50), 4), ((9, 5), 2), ((1, 1), 3)])
+def test_gradients_are_those_of_finite_differences(size: Tuple[int, int], colours: int) -> None:
+    pyramid, weights = problem(size, colours=colours)
     _, by_weights = pyramid.step(weights, QUANTIZER, PRICE)
     by_latents = gradients_by_latents(pyramid)
 
@@ -82,8 +83,8 @@ def test_gradients_are_those_of_finite_differences(size: Tuple[int, int]) -> Non
         # Kinks of ReLUs and of the quantizer leave a little; the loss is in single precision.
         assert min(errors) <= 0.015 * abs(expected) + 2e-3 * pyramid.pixels**0.5, what
 
-    for name, part in PARTS.items():
-        direction = np.zeros(COUNT)
+    for name, part in layout(colours).parts.items():
+        direction = np.zeros(layout(colours).count)
         part.of(direction)[...] = np.sign(part.of(by_weights)) / np.sqrt(part.end - part.start)
         check(direction, float(direction @ by_weights), None, name)
     for number, (grid, gradient) in enumerate(zip(all_grids(), by_latents)):

@@ -16,7 +16,7 @@ enum {
     NIF_REACH = 4,         /* rows above on which an entropy network stands */
     NIF_NEIGHBOURS_MAX = 32,
     NIF_UNITS_MAX = 64,    /* of any layer */
-    NIF_COLOURS = 3
+    NIF_COLOURS_MAX = 4
 };
 
 typedef struct {

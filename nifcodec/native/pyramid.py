@@ -34,7 +34,7 @@ class _Entropy(Structure):
 
 
 class _Synthesis(Structure):
-    _fields_ = [("grids", c_int32), ("hidden", c_int32), ("weights", c_void_p)]
+    _fields_ = [("grids", c_int32), ("hidden", c_int32), ("colours", c_int32), ("weights", c_void_p)]
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,20 @@ class Planes:
         """Of the first sample of a plane."""
         offset = plane * self.size + REACH * self.geometry.stride + MARGIN
         return c_void_p(self.whole.ctypes.data + 4 * offset)
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """Weights of a synthesis, float32, in the order of synthesis.h, its hidden units and its colours."""
+
+    weights: np.ndarray
+    hidden: int
+    colours: int
+
+    @property
+    def kernel(self) -> int:
+        """Weights of a convolution and its biases."""
+        return (9 * self.colours + 1) * self.colours
 
 
 class NativePyramid:
@@ -187,35 +201,32 @@ class NativePyramid:
             y.address(),
         )
 
-    def mix(self, rows: Rows, weights: np.ndarray, hidden: int, z: Planes, colours: Planes, linear: Planes) -> None:
+    def mix(self, rows: Rows, net: Synthesis, z: Planes, colours: Planes, linear: Planes) -> None:
         """Rows of the grids -> colours before the convolutions, and the linear branch."""
-        net = _synthesis(weights, hidden, z)
-        self._library.nif_synthesis_mix(*_planes(z), net, *_rows(rows), *_addresses(z, colours, linear))
+        self._library.nif_synthesis_mix(*_planes(z), _synthesis(net, z), *_rows(rows), *_addresses(z, colours, linear))
 
-    def first(self, rows: Rows, weights: np.ndarray, hidden: int, z: Planes, colours: Planes, out: Planes) -> None:
+    def first(self, rows: Rows, net: Synthesis, z: Planes, colours: Planes, out: Planes) -> None:
         """The first convolution and its ReLU."""
-        net = _synthesis(weights, hidden, z)
-        self._library.nif_synthesis_first(*_planes(z), net, *_rows(rows), *_addresses(colours, out))
+        self._library.nif_synthesis_first(*_planes(z), _synthesis(net, z), *_rows(rows), *_addresses(colours, out))
 
     def second(
         self,
         rows: Rows,
-        weights: np.ndarray,
-        hidden: int,
+        net: Synthesis,
         z: Planes,
         rectified: Planes,
         linear: Planes,
         target: Planes,
         out: Planes,
-        hard: bool = False,
+        white: float = 0.0,
     ) -> float:
-        """The second convolution -> the sum of squared errors; out: the gradient, or the picture if `hard`."""
+        """The second convolution -> the sum of squared errors; out: the gradient or, with `white`, the picture."""
         return float(
             self._library.nif_synthesis_second(
                 *_planes(z),
-                _synthesis(weights, hidden, z),
+                _synthesis(net, z),
                 *_rows(rows),
-                c_int32(hard),
+                c_float(white),
                 *_addresses(rectified, linear, target, out),
             )
         )
@@ -223,19 +234,18 @@ class NativePyramid:
     def back_second(
         self,
         rows: Rows,
-        weights: np.ndarray,
-        hidden: int,
+        net: Synthesis,
         z: Planes,
         rectified: Planes,
         gradient: Planes,
         inner: Planes,
     ) -> np.ndarray:
         """Back through the second convolution; returns sums of gradients by its kernel and biases."""
-        sums = np.empty(84, np.float32)
-        space = np.empty(3 * z.geometry.stride + 2 * MARGIN, np.float32)
+        sums = np.empty(net.kernel, np.float32)
+        space = np.empty(net.colours * z.geometry.stride + 2 * MARGIN, np.float32)
         self._library.nif_synthesis_back_second(
             *_planes(z),
-            _synthesis(weights, hidden, z),
+            _synthesis(net, z),
             *_rows(rows),
             *_addresses(rectified, gradient, inner),
             c_void_p(sums.ctypes.data),
@@ -246,8 +256,7 @@ class NativePyramid:
     def back_first(
         self,
         rows: Rows,
-        weights: np.ndarray,
-        hidden: int,
+        net: Synthesis,
         z: Planes,
         colours: Planes,
         inner: Planes,
@@ -255,12 +264,12 @@ class NativePyramid:
         by_z: Planes,
     ) -> np.ndarray:
         """Back through the rest; returns sums of gradients by all weights but the second kernel and its biases."""
-        sums = np.empty(weights.size - 84, np.float32)
+        sums = np.empty(net.weights.size - net.kernel, np.float32)
         turned = sums.size  # more than the turned weights take
-        space = np.empty(sums.size * 8 + 3 * z.geometry.stride + 2 * MARGIN + turned, np.float32)
+        space = np.empty(sums.size * 8 + net.colours * z.geometry.stride + 2 * MARGIN + turned, np.float32)
         self._library.nif_synthesis_back_first(
             *_planes(z),
-            _synthesis(weights, hidden, z),
+            _synthesis(net, z),
             *_rows(rows),
             *_addresses(z, colours, inner, gradient, by_z),
             c_void_p(sums.ctypes.data),
@@ -344,8 +353,8 @@ def _rows(rows: Rows) -> "Tuple[c_int32, c_int32]":
     return c_int32(rows[0]), c_int32(rows[1])
 
 
-def _synthesis(weights: np.ndarray, hidden: int, z: Planes) -> Any:
-    return ctypes.byref(_Synthesis(len(z.whole), hidden, weights.ctypes.data))
+def _synthesis(net: Synthesis, z: Planes) -> Any:
+    return ctypes.byref(_Synthesis(len(z.whole), net.hidden, net.colours, net.weights.ctypes.data))
 
 
 def _addresses(*planes: Planes) -> "Tuple[c_void_p, ...]":

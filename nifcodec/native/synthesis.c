@@ -21,16 +21,17 @@ static nif_parts nif_parts_of(const nif_synthesis *net) {
     const float *w = net->weights;
     nif_parts p;
     p.a1 = w, w += net->hidden * net->grids, p.c1 = w, w += net->hidden;
-    p.a2 = w, w += NIF_COLOURS * net->hidden, p.c2 = w, w += NIF_COLOURS;
-    p.linear = w, w += NIF_COLOURS * net->grids, p.bias = w, w += NIF_COLOURS;
-    p.k1 = w, w += 81, p.b1 = w, w += NIF_COLOURS, p.k2 = w, w += 81, p.b2 = w;
+    const int32_t colours = net->colours, kernel = 9 * colours * colours;
+    p.a2 = w, w += colours * net->hidden, p.c2 = w, w += colours;
+    p.linear = w, w += colours * net->grids, p.bias = w, w += colours;
+    p.k1 = w, w += kernel, p.b1 = w, w += colours, p.k2 = w, w += kernel, p.b2 = w;
     return p;
 }
 
 /* Repeats the ends of a row, and a first or last row with them. */
-static void nif_repeat_border(const nif_plane *plane, int64_t size, int32_t row, float *colours) {
-    for (int k = 0; k < NIF_COLOURS; k++) {
-        float *line = colours + k * size + row * plane->stride;
+static void nif_repeat_border(const nif_plane *plane, int64_t size, int32_t colours, int32_t row, float *planes) {
+    for (int32_t k = 0; k < colours; k++) {
+        float *line = planes + k * size + row * plane->stride;
         const size_t length = ((size_t)plane->width + 2) * sizeof *line;
         line[-1] = line[0];
         line[plane->width] = line[plane->width - 1];
@@ -69,8 +70,8 @@ void nif_synthesis_first(const nif_plane *plane, int64_t size, const nif_synthes
 }
 
 double nif_synthesis_second(const nif_plane *plane, int64_t size, const nif_synthesis *net, int32_t first, int32_t last,
-                            int32_t hard, const float *rectified, const float *linear, const float *target, float *out) {
-    return NIF_BEST(second_convolution(plane, size, net, first, last, hard, rectified, linear, target, out));
+                            float white, const float *rectified, const float *linear, const float *target, float *out) {
+    return NIF_BEST(second_convolution(plane, size, net, first, last, white, rectified, linear, target, out));
 }
 
 void nif_synthesis_back_second(const nif_plane *plane, int64_t size, const nif_synthesis *net, int32_t first,

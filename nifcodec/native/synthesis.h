@@ -1,6 +1,6 @@
-/* The synthesis of a latent pyramid, forward and backward: from upsampled grids to three colours.
+/* The synthesis of a latent pyramid, forward and backward: from upsampled grids to colours.
  *
- * Each pixel's samples of all grids go through a layer of hidden units with a ReLU to three colours; two 3x3
+ * Each pixel's samples of all grids go through a layer of hidden units with a ReLU to 1 to 4 colours; two 3x3
  * convolutions follow, each added to its input, a ReLU between them; a linear branch goes beside it all. Planes are as in
  * pyramid.h, all of one geometry, `size` floats apart, with one row more above and below. At the borders convolutions
  * repeat the last sample. */
@@ -9,10 +9,10 @@
 
 #include "pyramid.h"
 
-/* weights: hidden layer (hidden, grids) and its biases, colours (3, hidden) and biases, linear branch (3, grids) and
- *     biases, first kernel (3 out, 3 in, 3 rows, 3 columns) and biases, second kernel and biases. */
+/* weights: hidden layer (hidden, grids) and its biases, colours (colours, hidden) and biases, linear branch (colours,
+ *     grids) and biases, first kernel (out, in, 3 rows, 3 columns) and biases, second kernel and biases. */
 typedef struct {
-    int32_t grids, hidden;
+    int32_t grids, hidden, colours;
     const float *weights;
 } nif_synthesis;
 
@@ -26,10 +26,11 @@ NIF_EXPORT void nif_synthesis_first(const nif_plane *plane, int64_t size, const 
 
 /* The second convolution and the linear branch -> the sum of squared errors.
  *
- * out: without `hard`, the gradient of a third of that sum by the picture; with it, the picture in 8 bits, 1.0 white, of
- *     which the errors are. */
+ * white: 0, or the largest integer of a picture's samples.
+ * out: without `white`, the gradient of that sum, divided by the number of colours, by the picture; with it, the picture
+ *     rounded to integers, 1.0 white, of which the errors are. */
 NIF_EXPORT double nif_synthesis_second(const nif_plane *plane, int64_t size, const nif_synthesis *net, int32_t first,
-                                       int32_t last, int32_t hard, const float *rectified, const float *linear,
+                                       int32_t last, float white, const float *rectified, const float *linear,
                                        const float *target, float *out);
 
 /* Back through the second convolution: gradients by `rectified` before its ReLU. by_weights: sums of kernel and biases. */

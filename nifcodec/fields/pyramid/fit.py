@@ -13,7 +13,6 @@ from typing import Callable, List, Optional, Tuple
 
 import numpy as np
 
-from nifcodec.fields.pyramid.networks import COUNT, PARTS, initial
 from nifcodec.fields.pyramid.soap import Soap
 from nifcodec.fields.pyramid.step import Loss, Pyramid, Quantizer
 
@@ -24,7 +23,6 @@ LARGEST_GRADIENT = 0.1  # norm of the mean gradient by the weights
 BETA = 0.95  # of SOAP
 EPSILON = 1e-8
 EVALUATED = 100  # steps between two evaluations
-MATRICES = [part for part in PARTS.values() if len(part.shape) > 1]
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def fit(
     Args:
         tell: called with the steps done and the loss at each evaluation.
     """
-    weights = initial(seed)
+    weights = pyramid.layout.initial(seed)
     state, done = State(weights, _latents(pyramid), pyramid.evaluate(weights)), 0
     for number, phase in enumerate(plan):
 
@@ -90,7 +88,7 @@ def _run(
     pyramid: Pyramid, price: float, phase: Phase, start: State, seed: int, report: Callable[[int, Loss], None]
 ) -> State:
     best, weights = start, start.weights.astype(np.float64)
-    soap = Soap(MATRICES, COUNT, BETA, phase.every)
+    soap = Soap(pyramid.layout.matrices, pyramid.layout.count, BETA, phase.every)
     for latents in pyramid.grids:
         latents.restart()
     epsilon = EPSILON * pyramid.pixels / GAIN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Dict, Iterator, List, Tuple
 
 import numpy as np
@@ -11,7 +12,6 @@ from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, LEVELS, NEI
 
 UNITS = NEIGHBOURS.shape[1] + FEATURES  # of the entropy network's layers
 HIDDEN = 48  # of the synthesis
-COLOURS = 3
 TAPS = 4
 FIRST_LOG_SCALE = -4.0
 # The cubic kernel that doubling starts from, from the furthest tap on one side to the nearest on the other.
@@ -36,38 +36,70 @@ class Part:
         return weights[self.start : self.end].reshape(self.shape)
 
 
-def _shapes() -> Iterator[Tuple[str, Tuple[int, ...]]]:
-    yield from _entropy_shapes()
-    for level in FEATURED_LEVELS:
-        yield f"features {level}", (FEATURES, len(coarser_grids(level)))
-        yield f"features {level} bias", (FEATURES,)
-    for level in range(LEVELS - 1):
-        yield f"double {level}", (TAPS,)
-    for level in range(LEVELS - 1):
-        yield f"filter {level}", (TAPS,)
-    yield from _synthesis_shapes()
+@dataclass(frozen=True)
+class Layout:
+    """All tensors of a picture's networks.
+
+    Attributes:
+        colours: of the picture, 1 to 4.
+        parts: by name, in the order in which they lie.
+    """
+
+    colours: int
+    parts: Dict[str, Part]
+
+    @property
+    def count(self) -> int:
+        """Of all weights."""
+        return max(part.end for part in self.parts.values())
+
+    @property
+    def entropy(self) -> slice:
+        """Where the entropy network lies."""
+        return slice(0, self.parts["entropy linear"].end)
+
+    @property
+    def synthesis(self) -> slice:
+        """Where the synthesis lies."""
+        return slice(self.parts["synthesis hidden"].start, self.count)
+
+    @property
+    def matrices(self) -> List[Part]:
+        """Tensors with an input side."""
+        return [part for part in self.parts.values() if len(part.shape) > 1]
+
+    def initial(self, seed: int) -> np.ndarray:
+        """Weights to begin a training with, float32: residual layers do nothing, the synthesis hardly anything."""
+        random = np.random.RandomState(seed)
+        weights = np.zeros(self.count, np.float32)
+
+        def put(name: str, values: np.ndarray) -> None:
+            self.parts[name].of(weights)[...] = values
+
+        for name in ("entropy last", "entropy linear"):
+            put(name, random.normal(0, 1 / 4, (2, UNITS)))
+        put("entropy last bias", np.array([0, FIRST_LOG_SCALE]))
+        for level in FEATURED_LEVELS:
+            part = self.parts[f"features {level}"]
+            put(part.name, random.normal(0, 1 / FEATURES**2, part.shape))
+        for level in range(LEVELS - 1):
+            put(f"double {level}", np.array(CUBIC))
+            put(f"filter {level}", np.array([1, 0, 0, 0]))
+        for name in ("hidden", "colours", "linear"):
+            outputs, inputs = self.parts[f"synthesis {name}"].shape
+            bound = inputs**-0.5 / outputs**2
+            put(f"synthesis {name}", random.uniform(-bound, bound, (outputs, inputs)))
+        return weights
 
 
-def _entropy_shapes() -> Iterator[Tuple[str, Tuple[int, ...]]]:
-    yield "entropy first", (UNITS, UNITS)
-    yield "entropy first bias", (UNITS,)
-    yield "entropy second", (UNITS, UNITS)
-    yield "entropy second bias", (UNITS,)
-    yield "entropy last", (2, UNITS)
-    yield "entropy last bias", (2,)
-    yield "entropy linear", (2, UNITS)
-
-
-def _synthesis_shapes() -> Iterator[Tuple[str, Tuple[int, ...]]]:
-    yield "synthesis hidden", (HIDDEN, LEVELS)
-    yield "synthesis hidden bias", (HIDDEN,)
-    yield "synthesis colours", (COLOURS, HIDDEN)
-    yield "synthesis colours bias", (COLOURS,)
-    yield "synthesis linear", (COLOURS, LEVELS)
-    yield "synthesis linear bias", (COLOURS,)
-    for name in ("first", "second"):
-        yield f"synthesis {name} kernel", (COLOURS, COLOURS, 3, 3)
-        yield f"synthesis {name} kernel bias", (COLOURS,)
+@lru_cache(maxsize=4)
+def layout(colours: int) -> Layout:
+    """Of a picture of so many colours."""
+    parts, start = {}, 0
+    for name, shape in _shapes(colours):
+        parts[name] = Part(name, start, shape)
+        start = parts[name].end
+    return Layout(colours, parts)
 
 
 def coarser_grids(level: int) -> List[Grid]:
@@ -76,42 +108,20 @@ def coarser_grids(level: int) -> List[Grid]:
     return grids[grids.index(Grid(level)) + 1 :]
 
 
-def _parts() -> Dict[str, Part]:
-    parts, start = {}, 0
-    for name, shape in _shapes():
-        parts[name] = Part(name, start, shape)
-        start = parts[name].end
-    return parts
-
-
-PARTS = _parts()
-COUNT = max(part.end for part in PARTS.values())
-ENTROPY = slice(0, PARTS["entropy linear"].end)
-SYNTHESIS = slice(PARTS["synthesis hidden"].start, COUNT)
-
-
-def initial(seed: int) -> np.ndarray:
-    """Weights to begin a training with, float32 (COUNT,): residual layers do nothing, the synthesis hardly anything."""
-    random = np.random.RandomState(seed)
-    weights = np.zeros(COUNT, np.float32)
-
-    def put(name: str, values: np.ndarray) -> None:
-        PARTS[name].of(weights)[...] = values
-
-    for name in ("entropy last", "entropy linear"):
-        put(name, random.normal(0, 1 / 4, (2, UNITS)))
-    put("entropy last bias", np.array([0, FIRST_LOG_SCALE]))
+def _shapes(colours: int) -> Iterator[Tuple[str, Tuple[int, ...]]]:
+    for name, outputs in (("first", UNITS), ("second", UNITS), ("last", 2)):
+        yield f"entropy {name}", (outputs, UNITS)
+        yield f"entropy {name} bias", (outputs,)
+    yield "entropy linear", (2, UNITS)
     for level in FEATURED_LEVELS:
-        part = PARTS[f"features {level}"]
-        put(part.name, random.normal(0, 1 / FEATURES**2, part.shape))
-    for level in range(LEVELS - 1):
-        put(f"double {level}", np.array(CUBIC))
-        put(f"filter {level}", np.array([1, 0, 0, 0]))
-    for name, outputs, inputs in (
-        ("hidden", HIDDEN, LEVELS),
-        ("colours", COLOURS, HIDDEN),
-        ("linear", COLOURS, LEVELS),
-    ):
-        bound = inputs**-0.5 / outputs**2
-        put(f"synthesis {name}", random.uniform(-bound, bound, (outputs, inputs)))
-    return weights
+        yield f"features {level}", (FEATURES, len(coarser_grids(level)))
+        yield f"features {level} bias", (FEATURES,)
+    for kind in ("double", "filter"):
+        for level in range(LEVELS - 1):
+            yield f"{kind} {level}", (TAPS,)
+    for name, shape in (("hidden", (HIDDEN, LEVELS)), ("colours", (colours, HIDDEN)), ("linear", (colours, LEVELS))):
+        yield f"synthesis {name}", shape
+        yield f"synthesis {name} bias", shape[:1]
+    for name in ("first", "second"):
+        yield f"synthesis {name} kernel", (colours, colours, 3, 3)
+        yield f"synthesis {name} kernel bias", (colours,)

@@ -8,15 +8,14 @@ from typing import Callable, List, Optional, Sequence, Tuple, TypeVar
 import numpy as np
 
 from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, LEVELS, NEIGHBOURS, Grid, all_grids
-from nifcodec.fields.pyramid.networks import COUNT, ENTROPY, HIDDEN, PARTS, SYNTHESIS, Part
-from nifcodec.native.pyramid import HARD, SOFT, Geometry, NativePyramid, Planes, Rows
+from nifcodec.fields.pyramid.networks import HIDDEN, Layout, Part, layout
+from nifcodec.native.pyramid import HARD, SOFT, Geometry, NativePyramid, Planes, Rows, Synthesis
 from nifcodec.threads import in_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 STRIP = 32  # rows that a thread works on at a time, an even number
-KERNEL = 84  # weights of a convolution of the synthesis and its biases
 
 
 @dataclass(frozen=True)
@@ -78,17 +77,22 @@ class Pyramid:
     """The latents of a picture, and a step of training them.
 
     Args:
-        picture: float32 (H, W, 3) of 0..1.
+        picture: float32 (H, W, 1..4) of 0..1.
+        white: the largest integer of its samples: `evaluate` rounds to these.
+
+    Attributes:
+        layout: of the weights.
     """
 
-    def __init__(self, native: NativePyramid, picture: np.ndarray) -> None:
-        height, width = picture.shape[:2]
+    def __init__(self, native: NativePyramid, picture: np.ndarray, white: float = 255.0) -> None:
+        height, width, colours = picture.shape
+        self.layout, self._white = layout(colours), white
         self._native, self.pixels = native, height * width
         self.grids = [Latents(grid, height, width) for grid in all_grids()]
         self._seen = [latents for latents in self.grids if not latents.grid.hyper]
         whole = Geometry(height, width)
         self._z, self._by_z = whole.planes(LEVELS), whole.planes(LEVELS)
-        planes = [whole.planes(3) for _ in range(6)]
+        planes = [whole.planes(colours) for _ in range(6)]
         self._target, self._colours, self._linear, self._rectified, self._out, self._inner = planes
         self._target.inner[...] = picture.transpose(2, 0, 1)
         self._strips = [(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]
@@ -104,19 +108,19 @@ class Pyramid:
         """
         self._quantize(quantizer)
         self._make_features(weights)
-        by_weights = np.zeros(COUNT, np.float64)
+        by_weights = np.zeros(self.layout.count)
         bits = self._bits(weights, price, by_weights)
-        squares = self._synthesise(weights, hard=False)
+        squares = self._synthesise(weights, 0.0)
         self._back(weights, by_weights)
         self._back_features(weights, by_weights)
-        return Loss(squares / (3 * self.pixels), bits, self.pixels), by_weights.astype(np.float32)
+        return Loss(squares / (self.layout.colours * self.pixels), bits, self.pixels), by_weights.astype(np.float32)
 
     def evaluate(self, weights: np.ndarray) -> Loss:
-        """The loss of rounded latents and a picture in 8 bits."""
+        """The loss of rounded latents and of a picture of integers."""
         self._quantize(None)
         self._make_features(weights)
         bits = self._bits(weights, 0.0, None)
-        return Loss(self._synthesise(weights, hard=True) / (3 * self.pixels), bits, self.pixels)
+        return Loss(self._synthesise(weights, self._white) / (self.layout.colours * self.pixels), bits, self.pixels)
 
     def move(self, rate: float, betas: Tuple[float, float], epsilon: float, step: int) -> None:
         """One step of Adam on the latents, down the gradient of the last `step`."""
@@ -141,7 +145,7 @@ class Pyramid:
         _each(move, [(latents, index) for latents in self.grids for index in range(len(latents.strips))])
 
     def picture(self) -> np.ndarray:
-        """What the last `evaluate` made, float32 (H, W, 3)."""
+        """What the last `evaluate` made, float32 (H, W, C)."""
         return np.ascontiguousarray(self._out.inner.transpose(1, 2, 0))
 
     def _quantize(self, quantizer: Optional[Quantizer]) -> None:
@@ -159,7 +163,7 @@ class Pyramid:
         for latents in self.grids:
             if latents.features is not None:
                 level = latents.grid.level
-                matrix, bias = (PARTS[f"features {level}{end}"].of(weights) for end in ("", " bias"))
+                matrix, bias = (self.layout.parts[f"features {level}{end}"].of(weights) for end in ("", " bias"))
                 total: np.ndarray = np.zeros((FEATURES, 1, 1), np.float32)
                 coarser = self.grids[self.grids.index(latents) + 1 :]
                 for at in range(LEVELS - 1, level, -1):
@@ -171,7 +175,7 @@ class Pyramid:
                 latents.features.inner[...] = total + bias[:, None, None]
 
     def _bits(self, weights: np.ndarray, price: float, by_weights: Optional[np.ndarray]) -> float:
-        net = np.ascontiguousarray(weights[ENTROPY])
+        net = np.ascontiguousarray(weights[self.layout.entropy])
 
         def strip(job: Tuple[Latents, Rows]) -> Tuple[float, Optional[np.ndarray], Optional[np.ndarray]]:
             latents, rows = job
@@ -191,36 +195,40 @@ class Pyramid:
             if by_weights is not None:
                 assert own is not None
                 latents.own.append(own)
-                by_weights[ENTROPY] += sums
+                by_weights[self.layout.entropy] += sums
         return total
 
-    def _synthesise(self, weights: np.ndarray, hard: bool) -> float:
-        native, net, z = self._native, np.ascontiguousarray(weights[SYNTHESIS]), self._z
-        _each(lambda chain: chain.forward(native, weights, z), self._chains)
-        _each(lambda rows: native.mix(rows, net, HIDDEN, z, self._colours, self._linear), self._strips)
-        _each(lambda rows: native.first(rows, net, HIDDEN, z, self._colours, self._rectified), self._strips)
+    def _synthesise(self, weights: np.ndarray, white: float) -> float:
+        native, z, net = self._native, self._z, self._net(weights)
+        _each(lambda chain: chain.forward(native, self.layout, weights, z), self._chains)
+        _each(lambda rows: native.mix(rows, net, z, self._colours, self._linear), self._strips)
+        _each(lambda rows: native.first(rows, net, z, self._colours, self._rectified), self._strips)
 
         def second(rows: Rows) -> float:
-            return native.second(rows, net, HIDDEN, z, self._rectified, self._linear, self._target, self._out, hard)
+            return native.second(rows, net, z, self._rectified, self._linear, self._target, self._out, white)
 
         return sum(_each(second, self._strips))
 
     def _back(self, weights: np.ndarray, by_weights: np.ndarray) -> None:
-        native, net, z = self._native, np.ascontiguousarray(weights[SYNTHESIS]), self._z
+        native, z, net = self._native, self._z, self._net(weights)
 
         def last(rows: Rows) -> np.ndarray:
-            return native.back_second(rows, net, HIDDEN, z, self._rectified, self._out, self._inner)
+            return native.back_second(rows, net, z, self._rectified, self._out, self._inner)
 
         def rest(rows: Rows) -> np.ndarray:
-            return native.back_first(rows, net, HIDDEN, z, self._colours, self._inner, self._out, self._by_z)
+            return native.back_first(rows, net, z, self._colours, self._inner, self._out, self._by_z)
 
+        second = self.layout.parts["synthesis second kernel"].start
         for sums in _each(last, self._strips):
-            by_weights[COUNT - KERNEL :] += sums
+            by_weights[second:] += sums
         for sums in _each(rest, self._strips):
-            by_weights[SYNTHESIS.start : COUNT - KERNEL] += sums
-        for taps in _each(lambda chain: chain.back(native, weights, self._by_z), self._chains):
+            by_weights[self.layout.synthesis.start : second] += sums
+        for taps in _each(lambda chain: chain.back(native, self.layout, weights, self._by_z), self._chains):
             for part, sums in taps:
                 part.of(by_weights)[...] += sums
+
+    def _net(self, weights: np.ndarray) -> Synthesis:
+        return Synthesis(np.ascontiguousarray(weights[self.layout.synthesis]), HIDDEN, self.layout.colours)
 
     def _back_features(self, weights: np.ndarray, by_weights: np.ndarray) -> None:
         for latents in self.grids:
@@ -230,9 +238,9 @@ class Pyramid:
             if latents.by_features is None:
                 continue
             level = latents.grid.level
-            part = PARTS[f"features {level}"]
+            part = self.layout.parts[f"features {level}"]
             matrix, pooled = part.of(weights), latents.by_features.inner
-            PARTS[f"features {level} bias"].of(by_weights)[...] += pooled.sum(axis=(1, 2))
+            self.layout.parts[f"features {level} bias"].of(by_weights)[...] += pooled.sum(axis=(1, 2))
             coarser = self.grids[number + 1 :]
             for at in range(level + 1, LEVELS):
                 if at > level + 1:
@@ -258,18 +266,20 @@ class _Chain:
         self._filtered, self._turned = self._sizes[level].planes(1), self._sizes[level].planes(1)
         self._is_last = latents.grid.level == LEVELS - 1
 
-    def forward(self, native: NativePyramid, weights: np.ndarray, z: Planes) -> None:
+    def forward(self, native: NativePyramid, parts: Layout, weights: np.ndarray, z: Planes) -> None:
         """Writes the grid's plane of z."""
         level = self._latents.grid.level
         if not self._is_last:
             out = (z, 0) if level == 0 else (self._planes[level], 0)
-            native.filter_grid(_taps(weights, f"filter {level}"), self._latents.s, self._filtered, *out)
+            native.filter_grid(_taps(parts, weights, f"filter {level}"), self._latents.s, self._filtered, *out)
         for at in range(level - 1, -1, -1):
             source = self._latents.s if self._is_last and at == level - 1 else self._planes[at + 1]
             out = (self._planes[at], 0) if at else (z, level)
-            native.double(_taps(weights, f"double {at}"), source, self._between[at], *out)
+            native.double(_taps(parts, weights, f"double {at}"), source, self._between[at], *out)
 
-    def back(self, native: NativePyramid, weights: np.ndarray, by_z: Planes) -> List[Tuple[Part, np.ndarray]]:
+    def back(
+        self, native: NativePyramid, parts: Layout, weights: np.ndarray, by_z: Planes
+    ) -> List[Tuple[Part, np.ndarray]]:
         """Writes the gradient by the latents; returns that by the taps."""
         level = self._latents.grid.level
         sums: List[Tuple[Part, np.ndarray]] = []
@@ -280,13 +290,14 @@ class _Chain:
             by = gradient if self._is_last and at == level - 1 else self._by[at + 1]
             over = (self._by[at], 0) if at else (by_z, level)
             name = f"double {at}"
-            sums.append((PARTS[name], native.double_back(_taps(weights, name), source, self._between[at], *over, by)))
+            taps = _taps(parts, weights, name)
+            sums.append((parts.parts[name], native.double_back(taps, source, self._between[at], *over, by)))
         if not self._is_last:
             over = (self._by[level], 0) if level else (by_z, 0)
             name = f"filter {level}"
-            taps = _taps(weights, name)
+            taps = _taps(parts, weights, name)
             found = native.filter_grid_back(taps, self._latents.s, self._filtered, *over, self._turned, gradient)
-            sums.append((PARTS[name], found))
+            sums.append((parts.parts[name], found))
         return sums
 
 
@@ -294,8 +305,8 @@ def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> List[Res
     return list(in_threads(function, items))
 
 
-def _taps(weights: np.ndarray, name: str) -> np.ndarray:
-    return np.ascontiguousarray(PARTS[name].of(weights))
+def _taps(parts: Layout, weights: np.ndarray, name: str) -> np.ndarray:
+    return np.ascontiguousarray(parts.parts[name].of(weights))
 
 
 def _pooled(planes: np.ndarray) -> np.ndarray:

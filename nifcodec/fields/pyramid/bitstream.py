@@ -1,0 +1,96 @@
+"""Latents <-> a stream, in NumPy: from the coarsest grid to the finest, diagonal by diagonal.
+
+A latent's neighbours lie on the rows above at most two columns further on, so that those on a diagonal, x + 3 y = t, do
+not see each other: they are coded at once.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, List, Mapping, Sequence, Tuple
+
+import numpy as np
+
+from nifcodec.entropy.range_coder import Decoder, Encoder
+from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, LEVELS, NEIGHBOURS, Grid, all_grids
+from nifcodec.fields.pyramid.integer_network import IntegerNetwork, activations, feature_activations
+from nifcodec.fields.pyramid.laplacians import Frames
+
+SLOPE = 3  # columns that a diagonal moves by with each row
+AROUND = 4  # zeros around a grid
+
+Code = Callable[[Frames, np.ndarray, np.ndarray], np.ndarray]  # frames, rows and columns -> values
+
+
+def encode_latents(network: IntegerNetwork, latents: Sequence[np.ndarray]) -> bytes:
+    """The stream of the grids' integers, finest first."""
+    encoder = Encoder()
+    grids = {grid: values.astype(np.int64) for grid, values in zip(all_grids(), latents)}
+
+    def code(grid: Grid) -> Code:
+        def put(frames: Frames, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+            values = grids[grid][rows, columns]
+            frames.put(encoder, values)
+            return values
+
+        return put
+
+    _scan(network, {grid: values.shape for grid, values in grids.items()}, code)
+    return encoder.finish()
+
+
+def decode_latents(network: IntegerNetwork, data: bytes, height: int, width: int) -> List[np.ndarray]:
+    """The inverse of `encode_latents`, for a picture of this size. Raises TruncatedError, MalformedError."""
+    decoder = Decoder(data)
+    shapes = {grid: grid.size(height, width) for grid in all_grids()}
+    found = _scan(network, shapes, lambda _: lambda frames, rows, columns: frames.get(decoder, len(data)))
+    decoder.finish()
+    return [found[grid] for grid in all_grids()]
+
+
+def _scan(
+    network: IntegerNetwork, shapes: "Mapping[Grid, Tuple[int, ...]]", code: Callable[[Grid], Code]
+) -> Dict[Grid, np.ndarray]:
+    known: Dict[Grid, np.ndarray] = {}
+    for grid in reversed(all_grids()):
+        height, width = shapes[grid]
+        features = np.zeros((FEATURES, -(-height // 2), -(-width // 2)))
+        if not grid.hyper and grid.level in FEATURED_LEVELS:
+            features = _features(network, grid.level, known)
+        known[grid] = _scan_grid(network, height, width, features, code(grid))
+    return known
+
+
+def _features(network: IntegerNetwork, level: int, known: Dict[Grid, np.ndarray]) -> np.ndarray:
+    """Of a level, (features, rows, columns) at half its size."""
+    matrix, bias = network.features[level]
+    coarser = [grid for grid in all_grids() if grid in known]
+    total: np.ndarray = np.zeros((FEATURES, 1, 1))
+    for at in range(LEVELS - 1, level, -1):
+        height, width = known[Grid(at)].shape
+        total = total.repeat(2, 1).repeat(2, 2)[:, :height, :width] if at < LEVELS - 1 else total
+        for index, grid in enumerate(coarser):
+            if grid.level == at:
+                total = total + matrix[:, index, None, None] * known[grid]
+    return feature_activations(total + bias[:, None, None])
+
+
+def _scan_grid(network: IntegerNetwork, height: int, width: int, features: np.ndarray, code: Code) -> np.ndarray:
+    padded = np.zeros((height + AROUND, width + 2 * AROUND))  # as activations
+    values = np.zeros((height, width), np.int64)
+    flat, stride = padded.ravel(), padded.shape[1]
+    offsets = NEIGHBOURS[0] * stride + NEIGHBOURS[1]
+    units = len(offsets) + FEATURES
+    for diagonal in range(width + SLOPE * (height - 1)):
+        first = max(0, -(-(diagonal - width + 1) // SLOPE))
+        rows = np.arange(first, min(height - 1, diagonal // SLOPE) + 1)
+        if not len(rows):
+            continue
+        columns = diagonal - SLOPE * rows
+        places = (rows + AROUND) * stride + columns + AROUND
+        inputs = np.empty((len(rows), units))
+        inputs[:, : len(offsets)] = flat[places[:, None] + offsets]
+        inputs[:, len(offsets) :] = features[:, rows >> 1, columns >> 1].T
+        found = code(Frames.of(*network.contexts(inputs)), rows, columns)
+        values[rows, columns] = found
+        flat[places] = activations(found)
+    return values

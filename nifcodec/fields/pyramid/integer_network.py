@@ -1,0 +1,84 @@
+"""The entropy network in integers, which a decoder runs: the same on every machine.
+
+Weights are multiples of 2^-11, activations of 1/64. An activation is at most 2^14 in magnitude and a unit's weights at
+most 64 together, so that every sum stays below 2^31.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Sequence, Tuple
+
+import numpy as np
+
+from nifcodec.errors import LimitError
+from nifcodec.fields.pyramid.grids import FEATURED_LEVELS
+from nifcodec.fields.pyramid.laplacians import LOWEST_OCTAVE, MEAN_LIMIT, SCALES, SCALES_PER_OCTAVE
+from nifcodec.fields.pyramid.networks import Layout
+
+WEIGHT_BITS, ACTIVATION_BITS = 11, 6
+ACTIVATION_LIMIT = (1 << 14) - 1
+MOST_WEIGHT = 64 << WEIGHT_BITS
+MEAN_SHIFT = WEIGHT_BITS + ACTIVATION_BITS - 5  # to 1/32
+SCALE_FACTOR = round(SCALES_PER_OCTAVE * 1.4426950408889634 * (1 << 10))  # scale numbers in a natural logarithm, 2^-10
+
+
+@dataclass(frozen=True)
+class IntegerNetwork:
+    """Weights as integers, float64 (exact, and BLAS multiplies them).
+
+    Attributes:
+        layers: matrices (out, in) and biases of both hidden layers and of the last one; the linear branch has no bias.
+        features: by level, the matrix (features, grids) and its biases.
+    """
+
+    layers: Sequence[Tuple[np.ndarray, np.ndarray]]
+    linear: np.ndarray
+    features: "dict[int, Tuple[np.ndarray, np.ndarray]]"
+
+    @staticmethod
+    def of(layout: Layout, weights: np.ndarray) -> "IntegerNetwork":
+        """Of a pyramid's weights, rounded to multiples of 2^-11. Raises LimitError: a unit's weights are too large."""
+
+        def part(name: str, bits: int = WEIGHT_BITS) -> np.ndarray:
+            return np.rint(layout.parts[name].of(weights).astype(np.float64) * (1 << bits))
+
+        # Biases are added to sums of products.
+        product = WEIGHT_BITS + ACTIVATION_BITS
+        names = [f"entropy {layer}" for layer in ("first", "second", "last")]
+        layers = [(part(name), part(f"{name} bias", product)) for name in names]
+        features = {
+            level: (part(f"features {level}"), part(f"features {level} bias", WEIGHT_BITS)) for level in FEATURED_LEVELS
+        }
+        linear = part("entropy linear")
+        for matrix in [*(matrix for matrix, _ in layers), linear, *(matrix for matrix, _ in features.values())]:
+            if np.abs(matrix).sum(axis=1).max() > MOST_WEIGHT:
+                raise LimitError("a unit of the entropy network has weights above 64 together")
+        for _, bias in layers:
+            if np.abs(bias).max() > 1 << 30:
+                raise LimitError("a bias of the entropy network is above 2^30")
+        return IntegerNetwork(layers, linear, features)
+
+    def contexts(self, inputs: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """Activations (n, units), float64 integers -> means in 1/32 and scale numbers, int64 (n,)."""
+        hidden = inputs
+        for matrix, bias in self.layers[:2]:
+            total = np.floor((hidden @ matrix.T + bias) / (1 << WEIGHT_BITS) + 0.5) + hidden
+            hidden = np.clip(total, 0, ACTIVATION_LIMIT)
+        matrix, bias = self.layers[2]
+        out = (hidden @ matrix.T + inputs @ self.linear.T + bias).astype(np.int64)
+        means = np.clip((out[:, 0] + (1 << MEAN_SHIFT - 1)) >> MEAN_SHIFT, -MEAN_LIMIT, MEAN_LIMIT)
+        shift = WEIGHT_BITS + ACTIVATION_BITS + 10
+        scales = (out[:, 1] * SCALE_FACTOR + (1 << shift - 1)) >> shift
+        return means, np.clip(scales - LOWEST_OCTAVE * SCALES_PER_OCTAVE, 0, SCALES - 1)
+
+
+def activations(values: np.ndarray) -> np.ndarray:
+    """Latents as inputs: float64 integers in 1/64, clipped."""
+    return np.asarray(np.clip(values * float(1 << ACTIVATION_BITS), -ACTIVATION_LIMIT, ACTIVATION_LIMIT))
+
+
+def feature_activations(sums: np.ndarray) -> np.ndarray:
+    """Sums of weights times latents, in 2^-11, as inputs."""
+    rounded = np.floor(sums / (1 << WEIGHT_BITS - ACTIVATION_BITS) + 0.5)
+    return np.asarray(np.clip(rounded, -ACTIVATION_LIMIT, ACTIVATION_LIMIT))

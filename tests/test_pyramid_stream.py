@@ -1,0 +1,128 @@
+"""Latents and weights of a pyramid as bytes, in NumPy."""
+
+from __future__ import annotations
+
+from typing import List, Tuple
+
+import numpy as np
+import pytest
+
+from nifcodec.entropy.range_coder import TOTAL, Decoder, Encoder
+from nifcodec.errors import CorruptFileError, LimitError
+from nifcodec.fields.pyramid import bitstream, laplacians
+from nifcodec.fields.pyramid.grids import all_grids
+from nifcodec.fields.pyramid.integer_network import IntegerNetwork
+from nifcodec.fields.pyramid.laplacians import FRACTIONS, LARGEST, SCALES, TABLE_SCALES, Frames
+from nifcodec.fields.pyramid.networks import layout
+from nifcodec.fields.pyramid.weights import FINEST_STEP, GROUPS, QuantizedWeights, quantize_weights, unpack_weights
+
+LAYOUT = layout(3)
+
+
+def random_weights(seed: int) -> np.ndarray:
+    random = np.random.RandomState(seed)
+    weights = LAYOUT.initial(seed) + random.normal(0, 0.05, LAYOUT.count).astype(np.float32)
+    LAYOUT.parts["entropy last bias"].of(weights)[...] = [0.1, 0.5]
+    return weights
+
+
+def random_latents(size: Tuple[int, int], spread: float) -> List[np.ndarray]:
+    random = np.random.RandomState(sum(size))
+    return [np.rint(random.laplace(0, spread, grid.size(*size))).astype(np.int64) for grid in all_grids()]
+
+
+def test_tables_are_laplacians() -> None:
+    found = laplacians.frequencies()
+    assert found.shape == (TABLE_SCALES * FRACTIONS, 2 * LARGEST + 1)
+    assert (found.sum(axis=1) == TOTAL).all()
+    assert found.min() >= laplacians.LEAST
+    for scale in (0, 20, 40, TABLE_SCALES - 1):
+        for fraction in (0, 7, 16):
+            width, mean = 2.0 ** (scale / 8 - 5), fraction / 32
+            borders = np.arange(-LARGEST, LARGEST + 2) - 0.5 - mean
+            below = np.where(
+                borders > 0, 1 - np.exp(-np.abs(borders) / width) / 2, np.exp(-np.abs(borders) / width) / 2
+            )
+            masses = np.diff(below)
+            np.testing.assert_allclose(found[FRACTIONS * scale + fraction] / TOTAL, masses / masses.sum(), atol=6e-4)
+
+
+def test_integers_come_back_under_any_frame() -> None:
+    random = np.random.RandomState(0)
+    means = np.concatenate([random.randint(-200, 200, 4000), random.randint(-16383, 16384, 1000)])
+    scales = random.randint(0, SCALES, 5000)
+    values = np.rint(means / 32 + random.laplace(0, 1, 5000) * 2.0 ** random.uniform(-3, 9, 5000)).astype(np.int64)
+    encoder = Encoder()
+    frames = Frames.of(means, scales)
+    frames.put(encoder, values)
+    data = encoder.finish()
+    decoder = Decoder(data)
+    np.testing.assert_array_equal(frames.get(decoder, len(data)), values)
+    decoder.finish()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 9), (33, 70)])
+@pytest.mark.parametrize("spread", [0.3, 3.0, 60.0])
+def test_latents_come_back(size: Tuple[int, int], spread: float) -> None:
+    latents, network = random_latents(size, spread), IntegerNetwork.of(LAYOUT, random_weights(1))
+    data = bitstream.encode_latents(network, latents)
+    for one, other in zip(bitstream.decode_latents(network, data, *size), latents):
+        np.testing.assert_array_equal(one, other)
+    # A damaged stream is malformed, or that of other latents.
+    for damaged in (data[:-1], data + b"\1", bytes([data[0] ^ 255]) + data[1:]):
+        try:
+            found = bitstream.decode_latents(network, damaged, *size)
+        except CorruptFileError:
+            continue
+        assert any((one != other).any() for one, other in zip(found, latents))
+
+
+def test_the_integer_network_is_the_one_that_is_trained() -> None:
+    from nifcodec.fields.pyramid.step import Pyramid
+    from nifcodec.native import library
+    from nifcodec.native.pyramid import NativePyramid
+
+    loaded = library.load()
+    if loaded is None:
+        pytest.skip("training needs the native library")
+    pyramid, weights = Pyramid(NativePyramid(loaded), np.zeros((60, 90, 3), np.float32)), random_weights(2)
+    latents = random_latents((60, 90), 1.0)
+    for kept, values in zip(pyramid.grids, latents):
+        kept.y.inner[...] = values
+    bits = pyramid.evaluate(weights).bits
+    assert 8 * len(bitstream.encode_latents(IntegerNetwork.of(LAYOUT, weights), latents)) == pytest.approx(
+        bits, rel=0.01
+    )
+
+
+def test_weights_come_back() -> None:
+    weights = random_weights(3)
+    steps = {group: 5 + number for number, group in enumerate(GROUPS)}
+    integers = np.rint(np.random.RandomState(0).laplace(0, 4, LAYOUT.count)).astype(np.int32)
+    quantized = QuantizedWeights(LAYOUT, steps, integers)
+    data = quantized.pack()
+    assert abs(8 * (len(data) - len(GROUPS)) - quantized.bits()) < 8 * 50  # tables' names
+    found = unpack_weights(data, LAYOUT)
+    assert found.steps == steps
+    np.testing.assert_array_equal(found.integers, integers)
+    for damaged in (b"", data[:20], bytes([FINEST_STEP + 1]) + data[1:]):
+        with pytest.raises(CorruptFileError):
+            unpack_weights(damaged, LAYOUT)
+
+    def cost(tried: np.ndarray) -> float:
+        return float(((tried - weights) ** 2).sum())
+
+    dear, cheap = (quantize_weights(LAYOUT, weights, cost, price) for price in (1e-3, 1e-6))
+    assert dear.bits() < cheap.bits()
+    assert cost(cheap.weights()) < cost(dear.weights()) < cost(np.zeros(LAYOUT.count))
+
+
+def test_weights_that_could_overflow_are_refused() -> None:
+    weights = random_weights(4)
+    LAYOUT.parts["entropy second"].of(weights)[3] = 5
+    with pytest.raises(LimitError, match="64 together"):
+        IntegerNetwork.of(LAYOUT, weights)
+    weights = random_weights(4)
+    LAYOUT.parts["entropy first bias"].of(weights)[3] = 1e6
+    with pytest.raises(LimitError, match="bias"):
+        IntegerNetwork.of(LAYOUT, weights)
