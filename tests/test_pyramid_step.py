@@ -128,3 +128,11 @@ def test_training_lowers_the_loss() -> None:
     assert state.loss.at(1e-3) < 2e-3  # a flat picture has 0.03
     assert pyramid.evaluate(state.weights) == state.loss
     assert np.mean((pyramid.picture() - picture) ** 2) == pytest.approx(state.loss.error, rel=0.01)
+
+
+def test_curvature_is_that_of_the_loss() -> None:
+    pyramid, weights = problem((24, 24))
+    found = fit.curvature(pyramid, weights, PRICE, probes=60)
+    part = pyramid.layout.parts["synthesis linear bias"]  # the error's curvature by a shift of a colour: 2 / 3 a pixel
+    np.testing.assert_allclose(part.of(found), 2 / 3 * pyramid.pixels, rtol=0.5)
+    assert found.min() > 0

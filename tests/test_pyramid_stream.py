@@ -14,7 +14,7 @@ from nifcodec.fields.pyramid.grids import all_grids
 from nifcodec.fields.pyramid.integer_network import IntegerNetwork
 from nifcodec.fields.pyramid.laplacians import FRACTIONS, LARGEST, SCALES, TABLE_SCALES, Frames
 from nifcodec.fields.pyramid.networks import layout
-from nifcodec.fields.pyramid.weights import FINEST_STEP, GROUPS, QuantizedWeights, quantize_weights, unpack_weights
+from nifcodec.fields.pyramid.weights import FINEST_STEP, QuantizedWeights, quantize_weights, unpack_weights
 
 LAYOUT = layout(3)
 
@@ -96,23 +96,32 @@ def test_the_integer_network_is_the_one_that_is_trained() -> None:
 
 
 def test_weights_come_back() -> None:
-    weights = random_weights(3)
-    steps = {group: 5 + number for number, group in enumerate(GROUPS)}
+    steps = {name: 5 + number % 6 for number, name in enumerate(LAYOUT.parts)}
     integers = np.rint(np.random.RandomState(0).laplace(0, 4, LAYOUT.count)).astype(np.int32)
     quantized = QuantizedWeights(LAYOUT, steps, integers)
     data = quantized.pack()
-    assert abs(8 * (len(data) - len(GROUPS)) - quantized.bits()) < 8 * 50  # tables' names
+    assert quantized.bits() < 8 * len(data) < quantized.bits() + 8 * 100  # steps, and which tables there are
     found = unpack_weights(data, LAYOUT)
     assert found.steps == steps
     np.testing.assert_array_equal(found.integers, integers)
-    for damaged in (b"", data[:20], bytes([FINEST_STEP + 1]) + data[1:]):
+    too_fine = QuantizedWeights(LAYOUT, {**steps, "double 0": FINEST_STEP + 1}, integers).pack()
+    for damaged in (b"", data[:20], too_fine):
         with pytest.raises(CorruptFileError):
             unpack_weights(damaged, LAYOUT)
 
-    def cost(tried: np.ndarray) -> float:
-        return float(((tried - weights) ** 2).sum())
 
-    dear, cheap = (quantize_weights(LAYOUT, weights, cost, price) for price in (1e-3, 1e-6))
+def test_weights_are_quantized_by_what_they_matter() -> None:
+    weights = random_weights(3)
+    curvature = np.full(LAYOUT.count, 2.0)
+    idle = LAYOUT.parts["synthesis hidden"].of(curvature)
+    idle[:20] = 1e-9
+
+    def cost(tried: np.ndarray) -> float:
+        return float((curvature * (tried - weights) ** 2).sum()) / 2
+
+    dear, cheap = (quantize_weights(LAYOUT, weights, curvature, cost, price) for price in (1e-3, 1e-6))
+    assert not LAYOUT.parts["synthesis hidden"].of(cheap.integers)[:20].any()
+    assert LAYOUT.parts["synthesis hidden"].of(cheap.integers)[20:].any()
     assert dear.bits() < cheap.bits()
     assert cost(cheap.weights()) < cost(dear.weights()) < cost(np.zeros(LAYOUT.count))
 

@@ -22,6 +22,8 @@ DECAY = 0.01  # of weights, times the learning rate
 LARGEST_GRADIENT = 0.1  # norm of the mean gradient by the weights
 BETA = 0.95  # of SOAP
 EPSILON = 1e-8
+PROBE, PROBES = 2.0**-10, 20  # how far a curvature is looked for, and along how many directions
+LEAST_CURVATURE, TINY = 0.01, 1e-9  # of a tensor's mean; where nothing depends on a tensor
 EVALUATED = 100  # steps between two evaluations
 
 
@@ -82,6 +84,22 @@ def fit(
         state = _run(pyramid, price, phase, state, seed * len(plan) + number, report)
         done += phase.steps
     return state
+
+
+def curvature(pyramid: Pyramid, weights: np.ndarray, price: float, probes: int = PROBES, seed: int = 0) -> np.ndarray:
+    """Second derivatives of pixels * loss by each weight under rounded latents, float64; least ones are raised.
+
+    Hutchinson's estimate from differences of gradients along random signs (Bekas et al. 2007).
+    """
+    random, total = np.random.RandomState(seed), np.zeros(len(weights))
+    for _ in range(probes):
+        signs = random.choice([-1.0, 1.0], len(weights))
+        sides = [pyramid.step((weights + far * signs).astype(np.float32), None, price)[1] for far in (PROBE, -PROBE)]
+        total += signs * (sides[0].astype(np.float64) - sides[1]) / (2 * PROBE * probes)
+    for part in pyramid.layout.parts.values():
+        found = part.of(total)
+        np.maximum(found, LEAST_CURVATURE * np.abs(found).mean() + TINY, out=found)
+    return total
 
 
 def _run(

@@ -239,16 +239,17 @@ class Pyramid:
                 continue
             level = latents.grid.level
             part = self.layout.parts[f"features {level}"]
-            matrix, pooled = part.of(weights), latents.by_features.inner
-            self.layout.parts[f"features {level} bias"].of(by_weights)[...] += pooled.sum(axis=(1, 2))
-            coarser = self.grids[number + 1 :]
+            by_part, matrix, pooled = part.of(by_weights), part.of(weights), latents.by_features.inner
             for at in range(level + 1, LEVELS):
-                if at > level + 1:
-                    pooled = _pooled(pooled)
-                for index, each in enumerate(coarser):
+                pooled = _pooled(pooled) if at > level + 1 else np.ascontiguousarray(pooled)
+                flat = pooled.reshape(FEATURES, -1)
+                if at == level + 1:
+                    self.layout.parts[f"features {level} bias"].of(by_weights)[...] += flat.sum(axis=1)
+                for index, each in enumerate(self.grids[number + 1 :]):
                     if each.grid.level == at:
-                        part.of(by_weights)[:, index] += (pooled * each.s.inner).sum(axis=(1, 2))
-                        each.gradient.inner[...] += np.tensordot(matrix[:, index], pooled, 1)
+                        values = each.s.inner[0]
+                        by_part[:, index] += flat @ np.ascontiguousarray(values).ravel()
+                        each.gradient.inner[0] += (matrix[:, index] @ flat).reshape(values.shape)
 
 
 class _Chain:
@@ -313,4 +314,5 @@ def _pooled(planes: np.ndarray) -> np.ndarray:
     """Sums of 2x2 samples, fewer at the end: (C, H, W) -> (C, halves up)."""
     height, width = planes.shape[1:]
     even = np.pad(planes, ((0, 0), (0, height % 2), (0, width % 2)))
-    return np.asarray(even.reshape(len(planes), even.shape[1] // 2, 2, even.shape[2] // 2, 2).sum(axis=(2, 4)))
+    rows = even[:, ::2] + even[:, 1::2]
+    return np.asarray(rows[:, :, ::2] + rows[:, :, 1::2])

@@ -1,39 +1,29 @@
-"""The weights of a pyramid as integers: each group of tensors in a step of its own, as differences from a start."""
+"""The weights of a pyramid as integers: each tensor in a step of its own, as differences from a start.
+
+Most weights hardly matter, and a few matter much; the curvature of the loss says how much. An integer is chosen by the
+loss that its error makes in a quadratic model, and by its bits.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Tuple
+from typing import Callable, Dict, Tuple
 
 import numpy as np
 
+from nifcodec.entropy.tables import code_lengths, largest
 from nifcodec.entropy.tensors import decode_range, encode_range, table_costs
-from nifcodec.errors import MalformedError, TruncatedError
+from nifcodec.errors import MalformedError
 from nifcodec.fields.pyramid.grids import LEVELS
 from nifcodec.fields.pyramid.integer_network import WEIGHT_BITS
-from nifcodec.fields.pyramid.networks import CUBIC, Layout, Part
+from nifcodec.fields.pyramid.networks import CUBIC, Layout
 
-COARSEST_STEP, FINEST_STEP = 0, 14  # steps are 2^-i; the entropy network has none below 2^-11
+COARSEST_STEP, MIDDLE_STEP, FINEST_STEP = 0, 7, 14  # steps are 2^-i
 MAX_WEIGHT = 1 << 18
 
-# Tensors of a group have one step.
-GROUPS: Tuple[str, ...] = (
-    "entropy",
-    "entropy bias",
-    "features",
-    "features bias",
-    "taps",
-    "synthesis",
-    "synthesis bias",
-)
-
-
-def group_of(part: Part) -> str:
-    """Of a tensor."""
-    kind = part.name.split()[0]
-    if kind in ("double", "filter"):
-        return "taps"
-    return f"{kind} bias" if part.name.endswith("bias") else kind
+FINEST_INTEGER_STEP = WEIGHT_BITS  # of the networks that a decoder runs in integers
+PASSES = 3  # of choosing integers under the table that suits those of the pass before
+FACTORS = (0.5, 1.0, 2.0)  # of the price in the model, which knows nothing of how errors add up
 
 
 def start(layout: Layout) -> np.ndarray:
@@ -51,7 +41,7 @@ class QuantizedWeights:
 
     Attributes:
         layout: of the weights.
-        steps: i of a step 2^-i, by group.
+        steps: i of a step 2^-i, by tensor.
         integers: int32, one for each weight.
     """
 
@@ -63,13 +53,13 @@ class QuantizedWeights:
         """As the networks have them, float32."""
         found = start(self.layout)
         for part in self.layout.parts.values():
-            part.of(found)[...] += part.of(self.integers) * 2.0 ** -self.steps[group_of(part)]
+            part.of(found)[...] += part.of(self.integers) * 2.0 ** -self.steps[part.name]
         return found.astype(np.float32)
 
     def pack(self) -> bytes:
-        """A byte for the step of each group, then the integers, range coded."""
-        head = bytes(self.steps[group] for group in GROUPS)
-        return head + encode_range([part.of(self.integers) for part in self.layout.parts.values()])
+        """The steps and the integers, range coded."""
+        steps = np.array([self.steps[name] for name in self.layout.parts], np.int32)
+        return encode_range([steps - MIDDLE_STEP, *(part.of(self.integers) for part in self.layout.parts.values())])
 
     def bits(self) -> float:
         """What they take, as far as their tables say."""
@@ -78,38 +68,66 @@ class QuantizedWeights:
 
 def unpack_weights(data: bytes, layout: Layout) -> QuantizedWeights:
     """The inverse of `QuantizedWeights.pack`. Raises TruncatedError, MalformedError, LimitError."""
-    if len(data) < len(GROUPS):
-        raise TruncatedError("the weights are missing")
-    steps = dict(zip(GROUPS, data))
-    if max(steps.values()) > FINEST_STEP:
+    parts = layout.parts.values()
+    coded, *tensors = decode_range(data, [(len(parts),), *(part.shape for part in parts)])
+    steps = dict(zip(layout.parts, (coded + MIDDLE_STEP).tolist()))
+    if not COARSEST_STEP <= min(steps.values()) <= max(steps.values()) <= FINEST_STEP:
         raise MalformedError("steps of the weights", f"are not all within {COARSEST_STEP} to {FINEST_STEP}")
-    tensors = decode_range(data[len(GROUPS) :], [part.shape for part in layout.parts.values()])
     return QuantizedWeights(layout, steps, np.concatenate([tensor.ravel() for tensor in tensors]).astype(np.int32))
 
 
 def quantize_weights(
-    layout: Layout, weights: np.ndarray, cost: Callable[[np.ndarray], float], price: float
+    layout: Layout,
+    weights: np.ndarray,
+    curvature: np.ndarray,
+    cost: Callable[[np.ndarray], float],
+    price: float,
 ) -> QuantizedWeights:
-    """The steps of least cost, group by group: those before it are quantized already, those after it are not.
+    """The integers of least cost.
 
     Args:
+        curvature: second derivative of the cost by each weight, above 0.
         cost: of weights, float32, without their own bits.
         price: of a bit in its units.
     """
-    found: Dict[str, int] = {}
-    integers, current = np.zeros(layout.count, np.int32), weights.astype(np.float64)
     origin = start(layout)
-    for group in sorted(GROUPS, key=lambda name: "bias" in name):
-        tried: List[Tuple[float, int, np.ndarray, np.ndarray]] = []
-        finest = WEIGHT_BITS if group.startswith(("entropy", "features")) else FINEST_STEP
-        for step in range(COARSEST_STEP, finest + 1):
-            rounded, moved, bits = integers.copy(), current.copy(), 0.0
-            for part in layout.parts.values():
-                if group_of(part) == group:
-                    off = (part.of(weights) - part.of(origin)) * 2.0**step
-                    part.of(rounded)[...] = np.clip(np.rint(off), -MAX_WEIGHT, MAX_WEIGHT)
-                    part.of(moved)[...] = part.of(origin) + part.of(rounded) * 2.0**-step
-                    bits += float(table_costs(part.of(rounded).ravel()).min())
-            tried.append((cost(moved.astype(np.float32)) + price * bits, step, rounded, moved))
-        _, found[group], integers, current = min(tried, key=lambda each: each[0])
-    return QuantizedWeights(layout, found, integers)
+    tried = []
+    for factor in FACTORS:
+        steps, integers = {}, np.zeros(layout.count, np.int32)
+        for part in layout.parts.values():
+            off = (part.of(weights) - part.of(origin)).ravel()
+            is_integer = part.name.startswith(("entropy", "features"))
+            finest = FINEST_INTEGER_STEP if is_integer else FINEST_STEP
+            found = [
+                (*_choose(off * 2.0**step, part.of(curvature).ravel() * 4.0**-step, factor * price), step)
+                for step in range(COARSEST_STEP, finest + 1)
+            ]
+            _, chosen, steps[part.name] = min(found, key=lambda each: each[0])
+            part.of(integers)[...] = chosen.reshape(part.shape)
+        quantized = QuantizedWeights(layout, steps, integers)
+        tried.append((cost(quantized.weights()) + price * quantized.bits(), quantized))
+    return min(tried, key=lambda each: each[0])[1]
+
+
+def _choose(wanted: np.ndarray, curvature: np.ndarray, price: float) -> Tuple[float, np.ndarray]:
+    """Integers of least modelled cost for numbers in steps, and that cost."""
+    nearest = np.clip(np.rint(wanted), -MAX_WEIGHT, MAX_WEIGHT).astype(np.int64)
+    sign, most = np.sign(nearest), np.abs(nearest)
+    # The nearest integer, one nearer to zero, half of it, and zero.
+    candidates = np.stack([sign * size for size in (most, np.maximum(most - 1, 0), most // 2, 0 * most)])
+    errors = 0.5 * curvature * (candidates - wanted) ** 2
+    chosen, total = nearest, np.inf
+    for _ in range(PASSES):
+        bits = _bits(candidates, int(np.argmin(table_costs(chosen))))
+        costs = errors + price * bits
+        best = costs.argmin(axis=0)
+        chosen = np.take_along_axis(candidates, best[None], axis=0)[0]
+        total = float(np.take_along_axis(errors, best[None], axis=0).sum() + price * table_costs(chosen).min())
+    return total, chosen
+
+
+def _bits(values: np.ndarray, table_id: int) -> np.ndarray:
+    """That each integer takes under a table; an escape, as a fair guess, eight more than the table's symbol for it."""
+    lengths, top = code_lengths(table_id), largest(table_id)
+    outside = np.abs(values) > top
+    return np.where(outside, lengths[-1] + 8, lengths[np.clip(values, -top, top) + top])
