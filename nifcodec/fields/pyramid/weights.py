@@ -20,6 +20,7 @@ from nifcodec.fields.pyramid.networks import CUBIC, Layout
 
 COARSEST_STEP, MIDDLE_STEP, FINEST_STEP = 0, 7, 14  # steps are 2^-i
 MAX_WEIGHT = 1 << 18
+LARGEST_CHOSEN = 1000  # steps in which a weight would be larger are not tried
 
 FINEST_INTEGER_STEP = WEIGHT_BITS  # of the networks that a decoder runs in integers
 PASSES = 3  # of choosing integers under the table that suits those of the pass before
@@ -101,6 +102,7 @@ def quantize_weights(
             found = [
                 (*_choose(off * 2.0**step, part.of(curvature).ravel() * 4.0**-step, factor * price), step)
                 for step in range(COARSEST_STEP, finest + 1)
+                if step == COARSEST_STEP or np.abs(off).max() * 2.0**step <= LARGEST_CHOSEN
             ]
             _, chosen, steps[part.name] = min(found, key=lambda each: each[0])
             part.of(integers)[...] = chosen.reshape(part.shape)
