@@ -242,10 +242,10 @@ def test_grey_needs_no_extra_and_the_rest_says_so(monkeypatch: pytest.MonkeyPatc
     for format in ("PNG", "TIFF"):
         assert np.array_equal(read_image(encode_picture(grey, format)).pixels, grey.pixels)
     for pixels, format in ((wide(), "EXR"), (wide(), "HDR"), (wide(), "TIFF"), (deep(), "PNG"), (deep(), "TIFF")):
-        with pytest.raises(MissingDependencyError, match=r"nifcodec\[hdr\]"):
+        with pytest.raises(MissingDependencyError, match="pip install "):
             encode_picture(from_array(pixels), format)
     for data in (b"\x76\x2f\x31\x01", b"#?RADIANCE\n"):
-        with pytest.raises(MissingDependencyError, match=r"nifcodec\[hdr\]"):
+        with pytest.raises(MissingDependencyError, match="pip install "):
             read_image(data)
 
 

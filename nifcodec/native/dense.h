@@ -20,9 +20,11 @@ NIF_DEFINE VECTOR NIF_K(most)(VECTOR a, VECTOR b) { return NIF_K(choose)(a > b, 
 NIF_DEFINE VECTOR NIF_K(least)(VECTOR a, VECTOR b) { return NIF_K(choose)(a < b, a, b); }
 NIF_DEFINE VECTOR NIF_K(magnitude)(VECTOR a) { return (VECTOR)((INTEGERS)a & 0x7fffffff); }
 
+/* Square roots of values of at least 0, to single precision: three of Newton's steps from a guess at 1 / root. */
 NIF_DEFINE VECTOR NIF_K(root)(VECTOR v) {
-    for (int i = 0; i < NIF_WIDE; i++) v[i] = __builtin_sqrtf(v[i]);
-    return v;
+    VECTOR inverse = (VECTOR)(0x5f3759df - ((INTEGERS)v >> 1));
+    for (int i = 0; i < 3; i++) inverse *= 1.5f - 0.5f * v * inverse * inverse;
+    return v * inverse;
 }
 
 NIF_DEFINE float NIF_K(total)(VECTOR v) {
