@@ -6,7 +6,6 @@ Shows the loss as it is trained, then the bytes of its latents and of its weight
 from __future__ import annotations
 
 import argparse
-import math
 import time
 from pathlib import Path
 from typing import Optional, Sequence
@@ -22,6 +21,7 @@ from nifcodec.fields.pyramid.step import Loss, Pyramid
 from nifcodec.fields.pyramid.weights import quantize_weights, unpack_weights
 from nifcodec.native import library
 from nifcodec.native.pyramid import NativePyramid
+from nifcodec.picture.metrics import estimated_psnr
 from nifcodec.threads import at_most
 
 
@@ -42,7 +42,11 @@ def run(name: str, pixels: np.ndarray, price: float, steps: int, seed: int) -> s
     pyramid = Pyramid(NativePyramid(loaded), pixels.astype(np.float32) / 255)
 
     def tell(done: int, loss: Loss) -> None:
-        cells = (f"{1000 * loss.at(price):.4f}", f"{loss.bits / loss.pixels:.4f} bpp", f"{_psnr(loss.error):.3f} dB")
+        cells = (
+            f"{1000 * loss.at(price):.4f}",
+            f"{loss.bits / loss.pixels:.4f} bpp",
+            f"{estimated_psnr(loss.error):.3f} dB",
+        )
         print(f"step {done:5d}  J without weights", *cells, f"{time.perf_counter() - began:.0f} s", flush=True)
 
     state = fit.fit(pyramid, price, fit.phases(steps, price), seed, tell)
@@ -66,14 +70,10 @@ def run(name: str, pixels: np.ndarray, price: float, steps: int, seed: int) -> s
     rate = 8 * (len(stream) + len(weights)) / pyramid.pixels
     cells = [
         *(name, f"{price:g}", f"{steps}", f"{len(stream)}", f"{len(weights)}", f"{rate:.4f}"),
-        *(f"{_psnr(loss.error):.2f}", f"{1000 * (loss.error + price * rate):.4f}", f"{trained:.0f}"),
+        *(f"{estimated_psnr(loss.error):.2f}", f"{1000 * (loss.error + price * rate):.4f}", f"{trained:.0f}"),
     ]
     heads = ["picture", "lambda", "steps", "latents, bytes", "weights, bytes", "bpp", "PSNR, dB", "J", "seconds"]
     return table(heads, [cells])
-
-
-def _psnr(error: float) -> float:
-    return -10 * math.log10(max(error, 1e-12))
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> None:

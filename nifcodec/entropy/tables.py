@@ -25,33 +25,33 @@ SCALE_BITS = 20
 _FIFTHS = (65536, 75281, 86475, 99334, 114105)
 SCALES = tuple(_FIFTHS[i % 5] << (i // 5) for i in range(SCALE_COUNT))
 
-_UNIT_BITS = 62
+UNIT_BITS = 62
 _FRACTION_BITS = 16
 
 
 def _powers() -> Tuple[List[int], List[int]]:
     """2^-(h / 2^8) and 2^-(l / 2^16) for h, l = 0 to 255, in units of 2^-62."""
-    roots = [1 << (_UNIT_BITS - 1)]
+    roots = [1 << (UNIT_BITS - 1)]
     for _ in range(_FRACTION_BITS):
-        roots.append(isqrt(roots[-1] << _UNIT_BITS))
+        roots.append(isqrt(roots[-1] << UNIT_BITS))
     coarse: List[int] = []
     fine: List[int] = []
     for byte in range(256):
         for powers, octave in ((coarse, 0), (fine, 8)):
-            value = 1 << _UNIT_BITS
+            value = 1 << UNIT_BITS
             for j in range(1, 9):
                 if byte >> (8 - j) & 1:
-                    value = value * roots[octave + j] >> _UNIT_BITS
+                    value = value * roots[octave + j] >> UNIT_BITS
             powers.append(value)
     return coarse, fine
 
 
-_COARSE, _FINE = _powers()
+COARSE, FINE = _powers()
 
 
 def power_of_half(exponent: int) -> int:
     """2^-(exponent / 2^16) in units of 2^-62, rounded down after every multiplication; exponent >= 0."""
-    value = _COARSE[exponent >> 8 & 255] * _FINE[exponent & 255] >> _UNIT_BITS
+    value = COARSE[exponent >> 8 & 255] * FINE[exponent & 255] >> UNIT_BITS
     return value >> (exponent >> _FRACTION_BITS)
 
 

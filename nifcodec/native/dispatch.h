@@ -22,4 +22,11 @@
 /* Whether kernels for AVX2 are built and may be called. */
 int nif_has_avx2(void);
 
+/* A call of the kernel of the best instructions, where kernels are named nif_base_... and nif_avx2_... */
+#if defined(NIF_X86)
+#define NIF_BEST(call) (nif_has_avx2() ? nif_avx2_##call : nif_base_##call)
+#else
+#define NIF_BEST(call) nif_base_##call
+#endif
+
 #endif

@@ -7,7 +7,7 @@ from typing import Sequence, Tuple
 
 import numpy as np
 
-OK = 0
+from nifcodec.native.bands import OK
 
 Bands = Tuple[np.ndarray, np.ndarray, np.ndarray]  # HL, LH, HH
 

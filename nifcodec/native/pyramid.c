@@ -1,14 +1,8 @@
 /* Training of a latent pyramid: quantizer, entropy networks and Adam (pyramid.h). */
 #include "pyramid.h"
 
+#include "contract.h"
 #include "dispatch.h"
-
-/* Sources are compiled without contraction of products and sums to one rounding; here it is wanted. */
-#if defined(__clang__)
-#pragma STDC FP_CONTRACT ON
-#else
-#pragma GCC optimize("fp-contract=fast")
-#endif
 
 #define NIF_K(name) nif_base_##name
 #define NIF_TARGET
@@ -24,9 +18,6 @@
 #include "dense.h"
 #include "pyramid_kernel.h"
 #include "dense_end.h"
-#define NIF_BEST(call) (nif_has_avx2() ? nif_avx2_##call : nif_base_##call)
-#else
-#define NIF_BEST(call) nif_base_##call
 #endif
 
 /* tanh of a positive x. The encoder alone needs it: no file depends on its last bit. */

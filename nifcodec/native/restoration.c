@@ -13,14 +13,8 @@
  */
 #include "filters.h"
 
+#include "contract.h"
 #include "dispatch.h"
-
-/* Sources are compiled without contraction of products and sums to one rounding; here it is wanted. */
-#if defined(__clang__)
-#pragma STDC FP_CONTRACT ON
-#else
-#pragma GCC optimize("fp-contract=fast")
-#endif
 
 enum {
     QUAD = 4,   /* columns that are computed together */

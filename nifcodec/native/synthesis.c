@@ -1,14 +1,8 @@
 /* The synthesis of a latent pyramid (synthesis.h). */
 #include "synthesis.h"
 
+#include "contract.h"
 #include "dispatch.h"
-
-/* Sources are compiled without contraction of products and sums to one rounding; here it is wanted. */
-#if defined(__clang__)
-#pragma STDC FP_CONTRACT ON
-#else
-#pragma GCC optimize("fp-contract=fast")
-#endif
 
 enum { NIF_GRIDS_MAX = 16 };
 
@@ -54,9 +48,6 @@ static void nif_repeat_border(const nif_plane *plane, int64_t size, int32_t colo
 #include "dense.h"
 #include "synthesis_kernel.h"
 #include "dense_end.h"
-#define NIF_BEST(call) (nif_has_avx2() ? nif_avx2_##call : nif_base_##call)
-#else
-#define NIF_BEST(call) nif_base_##call
 #endif
 
 void nif_synthesis_mix(const nif_plane *plane, int64_t size, const nif_synthesis *net, int32_t first, int32_t last,

@@ -1,14 +1,8 @@
 /* The upsampling of a latent pyramid (upsampling.h). */
 #include "upsampling.h"
 
+#include "contract.h"
 #include "dispatch.h"
-
-/* Sources are compiled without contraction of products and sums to one rounding; here it is wanted. */
-#if defined(__clang__)
-#pragma STDC FP_CONTRACT ON
-#else
-#pragma GCC optimize("fp-contract=fast")
-#endif
 
 #define NIF_K(name) nif_base_##name
 #define NIF_TARGET
@@ -22,9 +16,6 @@
 #include "upsampling_kernel.h"
 #undef NIF_K
 #undef NIF_TARGET
-#define NIF_BEST(call) (nif_has_avx2() ? nif_avx2_##call : nif_base_##call)
-#else
-#define NIF_BEST(call) nif_base_##call
 #endif
 
 void nif_filter_grid(const nif_plane *plane, const float *taps, const float *in, float *between, float *out) {

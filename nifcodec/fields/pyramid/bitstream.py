@@ -11,9 +11,10 @@ from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 import numpy as np
 
 from nifcodec.entropy.range_coder import Decoder, Encoder
-from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, LEVELS, NEIGHBOURS, Grid, all_grids
+from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, NEIGHBOURS, Grid, all_grids
 from nifcodec.fields.pyramid.integer_network import IntegerNetwork, activations, feature_activations
 from nifcodec.fields.pyramid.laplacians import Frames
+from nifcodec.fields.pyramid.networks import feature_sums
 
 SLOPE = 3  # columns that a diagonal moves by with each row
 AROUND = 4  # zeros around a grid
@@ -55,23 +56,10 @@ def _scan(
         height, width = shapes[grid]
         features = np.zeros((FEATURES, -(-height // 2), -(-width // 2)))
         if not grid.hyper and grid.level in FEATURED_LEVELS:
-            features = _features(network, grid.level, known)
+            matrix, bias = network.features[grid.level]
+            features = feature_activations(feature_sums(matrix, grid.level, known) + bias[:, None, None])
         known[grid] = _scan_grid(network, height, width, features, code(grid))
     return known
-
-
-def _features(network: IntegerNetwork, level: int, known: Dict[Grid, np.ndarray]) -> np.ndarray:
-    """Of a level, (features, rows, columns) at half its size."""
-    matrix, bias = network.features[level]
-    coarser = [grid for grid in all_grids() if grid in known]
-    total: np.ndarray = np.zeros((FEATURES, 1, 1))
-    for at in range(LEVELS - 1, level, -1):
-        height, width = known[Grid(at)].shape
-        total = total.repeat(2, 1).repeat(2, 2)[:, :height, :width] if at < LEVELS - 1 else total
-        for index, grid in enumerate(coarser):
-            if grid.level == at:
-                total = total + matrix[:, index, None, None] * known[grid]
-    return feature_activations(total + bias[:, None, None])
 
 
 def _scan_grid(network: IntegerNetwork, height: int, width: int, features: np.ndarray, code: Code) -> np.ndarray:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import isqrt
-from typing import List, Tuple
 
 import numpy as np
 
 from nifcodec.entropy.exp_golomb import get_code, put_code
 from nifcodec.entropy.range_coder import TOTAL, Decoder, Encoder, Tables, uniform
+from nifcodec.entropy.tables import COARSE, FINE, UNIT_BITS
 
 SCALES_PER_OCTAVE = 8
 LOWEST_OCTAVE, TABLE_OCTAVES, MOST_OCTAVES = -5, 7, 12
@@ -32,26 +31,13 @@ VALUE_LIMIT = 1 << 18
 _BITS = 30  # of a power's fraction
 
 
-def _powers() -> Tuple[np.ndarray, np.ndarray]:
-    """2^-(h / 2^8) and 2^-(l / 2^16) for h, l = 0 to 255, in units of 2^-30."""
-    roots = [1 << 61]
-    for _ in range(16):
-        roots.append(isqrt(roots[-1] << 62))
-    columns: Tuple[List[int], List[int]] = ([], [])
-    for byte in range(256):
-        for powers, octave in zip(columns, (0, 8)):
-            value = 1 << 62
-            for j in range(1, 9):
-                if byte >> (8 - j) & 1:
-                    value = value * roots[octave + j] >> 62
-            powers.append(value >> 62 - _BITS)
-    return np.array(columns[0], np.int64), np.array(columns[1], np.int64)
+# 2^-(h / 2^8) and 2^-(l / 2^16) for h, l = 0 to 255, in units of 2^-30.
+_COARSE, _FINE = (np.array([power >> UNIT_BITS - _BITS for power in powers], np.int64) for powers in (COARSE, FINE))
 
 
 def _power_of_half(exponents: np.ndarray) -> np.ndarray:
     """2^-(exponent / 2^16) in units of 2^-30, rounded down; int64."""
-    coarse, fine = _powers()
-    product = coarse[exponents >> 8 & 255] * fine[exponents & 255] >> _BITS
+    product = _COARSE[exponents >> 8 & 255] * _FINE[exponents & 255] >> _BITS
     return product >> np.minimum(exponents >> 16, _BITS + 1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Dict, Iterator, List, Tuple
+from typing import Dict, Iterator, List, Mapping, Tuple
 
 import numpy as np
 
@@ -106,6 +106,23 @@ def coarser_grids(level: int) -> List[Grid]:
     """The grids that are coded before the picture's of this level."""
     grids = all_grids()
     return grids[grids.index(Grid(level)) + 1 :]
+
+
+def feature_sums(matrix: np.ndarray, level: int, known: Mapping[Grid, np.ndarray]) -> np.ndarray:
+    """Of a level's features without their biases, (FEATURES, rows, columns) at half its size.
+
+    Args:
+        matrix: (FEATURES, coarser grids).
+        known: the latents of all coarser grids, (rows, columns).
+    """
+    total: np.ndarray = np.zeros((FEATURES, 1, 1), matrix.dtype)
+    for at in range(LEVELS - 1, level, -1):
+        height, width = known[Grid(at)].shape
+        total = total.repeat(2, 1).repeat(2, 2)[:, :height, :width] if at < LEVELS - 1 else total
+        for index, grid in enumerate(coarser_grids(level)):
+            if grid.level == at:
+                total = total + matrix[:, index, None, None] * known[grid]
+    return total
 
 
 def _shapes(colours: int) -> Iterator[Tuple[str, Tuple[int, ...]]]:

@@ -8,7 +8,7 @@ from typing import Callable, List, Optional, Sequence, Tuple, TypeVar
 import numpy as np
 
 from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, LEVELS, NEIGHBOURS, Grid, all_grids
-from nifcodec.fields.pyramid.networks import HIDDEN, Layout, Part, layout
+from nifcodec.fields.pyramid.networks import HIDDEN, Layout, Part, feature_sums, layout
 from nifcodec.native.pyramid import HARD, SOFT, Geometry, NativePyramid, Planes, Rows, Synthesis
 from nifcodec.threads import in_threads
 
@@ -64,8 +64,7 @@ class Latents:
     @property
     def strips(self) -> List[Rows]:
         """Rows of each strip."""
-        height = self.geometry.height
-        return [(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]
+        return _strips(self.geometry.height)
 
     def restart(self) -> None:
         """Forgets the moments of Adam."""
@@ -95,7 +94,7 @@ class Pyramid:
         planes = [whole.planes(colours) for _ in range(6)]
         self._target, self._colours, self._linear, self._rectified, self._out, self._inner = planes
         self._target.inner[...] = picture.transpose(2, 0, 1)
-        self._strips = [(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]
+        self._strips = _strips(height)
         self._chains = [_Chain(latents, self._seen) for latents in self._seen]
 
     def step(self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float) -> Tuple[Loss, np.ndarray]:
@@ -160,19 +159,12 @@ class Pyramid:
         _each(quantize, [(number, rows) for number, each in enumerate(self.grids) for rows in each.strips])
 
     def _make_features(self, weights: np.ndarray) -> None:
+        known = {latents.grid: latents.s.inner[0] for latents in self.grids}
         for latents in self.grids:
             if latents.features is not None:
                 level = latents.grid.level
                 matrix, bias = (self.layout.parts[f"features {level}{end}"].of(weights) for end in ("", " bias"))
-                total: np.ndarray = np.zeros((FEATURES, 1, 1), np.float32)
-                coarser = self.grids[self.grids.index(latents) + 1 :]
-                for at in range(LEVELS - 1, level, -1):
-                    height, width = next(each.s.inner.shape[1:] for each in coarser if each.grid.level == at)
-                    total = total.repeat(2, 1).repeat(2, 2)[:, :height, :width] if at < LEVELS - 1 else total
-                    for index, each in enumerate(coarser):
-                        if each.grid.level == at:
-                            total = total + matrix[:, index, None, None] * each.s.inner
-                latents.features.inner[...] = total + bias[:, None, None]
+                latents.features.inner[...] = feature_sums(matrix, level, known) + bias[:, None, None]
 
     def _bits(self, weights: np.ndarray, price: float, by_weights: Optional[np.ndarray]) -> float:
         net = np.ascontiguousarray(weights[self.layout.entropy])
@@ -304,6 +296,10 @@ class _Chain:
 
 def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> List[Result]:
     return list(in_threads(function, items))
+
+
+def _strips(height: int) -> List[Rows]:
+    return [(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]
 
 
 def _taps(parts: Layout, weights: np.ndarray, name: str) -> np.ndarray:
