@@ -74,7 +74,7 @@ def fit(
         tell: called with the steps done and the loss at each evaluation.
     """
     weights = pyramid.layout.initial(seed)
-    state, done = State(weights, _latents(pyramid), pyramid.evaluate(weights)), 0
+    state, done = State(weights, pyramid.latents(), pyramid.evaluate(weights)), 0
     for number, phase in enumerate(plan):
 
         def report(steps: int, loss: Loss, before: int = done) -> None:
@@ -107,8 +107,7 @@ def _run(
 ) -> State:
     best, weights = start, start.weights.astype(np.float64)
     soap = Soap(pyramid.layout.matrices, pyramid.layout.count, BETA, phase.every)
-    for latents in pyramid.grids:
-        latents.restart()
+    pyramid.restart()
     epsilon = EPSILON * pyramid.pixels / GAIN
     for done in range(phase.steps):
         # Everything but the noise stays between two evaluations.
@@ -134,11 +133,6 @@ def _run(
             loss = pyramid.evaluate(found)
             report(done + 1, loss)
             if loss.at(price) < best.loss.at(price):
-                best = State(found, _latents(pyramid), loss)
-    for latents, values in zip(pyramid.grids, best.latents):
-        latents.y.inner[...] = values
+                best = State(found, pyramid.latents(), loss)
+    pyramid.set_latents(best.latents)
     return best
-
-
-def _latents(pyramid: Pyramid) -> List[np.ndarray]:
-    return [latents.y.inner.copy() for latents in pyramid.grids]

@@ -66,11 +66,6 @@ class Latents:
         """Rows of each strip."""
         return _strips(self.geometry.height)
 
-    def restart(self) -> None:
-        """Forgets the moments of Adam."""
-        for planes in self.moments:
-            planes.whole[...] = 0
-
 
 class Pyramid:
     """The latents of a picture, and a step of training them.
@@ -142,6 +137,21 @@ class Pyramid:
             )
 
         _each(move, [(latents, index) for latents in self.grids for index in range(len(latents.strips))])
+
+    def latents(self) -> List[np.ndarray]:
+        """Of all grids, finest first, float32 (rows, columns), not rounded: copies."""
+        return [latents.y.inner[0].copy() for latents in self.grids]
+
+    def set_latents(self, values: Sequence[np.ndarray]) -> None:
+        """The inverse of `latents`."""
+        for latents, each in zip(self.grids, values):
+            latents.y.inner[0][...] = each
+
+    def restart(self) -> None:
+        """Forgets the moments of Adam."""
+        for latents in self.grids:
+            for planes in latents.moments:
+                planes.whole[...] = 0
 
     def picture(self) -> np.ndarray:
         """What the last `evaluate` made, float32 (H, W, C)."""
