@@ -41,6 +41,7 @@ with instrumented:
     from nifcodec.fields.families import configure
     from nifcodec.fields.mlp import description as mlp_spec
     from nifcodec.fields.mlp.decode import MlpRender
+    from nifcodec.fields.parts import check_index, unpack_parts
     from nifcodec.fields.wavelet import encode, priors
     from nifcodec.fields.wavelet.coding.binarization import TABLES
     from nifcodec.fields.wavelet.coding.bitstream import decode_lattice
@@ -52,7 +53,7 @@ with instrumented:
     from nifcodec.fields.wavelet.planes import plane_ids
     from nifcodec.fields.wavelet.priors import prior_file
     from nifcodec.fields.wavelet.restoration import BLOCK_CHANNELS
-    from nifcodec.fields.wavelet.tiling import TILE_LEVELS, check_index, unpack_parts
+    from nifcodec.fields.wavelet.tiling import TILE_LEVELS
     from nifcodec.picture.transfer import Transfer
 
 # Pixels stored and rendered: an input is to be looked at in milliseconds.

@@ -19,6 +19,7 @@ from nifcodec.config import EncodeConfig
 from nifcodec.container import NifFile
 from nifcodec.fields.families import configure
 from nifcodec.fields.mlp.decode import MlpRender
+from nifcodec.fields.parts import unpack_parts
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.coding.bitstream import decode_bands, decode_lattice
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
@@ -26,7 +27,7 @@ from nifcodec.fields.wavelet.decode import TiledPlanes
 from nifcodec.fields.wavelet.description import FAMILY_ID, unpack_description
 from nifcodec.fields.wavelet.lattice import BandValues, Lattice
 from nifcodec.fields.wavelet.planes import plane_ids
-from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Tiling, unpack_parts
+from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Tiling
 from nifcodec.picture.image import Image
 
 FOLDER = Path(__file__).resolve().parent / "golden"

@@ -16,6 +16,7 @@ from make_golden import FOLDER
 
 from nifcodec import container
 from nifcodec.errors import CorruptFileError
+from nifcodec.fields.parts import unpack_parts
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.coding.bitstream import CHECK_BYTES, decode_lattice, decode_low
 from nifcodec.fields.wavelet.coding.companding import COMPAND_TABLE
@@ -24,7 +25,7 @@ from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription, unpack_description
 from nifcodec.fields.wavelet.lattice import UNIT, BandValues, Lattice
 from nifcodec.fields.wavelet.planes import plane_ids
-from nifcodec.fields.wavelet.tiling import Tiling, unpack_parts
+from nifcodec.fields.wavelet.tiling import Tiling
 
 
 class Part(NamedTuple):

@@ -9,7 +9,7 @@ import pytest
 from native_variants import LIBRARIES, MISSING
 
 from nifcodec.fields import rendering
-from nifcodec.fields.wavelet.interpolation import interpolate, taps
+from nifcodec.fields.interpolation import interpolate, taps
 from nifcodec.native import sampling
 from nifcodec.native.sampling import NativeSampling
 from nifcodec.picture.window import choose_window

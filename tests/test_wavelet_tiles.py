@@ -14,9 +14,10 @@ from nifcodec.errors import ChecksumError, ConfigError, CorruptFileError, LimitE
 from nifcodec.fields.families import configure
 from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.job import EncodeJob, Goal
+from nifcodec.fields.parts import CodedPart, pack_parts, unpack_parts
 from nifcodec.fields.rendering import render
 from nifcodec.fields.wavelet import decode, priors
-from nifcodec.fields.wavelet.coding.bitstream import CodedPart, decode_lattice
+from nifcodec.fields.wavelet.coding.bitstream import decode_lattice
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.description import unpack_description
 from nifcodec.fields.wavelet.lattice import HALF, Lattice
@@ -26,7 +27,7 @@ from nifcodec.fields.wavelet.planes import plane_ids, to_planes
 from nifcodec.fields.wavelet.search.coding import Coding
 from nifcodec.fields.wavelet.search.rdoq import quantize_bands
 from nifcodec.fields.wavelet.tile_source import TileSource
-from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Tiling, pack_parts, unpack_parts
+from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Tiling
 from nifcodec.picture.image import from_array
 from nifcodec.picture.metrics import psnr
 from nifcodec.picture.read import read_image
@@ -302,7 +303,7 @@ def test_sizes_are_checked_before_anything_is_made():
         wrong = replace(file, description=file.description[:3] + bytes([exponent]) + file.description[4:])
         with pytest.raises(LimitError, match="tiles"):
             nifcodec.decode(container.pack(wrong))
-    with pytest.raises(MalformedError, match="sizes of the tiles"):
+    with pytest.raises(MalformedError, match="sizes of the parts"):
         nifcodec.decode(container.pack(replace(file, payload=file.payload + b"\0")))
 
 

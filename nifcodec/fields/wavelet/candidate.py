@@ -9,14 +9,13 @@ from typing import Dict, List, Optional
 import numpy as np
 
 from nifcodec.fields.job import CodedField
-from nifcodec.fields.wavelet.coding.bitstream import CodedPart
+from nifcodec.fields.parts import CodedPart, pack_index, pack_parts
 from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription
 from nifcodec.fields.wavelet.planes import in_steps
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
 from nifcodec.fields.wavelet.search.coding import Coding, QuantizedBands
 from nifcodec.fields.wavelet.search.quantize import DEPENDENT_INDICES, cost
 from nifcodec.fields.wavelet.search.rate_gradient import RateGradient, rate_gradient
-from nifcodec.fields.wavelet.tiling import pack_index, pack_parts
 from nifcodec.picture.metrics import estimated_psnr
 
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Callable, Dict, List, NamedTuple, Optional, Se
 
 import numpy as np
 
+from nifcodec.fields.parts import CodedPart, pack_parts, unpack_parts
 from nifcodec.fields.wavelet.candidate import Candidate, CodedTile
-from nifcodec.fields.wavelet.coding.bitstream import CodedPart
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
-from nifcodec.fields.wavelet.tiling import pack_parts, unpack_parts
 
 if TYPE_CHECKING:
     from nifcodec.fields.checkpoint import Checkpoint, Record

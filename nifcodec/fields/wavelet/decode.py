@@ -12,23 +12,21 @@ import numpy as np
 
 from nifcodec.container import NifFile
 from nifcodec.errors import LimitError, MalformedError
+from nifcodec.fields.cells import CELL, CellField
 from nifcodec.fields.family import Samples, Summary
+from nifcodec.fields.parts import Span, check_index, unpack_parts
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.coding.bitstream import CHECK_BYTES, decode_bands, decode_lattice
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.description import WaveletDescription, unpack_description
-from nifcodec.fields.wavelet.interpolation import interpolate, taps
 from nifcodec.fields.wavelet.lattice import HALF, UNIT, BandValues, Lattice, Subband
 from nifcodec.fields.wavelet.lifting import span_below
 from nifcodec.fields.wavelet.options import LARGEST_WHOLE
 from nifcodec.fields.wavelet.planes import finish, plane_ids
 from nifcodec.fields.wavelet.restoration import RestorationFilter
-from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Span, Tiling, check_index, unpack_parts
-from nifcodec.native.sampling import load_sampling
+from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Tiling
 from nifcodec.threads import SharedCache
 
-CELL = 232  # pixels a side: a tile of the native restoration filter, whose margins add an eighth
-CELLS = 64  # kept at least: 48 MiB of RGB
 COMPACT = 1 << 15
 
 Region = Callable[[Span, Span], np.ndarray]  # rows, columns -> low-pass samples, int64 (C, H, W) in 1/UNIT steps
@@ -76,9 +74,10 @@ class WaveletRender:
 
     def samples(self, reduction: int = 0) -> Samples:
         """For damage inside of a tile, CorruptFileError is raised only once a sample needs it."""
-        return WaveletField(
-            self._file, self._region(reduction), reduction, self.spec, self.prior.restoration, cell=self._cell
-        )
+        restoration = self.prior.restoration
+        make = WaveletSamples(self._file, self._region(reduction), reduction, self.spec, restoration)
+        native = restoration.native is not None
+        return CellField((self._file.width, self._file.height), make, reduction, cell=self._cell, native=native)
 
     def _region(self, reduction: int) -> Region:
         payload = self._file.payload
@@ -179,67 +178,31 @@ def _compact(values: np.ndarray) -> np.ndarray:
     return values.astype(np.int16) if np.abs(values).max(initial=0) < COMPACT else values
 
 
-class WaveletField:
-    """The field at any positions: float32 (len(vs), len(us), channels), 1.0 is white.
+class WaveletSamples:
+    """Colours of the samples in a rectangle, as `CellField` makes cells of them.
 
     Args:
         region: the planes of the picture, `reduction` times halved.
-        cell: pixels a side of the parts that it is made in.
     """
 
     def __init__(
-        self,
-        file: NifFile,
-        region: Region,
-        reduction: int,
-        spec: WaveletDescription,
-        restoration: RestorationFilter,
-        cell: int = CELL,
+        self, file: NifFile, region: Region, reduction: int, spec: WaveletDescription, restoration: RestorationFilter
     ) -> None:
         self._region, self._reduction, self._spec = region, reduction, spec
         # The filter is made for pixels: a reduced picture is what the lattice says.
         used = not reduction and any(any(weights) for weights in spec.mixture)
         self._restoration = restoration.mixed(spec.mixture) if used else None
         self._native = restoration.native
-        self._sampling = None if restoration.native is None else load_sampling()
         self._packed = None if self._restoration is None else self._restoration.packed(spec.step_feature)
-        self._height, self._width = file.height, file.width
-        self._side = cell
-        # Those of four rows: of one that is asked for, those above and below, and one in work.
-        self._cells = SharedCache(self._make_cell, max(CELLS, 4 * -(-self._width // cell)))
+        self._sides = (-(-file.height >> reduction), -(-file.width >> reduction))
 
-    def __call__(self, us: np.ndarray, vs: np.ndarray) -> np.ndarray:
-        rows, row_weights = taps(vs, self._height, self._reduction)
-        columns, column_weights = taps(us, self._width, self._reduction)
-        top, left = int(rows.min()), int(columns.min())
-        picture = self._picture((top, int(rows.max()) + 1), (left, int(columns.max()) + 1))
-        at = (rows - top, row_weights), (columns - left, column_weights)
-        return interpolate(picture, *at) if self._sampling is None else self._sampling.sample(picture, *at)
-
-    def _picture(self, rows: Span, columns: Span) -> np.ndarray:
-        """Colours of the samples in a rectangle, float32 (H, W, C)."""
-        down, across = (range(span[0] // self._side, -(-span[1] // self._side)) for span in (rows, columns))
-        cells = iter(self._cells([(row, column) for row in down for column in across]))
-        parts = [
-            [
-                next(cells)[
-                    max(rows[0] - row * self._side, 0) : rows[1] - row * self._side,
-                    max(columns[0] - column * self._side, 0) : columns[1] - column * self._side,
-                ]
-                for column in across
-            ]
-            for row in down
-        ]
-        return np.concatenate([np.concatenate(line, axis=1) for line in parts])
-
-    def _make_cell(self, place: Tuple[int, int]) -> np.ndarray:
-        row, column = place
-        sides = (-(-self._height >> self._reduction), -(-self._width >> self._reduction))
+    def __call__(self, rows: Span, columns: Span) -> np.ndarray:
         reach = 0 if self._restoration is None else self._restoration.reach
-        starts, ends = (row * self._side, column * self._side), ((row + 1) * self._side, (column + 1) * self._side)
-        spans = [(max(s - reach, 0), min(e + reach, side)) for s, e, side in zip(starts, ends, sides)]
+        spans = [
+            (max(start - reach, 0), min(end + reach, side)) for (start, end), side in zip((rows, columns), self._sides)
+        ]
         (top, bottom), (left, right) = (
-            (start - span[0], min(end, side) - span[0]) for start, end, side, span in zip(starts, ends, sides, spans)
+            (start - span[0], end - span[0]) for (start, end), span in zip((rows, columns), spans)
         )
         unit, at = UNIT << self._reduction, (top, left, bottom - top, right - left)
         planes = self._region(*spans)

@@ -1,4 +1,4 @@
-"""The wavelet field between pixel centres: Lanczos interpolation of its samples."""
+"""A field between the samples of its lattice: Lanczos interpolation."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def interpolate(picture: np.ndarray, rows: Taps, columns: Taps) -> np.ndarray:
     return out
 
 
-def taps(positions: np.ndarray, count: int, reduction: int = 0) -> Taps:
+def taps(positions: np.ndarray, count: int, reduction: int = 0, offset: float = 0.0) -> Taps:
     """Indices and Lanczos weights (taps, len(positions)); samples beyond the edge repeat the edge.
 
     Args:
         positions: fractions of a side.
         count: pixels of the side.
-        reduction: level of the low-pass plane whose samples are meant, 0 for pixels. Sample i of a level lies where
-            sample 2i of the next finer one does, and so at the centre of pixel i * 2^reduction.
+        reduction: how often the picture whose samples are meant is halved.
+        offset: of sample 0 from the centre of pixel 0, in pixels. Sample i lies i * 2^reduction pixels further.
     """
-    centre = (np.asarray(positions, np.float64) * count - 0.5) / (1 << reduction)
+    centre = (np.asarray(positions, np.float64) * count - 0.5 - offset) / (1 << reduction)
     nearest = np.rint(centre)
     centre = np.where(np.abs(centre - nearest) < 1e-6, nearest, centre)
     first = np.floor(centre).astype(np.int64) - LANCZOS_LOBES + 1
