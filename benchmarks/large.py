@@ -18,7 +18,8 @@ from benchmarks import machine
 from benchmarks.report import table
 from benchmarks.rows import counted
 from nifcodec.errors import ConfigError, NifError
-from nifcodec.fields.wavelet.options import LARGEST_WHOLE, WaveletOptions
+from nifcodec.fields.lattice_options import LARGEST_WHOLE
+from nifcodec.fields.wavelet.options import WaveletOptions
 
 NOISE = 1.0  # of the copies, in 8-bit steps, so that no two are the same
 ASPECT = 10 / 7

@@ -1,76 +1,51 @@
 """The latent pyramid on one picture: `python -m benchmarks.pyramid PICTURE --steps 500`.
 
-Shows the loss as it is trained, then the bytes of its latents and of its weights, which are decoded again.
+Shows the loss as it is trained, then the bytes of latents and weights in the file, and J of what it decodes to.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from math import log2
 from pathlib import Path
 from typing import Optional, Sequence
 
 import numpy as np
 
+import nifcodec
 from benchmarks import rd
 from benchmarks.report import table
-from nifcodec.errors import MissingDependencyError
-from nifcodec.fields.pyramid import bitstream, fit
-from nifcodec.fields.pyramid.integer_network import IntegerNetwork
-from nifcodec.fields.pyramid.step import Loss, Pyramid
-from nifcodec.fields.pyramid.weights import quantize_weights, unpack_weights
-from nifcodec.native import library
-from nifcodec.native.pyramid import NativePyramid
-from nifcodec.picture.metrics import estimated_psnr
-from nifcodec.threads import at_most
+from nifcodec import container
+from nifcodec.fields.hooks import Progress
+from nifcodec.fields.parts import unpack_parts
+from nifcodec.fields.pyramid.encode import PRICE_AT_QUALITY_0, PRICE_FALL
+from nifcodec.picture.metrics import psnr
 
 
-def run(name: str, pixels: np.ndarray, price: float, steps: int, seed: int) -> str:
+def run(name: str, pixels: np.ndarray, price: float, steps: int, seed: int, threads: Optional[int]) -> str:
     """The table of one picture (H, W, 3), uint8.
 
     Args:
         price: lambda, of a bit a pixel in units of the mean squared error on 0..1.
-
-    Raises MissingDependencyError where there is no native library.
     """
-    loaded = library.load()
-    if loaded is None:
-        raise MissingDependencyError(
-            "a pyramid is trained by the native library alone: install nifcodec with a compiler"
-        )
     began = time.perf_counter()
-    pyramid = Pyramid(NativePyramid(loaded), pixels.astype(np.float32) / 255)
 
-    def tell(done: int, loss: Loss) -> None:
-        cells = (
-            f"{1000 * loss.at(price):.4f}",
-            f"{loss.bits / loss.pixels:.4f} bpp",
-            f"{estimated_psnr(loss.error):.3f} dB",
-        )
-        print(f"step {done:5d}  J without weights", *cells, f"{time.perf_counter() - began:.0f} s", flush=True)
+    def tell(progress: Progress) -> None:
+        loss = 1000 * (10 ** (-progress.psnr / 10) + price * progress.bpp)
+        cells = f"{loss:.4f}", f"{progress.bpp:.4f} bpp", f"{progress.psnr:.3f} dB", f"{progress.seconds:.0f} s"
+        print(f"step {progress.step:5d}  J without weights", *cells, flush=True)
 
-    state = fit.fit(pyramid, price, fit.phases(steps, price), seed, tell)
-    curvature = fit.curvature(pyramid, state.weights, price)
-    quantized = quantize_weights(
-        pyramid.layout,
-        state.weights,
-        curvature,
-        lambda tried: pyramid.pixels * pyramid.evaluate(tried).at(price),
-        price,
-    )
-    weights = quantized.pack()
-    read = unpack_weights(weights, pyramid.layout).weights()
-    loss = pyramid.evaluate(read)
-    network = IntegerNetwork.of(pyramid.layout, read)
-    latents = [np.rint(each.s.inner[0]).astype(np.int64) for each in pyramid.grids]
-    stream = bitstream.encode_latents(network, latents)
-    trained = time.perf_counter() - began
-    found = bitstream.decode_latents(network, stream, *pixels.shape[:2])
-    assert all((one == other).all() for one, other in zip(found, latents))
-    rate = 8 * (len(stream) + len(weights)) / pyramid.pixels
+    quality = 100 * log2(PRICE_AT_QUALITY_0 / price) / PRICE_FALL
+    config = nifcodec.EncodeConfig(field="pyramid", quality=quality, steps=steps, seed=seed, threads=threads)
+    data = nifcodec.encode(pixels, config, tell)
+    seconds = time.perf_counter() - began
+    weights, *streams = unpack_parts(container.unpack(data).payload, 2)
+    rate = 8 * len(data) / (pixels.shape[0] * pixels.shape[1])
+    reached = psnr(pixels, nifcodec.decode(data))
     cells = [
-        *(name, f"{price:g}", f"{steps}", f"{len(stream)}", f"{len(weights)}", f"{rate:.4f}"),
-        *(f"{estimated_psnr(loss.error):.2f}", f"{1000 * (loss.error + price * rate):.4f}", f"{trained:.0f}"),
+        *(name, f"{price:g}", f"{steps}", f"{sum(map(len, streams))}", f"{len(weights)}", f"{rate:.4f}"),
+        *(f"{reached:.2f}", f"{1000 * (10 ** (-reached / 10) + price * rate):.4f}", f"{seconds:.0f}"),
     ]
     heads = ["picture", "lambda", "steps", "latents, bytes", "weights, bytes", "bpp", "PSNR, dB", "J", "seconds"]
     return table(heads, [cells])
@@ -90,8 +65,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
         if options.crop:
             x, y, width, height = (int(part) for part in options.crop.split(","))
             pixels = pixels[y : y + height, x : x + width]
-        with at_most(options.threads):
-            print(run(picture.name, pixels, options.price, options.steps, options.seed))
+        print(run(picture.name, pixels, options.price, options.steps, options.seed, options.threads))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nifcodec.encoder import encode
     from nifcodec.errors import NifError
     from nifcodec.fields.mlp.options import FourierOptions, SirenOptions
+    from nifcodec.fields.pyramid.options import PyramidOptions
     from nifcodec.fields.wavelet.options import WaveletOptions
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ __all__ = [
     "FileInfo",
     "FourierOptions",
     "NifError",
+    "PyramidOptions",
     "SirenOptions",
     "WaveletOptions",
     "__version__",
@@ -39,6 +41,7 @@ _HOMES = {
     "FileInfo": "nifcodec.decoder",
     "FourierOptions": "nifcodec.fields.mlp.options",
     "NifError": "nifcodec.errors",
+    "PyramidOptions": "nifcodec.fields.pyramid.options",
     "SirenOptions": "nifcodec.fields.mlp.options",
     "WaveletOptions": "nifcodec.fields.wavelet.options",
     "decode": "nifcodec.decoder",

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from native_variants import LIBRARIES, MISSING
 
-from nifcodec.fields.pyramid import fit
+from nifcodec.fields.pyramid.contract import Quantizer
+from nifcodec.fields.pyramid.fit import Training, curvature
 from nifcodec.fields.pyramid.grids import NEIGHBOURS, all_grids
 from nifcodec.fields.pyramid.networks import layout
-from nifcodec.fields.pyramid.step import Pyramid, Quantizer
+from nifcodec.fields.pyramid.schedule import Price, phases
+from nifcodec.fields.pyramid.step import Pyramid
 from nifcodec.native.pyramid import MARGIN, REACH, NativePyramid
 from nifcodec.threads import at_most
 
@@ -106,12 +108,35 @@ def test_each_build_computes_the_same(library: str) -> None:
     np.testing.assert_allclose(ours.grids[0].y.inner, theirs.grids[0].y.inner, atol=0.21)
 
 
+def trained(pyramid: Pyramid, steps: int) -> Training:
+    training = Training(pyramid, phases(steps, 1e-3), pyramid.layout.initial(0), Price(1e-3))
+    training.run(lambda loss, evaluated: None, lambda: False)
+    return training
+
+
+def test_a_training_goes_on_where_it_was_left() -> None:
+    whole = trained(problem((40, 30))[0], 120)
+    pyramid, _ = problem((40, 30))
+    halted = Training(pyramid, phases(120, 1e-3), pyramid.layout.initial(0), Price(1e-3))
+    records = []
+    halted.run(lambda loss, evaluated: records.append(halted.record()) if evaluated else None, lambda: halted.done > 70)
+    assert 40 < halted.done < 120
+    pyramid, _ = problem((40, 30))
+    resumed = Training(pyramid, phases(120, 1e-3), pyramid.layout.initial(0), Price(1e-3))
+    resumed.restore(records[-2])
+    assert 0 < resumed.done <= halted.done
+    resumed.run(lambda loss, evaluated: None, lambda: False)
+    np.testing.assert_array_equal(resumed.best.weights, whole.best.weights)
+    for one, other in zip(resumed.best.latents, whole.best.latents):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_threads_change_nothing() -> None:
     states = []
     for threads in (1, 3):
         pyramid, _ = problem((100, 70))
         with at_most(threads):
-            states.append(fit.fit(pyramid, 1e-3, fit.phases(20, 1e-3)))
+            states.append(trained(pyramid, 20).best)
     assert states[0].loss == states[1].loss
     np.testing.assert_array_equal(states[0].weights, states[1].weights)
     for one, other in zip(states[0].latents, states[1].latents):
@@ -122,9 +147,9 @@ def test_training_lowers_the_loss() -> None:
     rows, columns = np.mgrid[:64, :96] / 16
     picture = np.stack([np.sin(rows), np.cos(columns), np.sin(rows + columns)], axis=-1) / 4 + 0.5
     pyramid = Pyramid(NativePyramid(LIBRARIES["installed"]), picture.astype(np.float32))
-    told = []
-    state = fit.fit(pyramid, 1e-3, fit.phases(400, 1e-3), tell=lambda step, loss: told.append((step, loss)))
-    assert told[-1][0] == 400
+    training = trained(pyramid, 400)
+    state = training.best
+    assert training.done == 400
     assert state.loss.at(1e-3) < 2e-3  # a flat picture has 0.03
     assert pyramid.evaluate(state.weights) == state.loss
     assert np.mean((pyramid.picture() - picture) ** 2) == pytest.approx(state.loss.error, rel=0.01)
@@ -132,7 +157,7 @@ def test_training_lowers_the_loss() -> None:
 
 def test_curvature_is_that_of_the_loss() -> None:
     pyramid, weights = problem((24, 24))
-    found = fit.curvature(pyramid, weights, PRICE, probes=60)
+    found = curvature(pyramid, weights, PRICE, probes=60)
     part = pyramid.layout.parts["synthesis linear bias"]  # the error's curvature by a shift of a colour: 2 / 3 a pixel
     np.testing.assert_allclose(part.of(found), 2 / 3 * pyramid.pixels, rtol=0.5)
     assert found.min() > 0

@@ -14,9 +14,10 @@ from nifcodec.fields.pyramid.grids import all_grids
 from nifcodec.fields.pyramid.integer_network import IntegerNetwork
 from nifcodec.fields.pyramid.laplacians import FRACTIONS, LARGEST, SCALES, TABLE_SCALES, Frames
 from nifcodec.fields.pyramid.networks import layout
-from nifcodec.fields.pyramid.weights import FINEST_STEP, QuantizedWeights, quantize_weights, unpack_weights
+from nifcodec.fields.pyramid.weights import FINEST_STEP, QuantizedWeights, plain_start, quantize_weights, unpack_weights
 
 LAYOUT = layout(3)
+START = plain_start(LAYOUT)
 
 
 def random_weights(seed: int) -> np.ndarray:
@@ -61,17 +62,26 @@ def test_integers_come_back_under_any_frame() -> None:
     decoder.finish()
 
 
+def coded(network: IntegerNetwork, latents: List[np.ndarray]) -> bytes:
+    return bitstream.encode_part(network, dict(zip(all_grids(), latents)), {}).data
+
+
+def decoded(network: IntegerNetwork, data: bytes, size: Tuple[int, int]) -> List[np.ndarray]:
+    found = bitstream.decode_part(network, data, {grid: grid.size(*size) for grid in all_grids()}, {})
+    return [found[grid] for grid in all_grids()]
+
+
 @pytest.mark.parametrize("size", [(1, 1), (5, 9), (33, 70)])
 @pytest.mark.parametrize("spread", [0.3, 3.0, 60.0])
 def test_latents_come_back(size: Tuple[int, int], spread: float) -> None:
     latents, network = random_latents(size, spread), IntegerNetwork.of(LAYOUT, random_weights(1))
-    data = bitstream.encode_latents(network, latents)
-    for one, other in zip(bitstream.decode_latents(network, data, *size), latents):
+    data = coded(network, latents)
+    for one, other in zip(decoded(network, data, size), latents):
         np.testing.assert_array_equal(one, other)
     # A damaged stream is malformed, or that of other latents.
     for damaged in (data[:-1], data + b"\1", bytes([data[0] ^ 255]) + data[1:]):
         try:
-            found = bitstream.decode_latents(network, damaged, *size)
+            found = decoded(network, damaged, size)
         except CorruptFileError:
             continue
         assert any((one != other).any() for one, other in zip(found, latents))
@@ -90,7 +100,7 @@ def test_the_integer_network_is_the_one_that_is_trained() -> None:
     for kept, values in zip(pyramid.grids, latents):
         kept.y.inner[...] = values
     bits = pyramid.evaluate(weights).bits
-    assert 8 * len(bitstream.encode_latents(IntegerNetwork.of(LAYOUT, weights), latents)) == pytest.approx(
+    assert 8 * len(coded(IntegerNetwork.of(LAYOUT, weights), latents)) == pytest.approx(
         bits, rel=0.01
     )
 
@@ -98,16 +108,16 @@ def test_the_integer_network_is_the_one_that_is_trained() -> None:
 def test_weights_come_back() -> None:
     steps = {name: 5 + number % 6 for number, name in enumerate(LAYOUT.parts)}
     integers = np.rint(np.random.RandomState(0).laplace(0, 4, LAYOUT.count)).astype(np.int32)
-    quantized = QuantizedWeights(LAYOUT, steps, integers)
+    quantized = QuantizedWeights(LAYOUT, START, steps, integers)
     data = quantized.pack()
     assert quantized.bits() < 8 * len(data) < quantized.bits() + 8 * 100  # steps, and which tables there are
-    found = unpack_weights(data, LAYOUT)
+    found = unpack_weights(data, LAYOUT, START)
     assert found.steps == steps
     np.testing.assert_array_equal(found.integers, integers)
-    too_fine = QuantizedWeights(LAYOUT, {**steps, "double 0": FINEST_STEP + 1}, integers).pack()
+    too_fine = QuantizedWeights(LAYOUT, START, {**steps, "double 0": FINEST_STEP + 1}, integers).pack()
     for damaged in (b"", data[:20], too_fine):
         with pytest.raises(CorruptFileError):
-            unpack_weights(damaged, LAYOUT)
+            unpack_weights(damaged, LAYOUT, START)
 
 
 def test_weights_are_quantized_by_what_they_matter() -> None:
@@ -119,7 +129,7 @@ def test_weights_are_quantized_by_what_they_matter() -> None:
     def cost(tried: np.ndarray) -> float:
         return float((curvature * (tried - weights) ** 2).sum()) / 2
 
-    dear, cheap = (quantize_weights(LAYOUT, weights, curvature, cost, price) for price in (1e-3, 1e-6))
+    dear, cheap = (quantize_weights(LAYOUT, weights, START, curvature, cost, price) for price in (1e-3, 1e-6))
     assert not LAYOUT.parts["synthesis hidden"].of(cheap.integers)[:20].any()
     assert LAYOUT.parts["synthesis hidden"].of(cheap.integers)[20:].any()
     assert dear.bits() < cheap.bits()

@@ -24,6 +24,7 @@ class Row(NamedTuple):
 
 TABLE = (
     Row("wavelet", 3, "nifcodec.fields.wavelet"),
+    Row("pyramid", 4, "nifcodec.fields.pyramid"),
     Row("fourier", 1, "nifcodec.fields.mlp"),
     Row("siren", 2, "nifcodec.fields.mlp"),
 )

@@ -6,11 +6,12 @@ not see each other: they are coded at once.
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, Tuple
 
 import numpy as np
 
 from nifcodec.entropy.range_coder import Decoder, Encoder
+from nifcodec.fields.parts import CodedPart
 from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, NEIGHBOURS, Grid, all_grids
 from nifcodec.fields.pyramid.integer_network import IntegerNetwork, activations, feature_activations
 from nifcodec.fields.pyramid.laplacians import Frames
@@ -22,44 +23,60 @@ AROUND = 4  # zeros around a grid
 Code = Callable[[Frames, np.ndarray, np.ndarray], np.ndarray]  # frames, rows and columns -> values
 
 
-def encode_latents(network: IntegerNetwork, latents: Sequence[np.ndarray]) -> bytes:
-    """The stream of the grids' integers, finest first."""
+def encode_part(
+    network: IntegerNetwork, values: Mapping[Grid, np.ndarray], known: Mapping[Grid, np.ndarray]
+) -> CodedPart:
+    """The stream of the grids' integers."""
     encoder = Encoder()
-    grids = {grid: values.astype(np.int64) for grid, values in zip(all_grids(), latents)}
+    ends: List[int] = []
 
     def code(grid: Grid) -> Code:
         def put(frames: Frames, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-            values = grids[grid][rows, columns]
-            frames.put(encoder, values)
-            return values
+            found = values[grid][rows, columns].astype(np.int64)
+            frames.put(encoder, found)
+            return found
 
         return put
 
-    _scan(network, {grid: values.shape for grid, values in grids.items()}, code)
-    return encoder.finish()
+    found = dict(known)
+    for grid in reversed(all_grids()):
+        if grid in values:
+            found[grid] = _scan(network, grid, values[grid].shape, found, code(grid))
+            if not grid.hyper:
+                ends.append(encoder.needed())
+    data = encoder.finish()
+    return CodedPart(data, tuple(min(end, len(data)) for end in ends))
 
 
-def decode_latents(network: IntegerNetwork, data: bytes, height: int, width: int) -> List[np.ndarray]:
-    """The inverse of `encode_latents`, for a picture of this size. Raises TruncatedError, MalformedError."""
+def decode_part(
+    network: IntegerNetwork,
+    data: bytes,
+    shapes: "Mapping[Grid, Tuple[int, ...]]",
+    known: Mapping[Grid, np.ndarray],
+    finest: int = 0,
+) -> Dict[Grid, np.ndarray]:
+    """The inverse of `encode_part`. Raises TruncatedError, MalformedError."""
     decoder = Decoder(data)
-    shapes = {grid: grid.size(height, width) for grid in all_grids()}
-    found = _scan(network, shapes, lambda _: lambda frames, rows, columns: frames.get(decoder, len(data)))
-    decoder.finish()
-    return [found[grid] for grid in all_grids()]
+    found = dict(known)
+    for grid in reversed(all_grids()):
+        if grid in shapes and grid.level >= finest:
+            found[grid] = _scan(
+                network, grid, shapes[grid], found, lambda frames, rows, columns: frames.get(decoder, len(data))
+            )
+    if finest == 0:
+        decoder.finish()
+    return {grid: found[grid] for grid in shapes if grid in found}
 
 
 def _scan(
-    network: IntegerNetwork, shapes: "Mapping[Grid, Tuple[int, ...]]", code: Callable[[Grid], Code]
-) -> Dict[Grid, np.ndarray]:
-    known: Dict[Grid, np.ndarray] = {}
-    for grid in reversed(all_grids()):
-        height, width = shapes[grid]
-        features = np.zeros((FEATURES, -(-height // 2), -(-width // 2)))
-        if not grid.hyper and grid.level in FEATURED_LEVELS:
-            matrix, bias = network.features[grid.level]
-            features = feature_activations(feature_sums(matrix, grid.level, known) + bias[:, None, None])
-        known[grid] = _scan_grid(network, height, width, features, code(grid))
-    return known
+    network: IntegerNetwork, grid: Grid, shape: Tuple[int, ...], known: Mapping[Grid, np.ndarray], code: Code
+) -> np.ndarray:
+    height, width = shape
+    features = np.zeros((FEATURES, -(-height // 2), -(-width // 2)))
+    if not grid.hyper and grid.level in FEATURED_LEVELS:
+        matrix, bias = network.features[grid.level]
+        features = feature_activations(feature_sums(matrix, grid.level, known) + bias[:, None, None])
+    return _scan_grid(network, height, width, features, code)
 
 
 def _scan_grid(network: IntegerNetwork, height: int, width: int, features: np.ndarray, code: Code) -> np.ndarray:

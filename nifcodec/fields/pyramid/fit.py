@@ -1,49 +1,24 @@
-"""Fitting a latent pyramid to a picture: the phases of a training.
-
-Rounding is soft at first and hardens (Kim et al. 2023, "C3", section 3.2; Ladune et al. 2024, "Cool-chic"). Each phase
-begins with new optimizers: those of an earlier one remember its first, huge gradients. At the end the latents stay, and
-the weights go on with hard rounding.
-"""
+"""Fitting a latent pyramid to a picture: the steps of a training, which can be interrupted and gone on with."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Callable, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 import numpy as np
 
+from nifcodec.fields.pyramid.contract import Loss, Step
+from nifcodec.fields.pyramid.schedule import Phase, Price
 from nifcodec.fields.pyramid.soap import Soap
-from nifcodec.fields.pyramid.step import Loss, Pyramid, Quantizer
 
 GAIN = 16.0  # of the latents: they move by so many times the learning rate
-RATE, FINAL_RATE, HARD_RATE = 1e-2, 1e-5, 1e-4
 DECAY = 0.01  # of weights, times the learning rate
 LARGEST_GRADIENT = 0.1  # norm of the mean gradient by the weights
 BETA = 0.95  # of SOAP
 EPSILON = 1e-8
 PROBE, PROBES = 2.0**-10, 20  # how far a curvature is looked for, and along how many directions
 LEAST_CURVATURE, TINY = 0.01, 1e-9  # of a tensor's mean; where nothing depends on a tensor
-EVALUATED = 100  # steps between two evaluations
-
-
-@dataclass(frozen=True)
-class Phase:
-    """Steps with one pair of optimizers.
-
-    Attributes:
-        temperatures, deviations: of the quantizer, at the start and at the end; None rounds, and the latents stay.
-        betas: of the latents' Adam.
-        every: steps from one update of SOAP's eigenvectors to the next.
-        rates: learning rate at the start and at the end, a cosine between.
-    """
-
-    steps: int
-    temperatures: Optional[Tuple[float, float]]
-    deviations: Tuple[float, float]
-    betas: Tuple[float, float]
-    every: int
-    rates: Tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -55,38 +30,148 @@ class State:
     loss: Loss
 
 
-def phases(steps: int, price: float) -> List[Phase]:
-    """Of a training of so many steps at a price of a bit."""
-    start_noise = (0.747 - 0.432 * math.log10(price)) / 10
-    warm, hard = min(50, steps // 10), steps // 20
-    warm_up = Phase(warm, (0.35, 0.35), (start_noise, start_noise), (0.725, 0.97), 1, (RATE, RATE))
-    core = Phase(steps - 2 * warm - hard, (0.35, 0.08), (0.22, 0.15), (0.9, 0.999), 10, (RATE, FINAL_RATE))
-    last = Phase(hard, None, (0.0, 0.0), (0.9, 0.999), 10, (HARD_RATE, FINAL_RATE))
-    return [warm_up, warm_up, core, last]
-
-
-def fit(
-    pyramid: Pyramid, price: float, plan: List[Phase], seed: int = 0, tell: Optional[Callable[[int, Loss], None]] = None
-) -> State:
-    """Trains a pyramid at a price of a bit, in units of the error; the best state that was evaluated.
+class Training:
+    """The training of one picture.
 
     Args:
-        tell: called with the steps done and the loss at each evaluation.
+        step: what computes; its latents are those to begin with.
+        plan: phases.
+        weights: to begin with.
+        price: of a bit.
+
+    Attributes:
+        best: the state of least loss that was evaluated; under a steered price, the last one.
+        latest: the state that was evaluated last.
+        done: steps.
     """
-    weights = pyramid.layout.initial(seed)
-    state, done = State(weights, pyramid.latents(), pyramid.evaluate(weights)), 0
-    for number, phase in enumerate(plan):
 
-        def report(steps: int, loss: Loss, before: int = done) -> None:
-            if tell is not None:
-                tell(before + steps, loss)
+    def __init__(self, step: Step, plan: Sequence[Phase], weights: np.ndarray, price: Price, seed: int = 0) -> None:
+        self._step, self._plan, self.price, self._seed = step, plan, price, seed
+        self._phase = self._inside = 0
+        self._weights = weights.astype(np.float64)
+        self._soap = self._new_soap()
+        self.best = State(weights.astype(np.float32), step.latents(), step.evaluate(weights.astype(np.float32)))
+        self.latest = self.best
+        self.failed = False
 
-        state = _run(pyramid, price, phase, state, seed * len(plan) + number, report)
-        done += phase.steps
-    return state
+    @property
+    def done(self) -> int:
+        """Steps."""
+        return sum(phase.steps for phase in self._plan[: self._phase]) + self._inside
+
+    @property
+    def steps(self) -> int:
+        """Of all phases."""
+        return sum(phase.steps for phase in self._plan)
+
+    def run(self, tell: Callable[[Loss, bool], None], stopped: Callable[[], bool]) -> None:
+        """Goes on to the end, or until it is stopped, or fails.
+
+        Args:
+            tell: called after each step with the loss of that step, or with a loss of rounded latents and True.
+        """
+        while self._phase < len(self._plan) and not self.failed:
+            phase = self._plan[self._phase]
+            while self._inside < phase.steps:
+                if stopped():
+                    self._evaluate(tell)
+                    return
+                loss = self._one_step(phase)
+                if not math.isfinite(loss.at(self.price.value)):
+                    self.failed = True
+                    break
+                self._inside += 1
+                last = self._inside == phase.steps
+                if last:
+                    self._phase, self._inside = self._phase + 1, 0
+                    self._soap = self._new_soap()
+                if last or self._inside % phase.interval == 0:
+                    self._evaluate(tell, phase.interval, last)
+                    if last:
+                        break
+                else:
+                    tell(loss, False)
+        self._take_best()
+
+    def record(self) -> Dict[str, Any]:
+        """What a checkpoint keeps, after an evaluation."""
+        step = self._step
+        record: Dict[str, Any] = {f"soap {name}": value for name, value in self._soap.record().items()}
+        named = {
+            "latents": step.latents(),
+            "moments": step.moments(),
+            "best latents": self.best.latents,
+        }
+        for name, arrays in named.items():
+            record.update({f"{name} {number}": array for number, array in enumerate(arrays)})
+        loss = self.best.loss
+        return {
+            **record,
+            "phase": self._phase,
+            "inside": self._inside,
+            "price": self.price.value,
+            "weights": self._weights,
+            "best weights": self.best.weights,
+            "best error": loss.error,
+            "best bits": loss.bits,
+        }
+
+    def restore(self, record: Mapping[str, Any]) -> None:
+        """The inverse of `record`."""
+        step, grids = self._step, len(self.best.latents)
+
+        def arrays(name: str, count: int) -> List[np.ndarray]:
+            return [record[f"{name} {number}"] for number in range(count)]
+
+        self._phase, self._inside = int(record["phase"]), int(record["inside"])
+        self.price.value, self._weights = float(record["price"]), record["weights"]
+        self._soap = self._new_soap()
+        self._soap.restore({name[5:]: value for name, value in record.items() if name.startswith("soap ")})
+        step.set_latents(arrays("latents", grids))
+        step.set_moments(arrays("moments", 2 * grids))
+        loss = Loss(float(record["best error"]), float(record["best bits"]), step.pixels)
+        self.best = State(record["best weights"], arrays("best latents", grids), loss)
+
+    def _one_step(self, phase: Phase) -> Loss:
+        step, inside, price = self._step, self._inside, self.price.value
+        if inside == 0:
+            step.restart()
+        rate = phase.rate(inside)
+        quantizer = phase.quantizer(inside, self._seed * len(self._plan) + self._phase)
+        loss, gradient = step.step(self._weights.astype(np.float32), quantizer, price)
+        mean = gradient / step.pixels
+        norm = float(np.sqrt((mean.astype(np.float64) ** 2).sum()))
+        direction = self._soap.direction(mean * min(1.0, LARGEST_GRADIENT / max(norm, 1e-30)))
+        if inside:  # the first gradient makes the preconditioners
+            self._weights = self._weights - rate * direction - rate * DECAY * self._weights
+            if quantizer is not None:
+                epsilon = EPSILON * step.pixels / GAIN / math.sqrt(1 - phase.betas[1] ** inside)
+                step.move(GAIN * rate, phase.betas, epsilon, inside)
+        return loss
+
+    def _evaluate(self, tell: Callable[[Loss, bool], None], interval: int = 0, ends: bool = False) -> None:
+        weights = self._weights.astype(np.float32)
+        loss = self._step.evaluate(weights)
+        price = self.price.value
+        self.latest = State(weights, self._step.latents(), loss)
+        better = loss.at(price) < self.best.loss.at(price)
+        if better or (self.price.steered and math.isfinite(loss.at(price))):
+            self.best = self.latest
+        self.price.follow(loss, self.done / self.steps, interval)
+        if ends:
+            self._take_best()
+        tell(loss, True)
+
+    def _take_best(self) -> None:
+        self._weights = self.best.weights.astype(np.float64)
+        self._step.set_latents(self.best.latents)
+
+    def _new_soap(self) -> Soap:
+        every = self._plan[min(self._phase, len(self._plan) - 1)].every
+        return Soap(self._step.layout.matrices, self._step.layout.count, BETA, every)
 
 
-def curvature(pyramid: Pyramid, weights: np.ndarray, price: float, probes: int = PROBES, seed: int = 0) -> np.ndarray:
+def curvature(step: Step, weights: np.ndarray, price: float, probes: int = PROBES, seed: int = 0) -> np.ndarray:
     """Second derivatives of pixels * loss by each weight under rounded latents, float64; least ones are raised.
 
     Hutchinson's estimate from differences of gradients along random signs (Bekas et al. 2007).
@@ -94,45 +179,9 @@ def curvature(pyramid: Pyramid, weights: np.ndarray, price: float, probes: int =
     random, total = np.random.RandomState(seed), np.zeros(len(weights))
     for _ in range(probes):
         signs = random.choice([-1.0, 1.0], len(weights))
-        sides = [pyramid.step((weights + far * signs).astype(np.float32), None, price)[1] for far in (PROBE, -PROBE)]
+        sides = [step.step((weights + far * signs).astype(np.float32), None, price)[1] for far in (PROBE, -PROBE)]
         total += signs * (sides[0].astype(np.float64) - sides[1]) / (2 * PROBE * probes)
-    for part in pyramid.layout.parts.values():
+    for part in step.layout.parts.values():
         found = part.of(total)
         np.maximum(found, LEAST_CURVATURE * np.abs(found).mean() + TINY, out=found)
     return total
-
-
-def _run(
-    pyramid: Pyramid, price: float, phase: Phase, start: State, seed: int, report: Callable[[int, Loss], None]
-) -> State:
-    best, weights = start, start.weights.astype(np.float64)
-    soap = Soap(pyramid.layout.matrices, pyramid.layout.count, BETA, phase.every)
-    pyramid.restart()
-    epsilon = EPSILON * pyramid.pixels / GAIN
-    for done in range(phase.steps):
-        # Everything but the noise stays between two evaluations.
-        share = done // EVALUATED * EVALUATED / phase.steps
-        rate = phase.rates[1] + (phase.rates[0] - phase.rates[1]) * 0.5 * (1 + math.cos(math.pi * share))
-        quantizer = None
-        if phase.temperatures is not None:
-            temperature, deviation = (
-                ends[0] + (ends[1] - ends[0]) * share for ends in (phase.temperatures, phase.deviations)
-            )
-            quantizer = Quantizer(temperature, deviation, seed * 100_003 + done)
-        _, gradient = pyramid.step(weights.astype(np.float32), quantizer, price)
-        mean = gradient / pyramid.pixels
-        norm = float(np.sqrt((mean.astype(np.float64) ** 2).sum()))
-        direction = soap.direction(mean * min(1.0, LARGEST_GRADIENT / max(norm, 1e-30)))
-        if done:  # the first gradient makes the preconditioners
-            weights -= rate * direction + rate * DECAY * weights
-            if quantizer is not None:
-                beta = phase.betas[1]
-                pyramid.move(GAIN * rate, phase.betas, epsilon / math.sqrt(1 - beta**done), done)
-        if (done + 1) % EVALUATED == 0 or done + 1 == phase.steps:
-            found = weights.astype(np.float32)
-            loss = pyramid.evaluate(found)
-            report(done + 1, loss)
-            if loss.at(price) < best.loss.at(price):
-                best = State(found, pyramid.latents(), loss)
-    pyramid.set_latents(best.latents)
-    return best

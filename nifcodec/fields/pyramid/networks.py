@@ -68,6 +68,14 @@ class Layout:
         """Tensors with an input side."""
         return [part for part in self.parts.values() if len(part.shape) > 1]
 
+    @property
+    def macs_per_pixel(self) -> float:
+        """Multiply-adds of a decode: of each latent's context, of doubling, and of the synthesis."""
+        entropy = 2 * UNITS * UNITS + 4 * UNITS
+        doubling = sum(2 * TAPS * 4.0**-(at) for level in range(1, LEVELS) for at in range(level))
+        synthesis = HIDDEN * (LEVELS + self.colours) + self.colours * (LEVELS + 18 * self.colours)
+        return entropy * 4 / 3 + doubling + synthesis
+
     def initial(self, seed: int) -> np.ndarray:
         """Weights to begin a training with, float32: residual layers do nothing, the synthesis hardly anything."""
         random = np.random.RandomState(seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
 
@@ -21,6 +21,14 @@ class _Basis:
         matrix = self._matrix(gradient)
         self._moments = [matrix @ matrix.T, matrix.T @ matrix]
         self.sides = [_eigenvectors(moment) for moment in self._moments]
+
+    def arrays(self) -> List[np.ndarray]:
+        """All that it has learned."""
+        return [*self._moments, *self.sides]
+
+    def restore(self, arrays: Sequence[np.ndarray]) -> None:
+        """The inverse of `arrays`."""
+        self._moments, self.sides = list(arrays[:2]), list(arrays[2:])
 
     def _matrix(self, values: np.ndarray) -> np.ndarray:
         return self.part.of(values).reshape(self.shape)
@@ -80,6 +88,22 @@ class Soap:
             basis.part.of(direction)[...] = basis.back(direction).reshape(basis.part.shape)
             basis.update(gradient, self._beta, self._steps % self._every == 0)
         return direction
+
+    def record(self) -> Dict[str, Any]:
+        """Its state, as arrays and numbers by name."""
+        bases = {
+            f"{basis.part.name} {number}": array for basis in self._bases for number, array in enumerate(basis.arrays())
+        }
+        return {**bases, "moment": self._moment, "square": self._square, "steps": self._steps}
+
+    def restore(self, record: Mapping[str, Any]) -> None:
+        """The inverse of `record`."""
+        self._moment, self._square = record["moment"], record["square"]
+        self._steps = int(record["steps"])
+        if self._steps:
+            self._bases = [_Basis(part, np.zeros(len(self._moment))) for part in self._matrices]
+            for basis in self._bases:
+                basis.restore([record[f"{basis.part.name} {number}"] for number in range(4)])
 
 
 def _eigenvectors(moment: np.ndarray) -> np.ndarray:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Callable, List, Optional, Sequence, Tuple, TypeVar
 
 import numpy as np
 
+from nifcodec.fields.pyramid.contract import Loss, Quantizer
 from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, LEVELS, NEIGHBOURS, Grid, all_grids
 from nifcodec.fields.pyramid.networks import HIDDEN, Layout, Part, feature_sums, layout
 from nifcodec.native.pyramid import HARD, SOFT, Geometry, NativePyramid, Planes, Rows, Synthesis
@@ -16,33 +16,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 STRIP = 32  # rows that a thread works on at a time, an even number
-
-
-@dataclass(frozen=True)
-class Quantizer:
-    """What stands for rounding in a step.
-
-    Attributes:
-        temperature: of the soft rounding; the lower, the harder.
-        deviation: of the noise.
-    """
-
-    temperature: float
-    deviation: float
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Of a picture: squared error, a mean over pixels and colours of 0..1, and bits of the latents."""
-
-    error: float
-    bits: float
-    pixels: int
-
-    def at(self, price: float) -> float:
-        """error + price * bits / pixels."""
-        return self.error + price * self.bits / self.pixels
 
 
 class Latents:
@@ -146,6 +119,16 @@ class Pyramid:
         """The inverse of `latents`."""
         for latents, each in zip(self.grids, values):
             latents.y.inner[0][...] = each
+
+    def moments(self) -> List[np.ndarray]:
+        """Of Adam: copies of the first ones of all grids as `latents` has them, then of the second ones."""
+        return [latents.moments[number].inner[0].copy() for number in range(2) for latents in self.grids]
+
+    def set_moments(self, values: Sequence[np.ndarray]) -> None:
+        """The inverse of `moments`."""
+        for number in range(2):
+            for latents, each in zip(self.grids, values[number * len(self.grids) :]):
+                latents.moments[number].inner[0][...] = each
 
     def restart(self) -> None:
         """Forgets the moments of Adam."""

@@ -27,8 +27,8 @@ PASSES = 3  # of choosing integers under the table that suits those of the pass 
 FACTORS = (0.5, 1.0, 2.0)  # of the price in the model, which knows nothing of how errors add up
 
 
-def start(layout: Layout) -> np.ndarray:
-    """What weights are differences from: layers and filters that do nothing, cubic doubling; float64."""
+def plain_start(layout: Layout) -> np.ndarray:
+    """Weights that do nothing but cubic doubling, float64: what differences are from without a prior."""
     weights = np.zeros(layout.count)
     for level in range(LEVELS - 1):
         layout.parts[f"double {level}"].of(weights)[...] = CUBIC
@@ -42,17 +42,19 @@ class QuantizedWeights:
 
     Attributes:
         layout: of the weights.
+        start: what they are differences from, float64.
         steps: i of a step 2^-i, by tensor.
         integers: int32, one for each weight.
     """
 
     layout: Layout
+    start: np.ndarray
     steps: Dict[str, int]
     integers: np.ndarray
 
     def weights(self) -> np.ndarray:
         """As the networks have them, float32."""
-        found = start(self.layout)
+        found = self.start.copy()
         for part in self.layout.parts.values():
             part.of(found)[...] += part.of(self.integers) * 2.0 ** -self.steps[part.name]
         return found.astype(np.float32)
@@ -67,19 +69,22 @@ class QuantizedWeights:
         return sum(float(table_costs(part.of(self.integers).ravel()).min()) for part in self.layout.parts.values())
 
 
-def unpack_weights(data: bytes, layout: Layout) -> QuantizedWeights:
+def unpack_weights(data: bytes, layout: Layout, start: np.ndarray) -> QuantizedWeights:
     """The inverse of `QuantizedWeights.pack`. Raises TruncatedError, MalformedError, LimitError."""
     parts = layout.parts.values()
     coded, *tensors = decode_range(data, [(len(parts),), *(part.shape for part in parts)])
     steps = dict(zip(layout.parts, (coded + MIDDLE_STEP).tolist()))
     if not COARSEST_STEP <= min(steps.values()) <= max(steps.values()) <= FINEST_STEP:
         raise MalformedError("steps of the weights", f"are not all within {COARSEST_STEP} to {FINEST_STEP}")
-    return QuantizedWeights(layout, steps, np.concatenate([tensor.ravel() for tensor in tensors]).astype(np.int32))
+    return QuantizedWeights(
+        layout, start, steps, np.concatenate([tensor.ravel() for tensor in tensors]).astype(np.int32)
+    )
 
 
 def quantize_weights(
     layout: Layout,
     weights: np.ndarray,
+    start: np.ndarray,
     curvature: np.ndarray,
     cost: Callable[[np.ndarray], float],
     price: float,
@@ -87,16 +92,16 @@ def quantize_weights(
     """The integers of least cost.
 
     Args:
+        start: what they are differences from, float64.
         curvature: second derivative of the cost by each weight, above 0.
         cost: of weights, float32, without their own bits.
         price: of a bit in its units.
     """
-    origin = start(layout)
     tried = []
     for factor in FACTORS:
         steps, integers = {}, np.zeros(layout.count, np.int32)
         for part in layout.parts.values():
-            off = (part.of(weights) - part.of(origin)).ravel()
+            off = (part.of(weights) - part.of(start)).ravel()
             is_integer = part.name.startswith(("entropy", "features"))
             finest = FINEST_INTEGER_STEP if is_integer else FINEST_STEP
             found = [
@@ -106,7 +111,7 @@ def quantize_weights(
             ]
             _, chosen, steps[part.name] = min(found, key=lambda each: each[0])
             part.of(integers)[...] = chosen.reshape(part.shape)
-        quantized = QuantizedWeights(layout, steps, integers)
+        quantized = QuantizedWeights(layout, start, steps, integers)
         tried.append((cost(quantized.weights()) + price * quantized.bits(), quantized))
     return min(tried, key=lambda each: each[0])[1]
 

@@ -14,6 +14,7 @@ from nifcodec.container import NifFile
 from nifcodec.errors import LimitError, MalformedError
 from nifcodec.fields.cells import CELL, CellField
 from nifcodec.fields.family import Samples, Summary
+from nifcodec.fields.lattice_options import LARGEST_WHOLE
 from nifcodec.fields.parts import Span, check_index, unpack_parts
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.coding.bitstream import CHECK_BYTES, decode_bands, decode_lattice
@@ -21,7 +22,6 @@ from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.description import WaveletDescription, unpack_description
 from nifcodec.fields.wavelet.lattice import HALF, UNIT, BandValues, Lattice, Subband
 from nifcodec.fields.wavelet.lifting import span_below
-from nifcodec.fields.wavelet.options import LARGEST_WHOLE
 from nifcodec.fields.wavelet.planes import finish, plane_ids
 from nifcodec.fields.wavelet.restoration import RestorationFilter
 from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Tiling

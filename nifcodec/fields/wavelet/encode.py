@@ -38,7 +38,7 @@ def encode(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> Co
     """The field at the step that meets the goal: untrained, then trained as far as the effort goes."""
     job = EncodeJob(signal, goal, config, hooks)
     options: WaveletOptions = config.options or WaveletOptions()
-    exponent = options.tile_exponent if signal.pixels > options.largest_whole else 0
+    exponent = options.exponent_for(signal.pixels)
     training = _open_training(job, exponent)
     encoder = PictureEncoder(job, exponent, training)
     if training is None:

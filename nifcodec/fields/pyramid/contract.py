@@ -1,0 +1,79 @@
+"""What a training asks of the machine that it runs on: the loss of a pyramid and its gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Optional, Protocol, Sequence, Tuple
+
+import numpy as np
+
+from nifcodec.fields.pyramid.networks import Layout
+
+
+@dataclass(frozen=True)
+class Quantizer:
+    """What stands for rounding in a step.
+
+    Attributes:
+        temperature: of the soft rounding; the lower, the harder.
+        deviation: of the noise.
+    """
+
+    temperature: float
+    deviation: float
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Of a picture: squared error, a mean over pixels and colours of 0..1, and bits of the latents."""
+
+    error: float
+    bits: float
+    pixels: int
+
+    def at(self, price: float) -> float:
+        """error + price * bits / pixels."""
+        return self.error + price * self.bits / self.pixels
+
+
+class Step(Protocol):
+    """The latents of a picture, and a step of training them."""
+
+    @property
+    def layout(self) -> Layout:
+        """Of the weights."""
+
+    @property
+    def pixels(self) -> int:
+        """Of the picture."""
+
+    def step(self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float) -> Tuple[Loss, np.ndarray]:
+        """The loss, and the gradient of pixels * (error + price * bits / pixels) by the weights, float32.
+
+        The gradient by the latents is kept for `move`.
+
+        Args:
+            quantizer: None rounds, and gives no gradient by the latents.
+        """
+
+    def evaluate(self, weights: np.ndarray) -> Loss:
+        """The loss of rounded latents and of a picture of integers."""
+
+    def move(self, rate: float, betas: Tuple[float, float], epsilon: float, step: int) -> None:
+        """One step of Adam on the latents, down the gradient of the last `step`."""
+
+    def latents(self) -> List[np.ndarray]:
+        """Of all grids, finest first, float32 (rows, columns), not rounded: copies."""
+
+    def set_latents(self, values: Sequence[np.ndarray]) -> None:
+        """The inverse of `latents`."""
+
+    def moments(self) -> List[np.ndarray]:
+        """Of Adam: copies of the first ones of all grids as `latents` has them, then of the second ones."""
+
+    def set_moments(self, values: Sequence[np.ndarray]) -> None:
+        """The inverse of `moments`."""
+
+    def restart(self) -> None:
+        """Forgets the moments of Adam."""

@@ -1,0 +1,59 @@
+"""The field `pyramid`: latent grids of 1/1 to 1/64 of the picture, doubled up to it, and a small network behind them.
+
+f(u, v) is what the network makes at the pixel centres, read between them with a Lanczos kernel of three lobes. Latents,
+networks and upsampling filters are fitted to the one picture (Ladune et al. 2024, "Cool-chic"; Kim et al. 2023, "C3").
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from nifcodec.entropy.varint import read_varint, write_varint
+from nifcodec.errors import LimitError, MalformedError, UnsupportedVersionError
+from nifcodec.fields.pyramid.tiling import TILE_EXPONENTS
+
+FAMILY_ID = 4
+HASH_BYTES = 8
+BYTES = 2 + HASH_BYTES
+
+
+@dataclass(frozen=True)
+class PyramidDescription:
+    """What the header says of the field.
+
+    Attributes:
+        prior: first bytes of the hash of the prior that its weights are differences from.
+        start: which of the prior's weights these are.
+        tile_exponent: log2 of the side of its tiles in pixels, one of TILE_EXPONENTS; 0 where the picture is one part.
+    """
+
+    prior: bytes
+    start: int
+    tile_exponent: int = 0
+
+    def pack(self) -> bytes:
+        """Its bytes: a varint, the size of the rest; u8 log2 of a tile's side, or 0; u8 start; prior (8 bytes)."""
+        fields = struct.pack(f"<BB{HASH_BYTES}s", self.tile_exponent, self.start, self.prior)
+        return write_varint(len(fields)) + fields
+
+
+def unpack_description(data: bytes) -> PyramidDescription:
+    """Reads a description; bytes behind its own are for later versions, and passed over.
+
+    Raises:
+        TruncatedError, MalformedError, LimitError: a value that the format does not allow.
+        UnsupportedVersionError: it has more fields than this version knows.
+    """
+    size, start = read_varint(data, 0, "size of the pyramid description")
+    fields = data[start : start + size]
+    if len(fields) < size or size < BYTES:
+        raise MalformedError("pyramid description", f"has {len(fields)} bytes")
+    if size > BYTES:
+        raise UnsupportedVersionError(
+            "the file needs a newer nifcodec: its pyramid field has settings unknown to this one"
+        )
+    exponent, chosen, prior = struct.unpack(f"<BB{HASH_BYTES}s", fields)
+    if exponent and exponent not in TILE_EXPONENTS:
+        raise LimitError(f"tiles of 2^{exponent} pixels a side are outside of the limits")
+    return PyramidDescription(prior, chosen, exponent)

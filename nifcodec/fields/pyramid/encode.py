@@ -1,0 +1,267 @@
+"""A picture as a pyramid: latents and networks trained for the goal, weights quantized, latents coded."""
+
+from __future__ import annotations
+
+import math
+import time
+from functools import partial
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from nifcodec.config import DEFAULT_QUALITY, EncodeConfig
+from nifcodec.errors import LimitError, MissingDependencyError, TrainingError
+from nifcodec.fields.checkpoint import Checkpoint
+from nifcodec.fields.hooks import Hooks
+from nifcodec.fields.job import CodedField, EncodeJob, Goal
+from nifcodec.fields.parts import CodedPart, pack_index, pack_parts
+from nifcodec.fields.pyramid import priors
+from nifcodec.fields.pyramid.bitstream import encode_part
+from nifcodec.fields.pyramid.contract import Loss, Step
+from nifcodec.fields.pyramid.description import FAMILY_ID, PyramidDescription
+from nifcodec.fields.pyramid.fit import State, Training, curvature
+from nifcodec.fields.pyramid.grids import Grid, all_grids
+from nifcodec.fields.pyramid.integer_network import IntegerNetwork
+from nifcodec.fields.pyramid.options import PyramidOptions
+from nifcodec.fields.pyramid.schedule import Price, correction, phases
+from nifcodec.fields.pyramid.step import Pyramid
+from nifcodec.fields.pyramid.synthesis import Synthesis
+from nifcodec.fields.pyramid.tiling import Tiling
+from nifcodec.fields.pyramid.weights import QuantizedWeights, quantize_weights
+from nifcodec.fields.rate_control import excess_of, is_above, measured, tolerance
+from nifcodec.native import library
+from nifcodec.native.pyramid import NativePyramid
+from nifcodec.picture.colour import white
+from nifcodec.picture.metrics import estimated_psnr
+from nifcodec.picture.signal import Signal
+from nifcodec.threads import in_threads
+
+# The price of a bit at quality 0, and the octaves by which it falls to quality 100: the field `wavelet` trades the same
+# error for a bit.
+PRICE_AT_QUALITY_0, PRICE_FALL = 0.104, 14.375
+# From this quality on, pictures of more than 8 bits fall on faster.
+DEEP_QUALITY, DEEP_FALL = 80.0, 14.0
+STEPS = (100, 150, 250, 350, 500, 1000, 2000, 4000, 10000)  # efforts 1 to 9
+WEIGHT_BYTES = 1700  # about what a photograph's weights take
+CORRECTIONS, CORRECTION_STEPS = 6, 40
+OCTAVES_PER_CORRECTION, MOST_OCTAVES = 0.2, 2.0  # that a size falls by in those steps while the price doubles
+# Octaves by which a size may be trimmed, and halvings of the interval in which the limit is looked for.
+MOST_TRIMMED, TRIMS = 0.25, 8
+REPORTED = 0.5  # seconds between two reports
+
+
+class Coded(NamedTuple):
+    """A trained pyramid as a file holds it, and its loss."""
+
+    field: CodedField
+    loss: Loss
+
+
+def encode(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> CodedField:
+    """The pyramid that meets the goal, trained as far as the effort goes.
+
+    Raises MissingDependencyError, ConfigError, TrainingError.
+    """
+    job = EncodeJob(signal, goal, config, hooks)
+    checkpoint = job.open_checkpoint()
+    step, placement = _open_step(job)
+    encoder = _Encoder(job, step, placement)
+    price = encoder.first_price()
+    training = encoder.train(price, checkpoint)
+    coded = encoder.code(training.best, price.value, training.done)
+    if goal.is_quality:
+        return coded.field
+    return encoder.corrected(coded, training.best, price, training.done)
+
+
+def quality_price(quality: float, depth: int = 8) -> float:
+    """Quality 0 to 100 -> price of a bit a pixel in squared errors on 0..1, for a picture of `depth` bits a channel."""
+    octaves = PRICE_FALL * quality / 100
+    if depth > 8 and quality > DEEP_QUALITY:
+        octaves += DEEP_FALL * (quality - DEEP_QUALITY) / (100 - DEEP_QUALITY)
+    return PRICE_AT_QUALITY_0 * 2.0**-octaves
+
+
+def _open_step(job: EncodeJob) -> Tuple[Step, str]:
+    """What computes losses and gradients, and where, in words. Raises MissingDependencyError, DeviceError."""
+    loaded = library.load()
+    if loaded is None:
+        raise MissingDependencyError(
+            "the field pyramid is trained by the native library: install nifcodec with a compiler"
+        )
+    signal = job.signal
+    largest = 0.0 if signal.depth == 32 else white(signal.samples.dtype)
+    return Pyramid(NativePyramid(loaded), signal.values(), largest or 65535.0), "CPU"
+
+
+class _Encoder:
+    """What trains and codes one picture."""
+
+    def __init__(self, job: EncodeJob, step: Step, placement: str) -> None:
+        self._job, self._step, self._placement = job, step, placement
+        signal = job.signal
+        options: PyramidOptions = job.config.options or PyramidOptions()
+        self._spec = PyramidDescription(priors.NONE, 0, options.exponent_for(signal.pixels))
+        self._start = priors.start(self._spec.prior, self._spec.start, step.layout)
+        self._tiling = Tiling(signal.width, signal.height, self._spec.tile_exponent)
+        self._curvature: Optional[np.ndarray] = None
+
+    def first_price(self) -> Price:
+        """The price of the goal's quality, or a guess that is steered to the goal."""
+        goal, depth = self._job.goal, self._job.signal.depth
+        if goal.is_quality:
+            return Price(quality_price(goal.quality, depth))
+        if goal.psnr is not None:
+            guess = 10 ** (-goal.psnr / 10)  # a bit a pixel halves the error, roughly
+        else:
+            assert goal.target_bytes is not None
+            bpp = 8 * goal.target_bytes / self._job.signal.pixels
+            guess = quality_price(DEFAULT_QUALITY) * bpp**-2.5
+        return Price(min(max(guess, 1e-9), 1.0), partial(self._excess))
+
+    def train(self, price: Price, checkpoint: Optional[Checkpoint]) -> Training:
+        """Runs the phases of the effort, or goes on with those of a checkpoint."""
+        config = self._job.config
+        steps = STEPS[config.effort - 1] if config.steps is None else config.steps
+        plan = phases(steps, price.value)
+        training = Training(self._step, plan, self._step.layout.initial(config.seed), price, config.seed)
+        record = None if checkpoint is None else checkpoint.load("pyramid/training")
+        if record is not None:
+            training.restore(record)
+        self._run(training, "train", checkpoint)
+        if not math.isfinite(training.best.loss.at(price.value)):
+            raise TrainingError("the training of the pyramid diverged: use --field wavelet")
+        return training
+
+    def code(self, state: State, price: float, steps: int) -> Coded:
+        """A state with its weights quantized, as the parts of a file."""
+        step = self._step
+        step.set_latents(state.latents)
+        if self._curvature is None:
+            self._curvature = curvature(step, state.weights, price)
+        weights = quantize_weights(
+            step.layout, state.weights, self._start, self._curvature, partial(self._cost, price=price), price
+        )
+        loss = step.evaluate(weights.weights())
+        return Coded(self._packed(weights, state.latents, steps), loss)
+
+    def corrected(self, coded: Coded, state: State, price: Price, steps: int) -> CodedField:
+        """The nearest to the goal of what is coded, of it trained on at other prices, and of it with fewer latents."""
+        job, (near, aim) = self._job, tolerance(self._job.goal)
+        best: Optional[Tuple[Tuple[bool, float], CodedField]] = None
+        trained = state
+        # All go on from the first state, so that the excess is a function of the price: octaves of it, and the excess.
+        known: List[Tuple[float, float]] = []
+        octaves, plan = 0.0, [correction(max(CORRECTION_STEPS, steps // 10))]
+        for attempt in range(CORRECTIONS + 1):
+            excess, size = measured(job.goal, coded.field)
+            miss = is_above(job.goal, excess) is (job.goal.psnr is None), abs(excess)
+            if best is None or miss < best[0]:
+                best = miss, coded.field
+            if (not miss[0] and miss[1] <= near) or attempt == CORRECTIONS or job.hooks.interrupted():
+                break
+            if excess - aim > 0 and (excess - aim <= MOST_TRIMMED or attempt == CORRECTIONS - 1):
+                trained = self._trimmed(trained, aim - excess + self._excess(coded.loss))
+            else:
+                known.append((octaves, excess - aim - MOST_TRIMMED / 3))
+                octaves = _next(known)
+                self._step.set_latents(state.latents)
+                training = Training(self._step, plan, state.weights, Price(price.value * 2.0**octaves), attempt)
+                self._run(training, "search", None)
+                trained = training.latest
+            coded = self.code(trained, price.value, steps)
+        assert best is not None
+        if best[0][0] and job.goal.psnr is None:
+            job.check_smallest(size)
+        return best[1]
+
+    def _trimmed(self, state: State, aim: float) -> State:
+        """The state without its smallest latents, as many as lead to an excess."""
+        low, high = 0.5, 1.0  # the size below which a latent that is rounded to 1 or -1 becomes 0
+        for _ in range(TRIMS):
+            middle = (low + high) / 2
+            found = [np.where(np.abs(values) < middle, np.float32(0), values) for values in state.latents]
+            self._step.set_latents(found)
+            loss = self._step.evaluate(state.weights)
+            if self._excess(loss) > aim:
+                low = middle
+            else:
+                high = middle
+                trimmed = State(state.weights, found, loss)
+        return trimmed if high < 1.0 else State(state.weights, found, loss)
+
+    def _run(self, training: Training, stage: str, checkpoint: Optional[Checkpoint]) -> None:
+        hooks, began, told = self._job.hooks, time.monotonic(), 0.0
+
+        def tell(loss: Loss, evaluated: bool) -> None:
+            nonlocal told
+            now = time.monotonic()
+            if evaluated or now - told >= REPORTED:
+                hooks.report(stage, training.done, training.steps, began, self._scalars(loss, training.price.value))
+                told = now
+            if evaluated and checkpoint is not None:
+                checkpoint.save("pyramid/training", training.record())
+            if evaluated and hooks.watch is not None:
+                hooks.watch(training.done, self._scalars(loss, training.price.value), partial(self._samples, training))
+
+        training.run(tell, hooks.interrupted)
+        if checkpoint is not None:
+            checkpoint.flush()
+
+    def _scalars(self, loss: Loss, price: float) -> Dict[str, float]:
+        return {
+            "loss": loss.at(price),
+            "distortion": loss.error,
+            "rate": loss.bits,
+            "psnr": estimated_psnr(loss.error),
+            "bits_per_pixel": loss.bits / loss.pixels,
+            "price": price,
+        }
+
+    def _samples(self, training: Training) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """The best field so far, as something to sample."""
+        grids = _integers(training.best.latents)
+        signal = self._job.signal
+        synthesis = Synthesis(self._step.layout, training.best.weights, (signal.width, signal.height))
+        return synthesis.field(lambda level, rows, columns: grids[Grid(level)][slice(*rows), slice(*columns)])
+
+    def _excess(self, loss: Loss) -> float:
+        """Of a file of this loss, about."""
+        size = self._job.goal.overhead + loss.bits / 8 + WEIGHT_BYTES
+        return excess_of(self._job.goal, size, lambda: estimated_psnr(loss.error))
+
+    def _cost(self, weights: np.ndarray, price: float) -> float:
+        try:
+            IntegerNetwork.of(self._step.layout, weights)
+        except LimitError:
+            return math.inf
+        return self._step.pixels * self._step.evaluate(weights).at(price)
+
+    def _packed(self, weights: QuantizedWeights, latents: List[np.ndarray], steps: int) -> CodedField:
+        """Weights, root and tiles, and the index of these where there are tiles."""
+        network = IntegerNetwork.of(self._step.layout, weights.weights())
+        grids, tiling = _integers(latents), self._tiling
+        root = tiling.root
+        known = {grid: grids[grid] for grid in root.grids}
+
+        def tile(number: int) -> CodedPart:
+            part = tiling.tile(number)
+            return encode_part(network, part.of({grid: grids[grid] for grid in part.grids}), part.of(known))
+
+        parts = [CodedPart(weights.pack()), encode_part(network, known, {})]
+        parts += in_threads(tile, range(tiling.count))
+        index = pack_index(parts) if tiling.count else b""
+        return CodedField(FAMILY_ID, self._spec.pack(), pack_parts(parts), steps, self._placement, index)
+
+
+def _next(known: List[Tuple[float, float]]) -> float:
+    """Where a falling function may be 0, of its last two places and values, or of one."""
+    (place, value), slope = known[-1], -OCTAVES_PER_CORRECTION
+    if len(known) > 1 and place != known[-2][0]:
+        slope = min(max((value - known[-2][1]) / (place - known[-2][0]), 4 * slope), slope / 4)
+    return place + max(-MOST_OCTAVES, min(MOST_OCTAVES, -value / slope))
+
+
+def _integers(latents: List[np.ndarray]) -> "Dict[Grid, np.ndarray]":
+    """Latents, rounded as the quantizer of a training does, halves up."""
+    return {grid: np.floor(values + np.float32(0.5)).astype(np.int32) for grid, values in zip(all_grids(), latents)}
