@@ -16,6 +16,7 @@ from benchmarks import rd
 from benchmarks.report import table
 from nifcodec.errors import MissingDependencyError
 from nifcodec.fields.pyramid import bitstream, fit
+from nifcodec.fields.pyramid.grids import all_grids
 from nifcodec.fields.pyramid.integer_network import IntegerNetwork
 from nifcodec.fields.pyramid.step import Loss, Pyramid
 from nifcodec.fields.pyramid.weights import quantize_weights, unpack_weights
@@ -62,11 +63,12 @@ def run(name: str, pixels: np.ndarray, price: float, steps: int, seed: int) -> s
     read = unpack_weights(weights, pyramid.layout).weights()
     loss = pyramid.evaluate(read)
     network = IntegerNetwork.of(pyramid.layout, read)
-    latents = [np.rint(each.s.inner[0]).astype(np.int64) for each in pyramid.grids]
-    stream = bitstream.encode_latents(network, latents)
+    latents = {grid: np.rint(each.s.inner[0]).astype(np.int32) for grid, each in zip(all_grids(), pyramid.grids)}
+    stream = bitstream.encode_part(network, latents, {}).data
     trained = time.perf_counter() - began
-    found = bitstream.decode_latents(network, stream, *pixels.shape[:2])
-    assert all((one == other).all() for one, other in zip(found, latents))
+    shapes = {grid: grid.size(*pixels.shape[:2]) for grid in all_grids()}
+    found = bitstream.decode_part(network, stream, shapes, {})
+    assert all((found[grid] == values).all() for grid, values in latents.items())
     rate = 8 * (len(stream) + len(weights)) / pyramid.pixels
     cells = [
         *(name, f"{price:g}", f"{steps}", f"{len(stream)}", f"{len(weights)}", f"{rate:.4f}"),

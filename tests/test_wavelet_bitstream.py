@@ -15,8 +15,9 @@ from second_reader.lattice import Coding, Part, read_lattice
 from nifcodec.entropy.tensors import encode_range
 from nifcodec.entropy.varint import write_varint
 from nifcodec.errors import ChecksumError, CorruptFileError, MalformedError, TruncatedError
+from nifcodec.fields.coded_part import CodedPart
 from nifcodec.fields.wavelet import priors
-from nifcodec.fields.wavelet.coding.bitstream import CodedPart, decode_lattice, encode_lattice
+from nifcodec.fields.wavelet.coding.bitstream import decode_lattice, encode_lattice
 from nifcodec.fields.wavelet.coding.dependent_quantization import to_values
 from nifcodec.fields.wavelet.coding.neighbours import (
     SQUARE,

@@ -25,8 +25,8 @@ from nifcodec.errors import (
     UnknownPriorError,
     UnsupportedVersionError,
 )
+from nifcodec.fields.coded_part import CodedPart
 from nifcodec.fields.wavelet import priors
-from nifcodec.fields.wavelet.coding.bitstream import CodedPart
 from nifcodec.fields.wavelet.description import WaveletDescription, unpack_description
 from nifcodec.fields.wavelet.options import LARGEST_WHOLE
 from nifcodec.fields.wavelet.tiling import check_index, pack_index, pack_parts

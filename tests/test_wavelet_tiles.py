@@ -11,12 +11,13 @@ from test_wavelet import SAMPLES, picture
 import nifcodec
 from nifcodec import container
 from nifcodec.errors import ChecksumError, ConfigError, CorruptFileError, LimitError, MalformedError, TruncatedError
+from nifcodec.fields.coded_part import CodedPart
 from nifcodec.fields.families import configure
 from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.job import EncodeJob, Goal
 from nifcodec.fields.rendering import render
 from nifcodec.fields.wavelet import decode, priors
-from nifcodec.fields.wavelet.coding.bitstream import CodedPart, decode_lattice
+from nifcodec.fields.wavelet.coding.bitstream import decode_lattice
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.description import unpack_description
 from nifcodec.fields.wavelet.lattice import HALF, Lattice

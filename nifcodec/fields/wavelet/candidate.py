@@ -8,8 +8,8 @@ from typing import Dict, List, Optional
 
 import numpy as np
 
+from nifcodec.fields.coded_part import CodedPart
 from nifcodec.fields.job import CodedField
-from nifcodec.fields.wavelet.coding.bitstream import CodedPart
 from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription
 from nifcodec.fields.wavelet.planes import in_steps
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit

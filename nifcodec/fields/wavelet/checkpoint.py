@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Callable, Dict, List, NamedTuple, Optional, Se
 
 import numpy as np
 
+from nifcodec.fields.coded_part import CodedPart
 from nifcodec.fields.wavelet.candidate import Candidate, CodedTile
-from nifcodec.fields.wavelet.coding.bitstream import CodedPart
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
 from nifcodec.fields.wavelet.tiling import pack_parts, unpack_parts
 

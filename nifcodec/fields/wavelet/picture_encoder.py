@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, List, Optional, Sequence
 
 import numpy as np
 
+from nifcodec.fields.coded_part import CodedPart
 from nifcodec.fields.job import EncodeJob
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.candidate import Candidate, CodedLattice, CodedTile
 from nifcodec.fields.wavelet.checkpoint import Kept, read_tiles, tiles_record
-from nifcodec.fields.wavelet.coding.bitstream import CodedPart, decode_lattice, decode_low
+from nifcodec.fields.wavelet.coding.bitstream import decode_lattice, decode_low
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.description import (
     COARSEST_INDEX,

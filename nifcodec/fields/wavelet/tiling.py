@@ -14,7 +14,7 @@ import numpy as np
 
 from nifcodec.entropy.varint import read_varint, write_varint
 from nifcodec.errors import ChecksumError, MalformedError, TruncatedError
-from nifcodec.fields.wavelet.coding.bitstream import CodedPart
+from nifcodec.fields.coded_part import CodedPart
 from nifcodec.fields.wavelet.lattice import BandValues, Lattice
 
 TILE_LEVELS = 5

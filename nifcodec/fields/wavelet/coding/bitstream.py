@@ -16,6 +16,7 @@ from nifcodec.entropy.range_coder import Decoder, Encoder, uniform
 from nifcodec.entropy.tensors import decode_range, encode_range
 from nifcodec.entropy.varint import read_varint, write_varint
 from nifcodec.errors import ChecksumError, MalformedError, TruncatedError
+from nifcodec.fields.coded_part import CodedPart
 from nifcodec.fields.wavelet.coding.binarization import LARGEST, Binarized, binarization_of, binarize, debinarize
 from nifcodec.fields.wavelet.coding.context_model import ContextModel
 from nifcodec.fields.wavelet.coding.dependent_quantization import to_indices, to_values
@@ -31,18 +32,6 @@ CHECK_BYTES = (2, 1, 1, 1, 1)
 def used_bands(lattice: Lattice, levels: "Sequence[BandValues]") -> "List[List[Subband]]":
     """The bands of each level that hold anything but zeros."""
     return [[band for band in lattice.bands if levels[level][band].any()] for level in range(lattice.levels)]
-
-
-class CodedPart(NamedTuple):
-    """A lattice payload or a tile's bands payload.
-
-    Attributes:
-        data: its bytes.
-        ends: of each level from the coarsest to the finest, the bytes from the beginning that a reader needs for it.
-    """
-
-    data: bytes
-    ends: Tuple[int, ...]
 
 
 def encode_lattice(

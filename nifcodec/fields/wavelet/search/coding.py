@@ -7,7 +7,8 @@ from typing import Iterator, List, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec.fields.wavelet.coding.bitstream import CodedPart, encode_bands, encode_lattice, used_bands
+from nifcodec.fields.coded_part import CodedPart
+from nifcodec.fields.wavelet.coding.bitstream import encode_bands, encode_lattice, used_bands
 from nifcodec.fields.wavelet.coding.context_model import MEAN_MAX, SCALE_MAX
 from nifcodec.fields.wavelet.coding.neighbours import WAVEFRONT_LAG
 from nifcodec.fields.wavelet.coding.wavefront import Coded, CodePass, Conditions, Contexts, Pass, wavefront_scan
