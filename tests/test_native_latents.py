@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from native_variants import LIBRARIES, MISSING
 
-from nifcodec.errors import CorruptFileError, LimitError, MalformedError
+from nifcodec.errors import CorruptFileError, LimitError, MalformedError, TruncatedError
 from nifcodec.fields.coded_part import CodedPart
 from nifcodec.fields.pyramid.bitstream import decode_part, encode_part
 from nifcodec.fields.pyramid.grids import Grid, all_grids
@@ -17,6 +17,7 @@ from nifcodec.fields.pyramid.integer_network import IntegerNetwork
 from nifcodec.fields.pyramid.kernels import Kernels
 from nifcodec.fields.pyramid.laplacians import VALUE_LIMIT
 from nifcodec.fields.pyramid.networks import layout
+from nifcodec.fields.pyramid.scan import Scan
 from nifcodec.native.latents import NativeLatents
 
 pytestmark = pytest.mark.skipif(not LIBRARIES, reason=MISSING)
@@ -119,6 +120,13 @@ def test_damaged_and_random_streams_are_read_alike() -> None:
     assert {MalformedError} < {each if isinstance(each, type) else dict for each in found}
 
 
+def test_a_stream_too_short_for_its_escapes_is_refused() -> None:
+    # The zeros behind an end are escapes; more of them lie on a diagonal than a state of the coder could hold.
+    network, values = network_of(5, 0.0), {Grid(6): np.zeros((400, 400), np.int32)}
+    assert decoded_by_all(network, b"", values, {}) is TruncatedError
+    assert decoded_by_all(network, bytes(8), values, {}) is MalformedError
+
+
 def test_a_stream_that_names_large_latents_is_refused() -> None:
     network, values = network_of(5, 5.0), drawn(np.random.RandomState(5), (9, 9), 1.0)
     limit = {**values, Grid(0): np.full((9, 9), VALUE_LIMIT, np.int32)}
@@ -184,8 +192,6 @@ def test_networks_and_arrays_that_are_none_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_features_are_the_same(size: Tuple[int, int]) -> None:
-    from nifcodec.fields.pyramid.scan import Scan
-
     network, values = network_of(8, 0.0), drawn(np.random.RandomState(8), size, 50000.0)
     for level in range(3):
         expected = Scan(network).features(level, values)
