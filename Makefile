@@ -83,7 +83,7 @@ fuzz-native: $(READY)
 	PYTHONPATH=. $(PYTHON) tests/native_vectors.py $(FUZZ)/native
 	$(CLANG) $(NATIVE_FUZZ_FLAGS) tests/native_fuzz.c nifcodec/native/*.c -o $(FUZZ)/native/fuzz
 	NIF_MODEL=$(FUZZ)/native/model $(FUZZ)/native/fuzz $(FUZZ)/native/found $(FUZZ)/native/inputs \
-		-artifact_prefix=$(FUZZ)/native/finding- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=20 \
+		-artifact_prefix=$(FUZZ)/native/finding- -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=20 \
 		-rss_limit_mb=2048
 
 wheels: $(READY)

@@ -3,7 +3,8 @@
  *
  * An input is a part of a file as tests/native_vectors.py writes it: a lattice, what it is decoded under, and a stream.
  * It is decoded; then, as its first byte says, its integers are coded again, which has to give them back, and are sent
- * through the encoder's search and the restoration filter. A model is read from a file of that module too.
+ * through the encoder's search and the restoration filter. A model is read from a file of that module too. Other inputs
+ * are the latents of a pyramid: native_fuzz_latents.h.
  *
  * With NIF_STANDALONE: `native_fuzz MODEL INPUT...` prints for each input the error and two CRC-32, of the integers
  * and of the low-pass planes. */
@@ -22,7 +23,7 @@ enum { PIXELS_MAX = 1 << 15 }; /* as many as a golden tile has */
 #else
 enum { PIXELS_MAX = 1 << 12 }; /* to be looked at in milliseconds */
 #endif
-enum { CODED_AGAIN = 16, SEARCHED = 32, FILTERED = 64 };
+enum { CODED_AGAIN = 16, SEARCHED = 32, FILTERED = 64, LATENTS = 128 };
 
 /* The library's interface, as the Python side declares it to ctypes. */
 uint64_t nifcodec_model_size(const uint8_t *, void *);
@@ -76,6 +77,8 @@ static void *get(uint64_t bytes) {
     return memory;
 }
 
+#include "native_fuzz_latents.h"
+
 static nif_model *model;
 static double *lengths; /* of symbols, in bits: what the search weighs needs not be exact here */
 
@@ -96,6 +99,7 @@ static void read_model(const char *path) {
     for (uint64_t i = 0; i < bias_count; i++) biases[i] = (int32_t)take(&in, 4);
     for (int i = 0; i < NIF_TABLES * NIF_SYMBOLS; i++) tables[i] = (uint32_t)take(&in, 4);
     for (int i = 0; i < 2 * NIF_COMPAND_LIMIT + 1; i++) units[i] = (int8_t)take(&in, 1);
+    read_latent_tables(&in);
     lengths = (double *)get(NIF_TABLES * NIF_SYMBOLS * sizeof *lengths);
     for (int i = 0; i < NIF_TABLES * NIF_SYMBOLS; i++) lengths[i] = 24 - (31 - __builtin_clz(tables[i] | 1u));
     void *header = get(sizeof(nif_model));
@@ -330,6 +334,10 @@ static void run(const uint8_t *data, size_t size, int32_t results[3]) {
     part p;
     results[0] = -1;
     results[1] = results[2] = 0;
+    if (data[0] & LATENTS) {
+        run_latents((input){data + 1, size - 1}, data[0] & CODED_AGAIN, results);
+        return;
+    }
     if (!read_part(&p, (input){data, size})) return;
     const nif_lattice *l = &p.lattice;
     const int32_t top = NIF_MIN(l->finest + 1, l->levels);
@@ -391,6 +399,8 @@ int main(int count, char **arguments) {
     }
     free(model);
     free(lengths);
+    free(latent_cumulative);
+    free(latent_likely);
     return 0;
 }
 #else

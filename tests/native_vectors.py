@@ -1,4 +1,4 @@
-"""The golden files' streams, part by part, as the native decoder is given them.
+"""The golden files' streams, part by part, as the native decoder is given them; and drawn streams of latents.
 
 `write` writes them for native_fuzz.c, which knows neither Python nor the container.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Sequence
+from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 import fuzz
 import numpy as np
@@ -17,6 +17,12 @@ from make_golden import FOLDER
 from nifcodec import container
 from nifcodec.errors import CorruptFileError
 from nifcodec.fields.parts import unpack_parts
+from nifcodec.fields.pyramid.bitstream import encode_part
+from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, NEIGHBOURS, Grid, all_grids
+from nifcodec.fields.pyramid.integer_network import IntegerNetwork
+from nifcodec.fields.pyramid.laplacians import frequencies
+from nifcodec.fields.pyramid.networks import layout
+from nifcodec.fields.pyramid.scan import Scan
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.coding.bitstream import CHECK_BYTES, decode_lattice, decode_low
 from nifcodec.fields.wavelet.coding.companding import COMPAND_TABLE
@@ -109,7 +115,7 @@ def corpus_parts() -> Iterator[Part]:
 
 
 def model_bytes(model: ContextModel) -> bytes:
-    """A model for C: units of the layers, counts, weights, biases, tables and companding, little-endian."""
+    """A model for C: units of the layers, counts, weights, biases, tables and companding, tables of latents."""
     networks = [model.networks[key] for key in sorted(model.networks)]
     hidden = [model.networks[(plane, 0, 0, 0)].w2.shape for plane in range(3)]
     weights, biases = (
@@ -118,7 +124,8 @@ def model_bytes(model: ContextModel) -> bytes:
     )
     counts = np.array([weights.size, biases.size], "<i4")
     tables, companding = model.frequencies.astype("<u4"), COMPAND_TABLE.astype("<i1")
-    arrays = (np.array(hidden, "<u1"), counts, weights, biases, tables, companding)
+    laplacians = frequencies().astype("<u4")
+    arrays = (np.array(hidden, "<u1"), counts, weights, biases, tables, companding, laplacians)
     return b"".join(array.tobytes() for array in arrays)
 
 
@@ -143,6 +150,51 @@ def part_bytes(part: Part, finest: int = 0, further: int = 0) -> bytes:
     return head + part.stream
 
 
+class LatentPart(NamedTuple):
+    """A pyramid's latents as a stream, and what they are decoded under; sides are 1 to 64."""
+
+    network: IntegerNetwork
+    size: Tuple[int, int]
+    stream: bytes
+
+    def pack(self) -> bytes:
+        """For C; it codes what it decodes again."""
+        network = self.network
+        arrays = [*(array for layer in network.layers for array in layer), network.linear, NEIGHBOURS]
+        head = b"\x90" + np.array([side - 1 for side in self.size], "<u1").tobytes()
+        head += b"".join(array.astype("<i4").tobytes() for array in arrays)
+        for level in FEATURED_LEVELS:
+            for array in network.features[level]:
+                numbers = array.astype("<i4").ravel()
+                head += numbers.view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+        return head + self.stream
+
+    def decode(self) -> Dict[Grid, np.ndarray]:
+        """By NumPy, coarsest first, whether or not the stream is the one of its latents."""
+        scan, found = Scan(self.network), {}
+        decoder = scan.decoder(self.stream)
+        for grid in reversed(all_grids()):
+            featured = not grid.hyper and grid.level in FEATURED_LEVELS
+            found[grid] = decoder.get(*grid.size(*self.size), scan.features(grid.level, found) if featured else None)
+        return found
+
+
+def latent_parts() -> Iterator[LatentPart]:
+    """Drawn ones: whole, cut and changed."""
+    random, named = np.random.RandomState(11), layout(3)
+    for number, size in enumerate([(1, 1), (1, 64), (64, 1), (3, 2), (21, 33), (64, 64)]):
+        weights = named.initial(number) + random.normal(0, 0.1, named.count).astype(np.float32)
+        named.parts["entropy last bias"].of(weights)[...] = random.normal(0, 3, 2)
+        network = IntegerNetwork.of(named, weights, native=False)
+        spread = 10.0 ** random.uniform(-1, 3)
+        values = {grid: np.rint(random.laplace(0, spread, grid.size(*size))) for grid in all_grids()}
+        stream = encode_part(network, {grid: each.astype(np.int32) for grid, each in values.items()}, {}).data
+        yield LatentPart(network, size, stream)
+        changed = bytearray(stream[: random.randint(1, len(stream) + 1)])
+        changed[random.randint(len(changed))] ^= 1 << random.randint(8)
+        yield LatentPart(network, size, bytes(changed))
+
+
 def fits(part: Part) -> bool:
     """Whether `part_bytes` can hold it: its numbers have few bytes there."""
     values = [array for planes in part.coarser for array in planes.values()]
@@ -157,6 +209,8 @@ def write(folder: Path) -> None:
     for number, part in enumerate([*filter(fits, golden_parts()), *corpus_parts()]):
         data = part_bytes(part, number % 2 * min(1, part.lattice.levels), 16 << number % 3)
         (folder / "inputs" / f"{part.name}-{number}").write_bytes(data)
+    for number, latents in enumerate(latent_parts()):
+        (folder / "inputs" / f"latents-{number}").write_bytes(latents.pack())
 
 
 if __name__ == "__main__":

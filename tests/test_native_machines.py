@@ -15,9 +15,10 @@ from typing import Dict, Iterator, List, Tuple
 import numpy as np
 import pytest
 from native_variants import NUMPY, SOURCES
-from native_vectors import Part, corpus_parts, fits, golden_parts, model_bytes, part_bytes
+from native_vectors import LatentPart, Part, corpus_parts, fits, golden_parts, latent_parts, model_bytes, part_bytes
 
 from nifcodec.errors import CorruptFileError, MalformedError, TruncatedError
+from nifcodec.fields.pyramid.bitstream import encode_part
 from nifcodec.fields.wavelet.coding import bitstream
 from nifcodec.fields.wavelet.coding.bitstream import Setting
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
@@ -61,6 +62,17 @@ def by_numpy(part: Part, finest: int) -> "Tuple[Tuple[str, ...], str]":
     return ("0",), f"{digest:08x} {zlib.crc32(scanned.plane.astype('<i8').tobytes()):08x}"
 
 
+def latents_by_numpy(part: LatentPart) -> "Tuple[Tuple[str, ...], str]":
+    """The same of latents: the checksums of their integers, and of their stream's bytes as integers."""
+    try:
+        found = part.decode()
+    except CorruptFileError as error:
+        return ERRORS[type(error)], "00000000 00000000"
+    digest = zlib.crc32(b"".join(values.astype("<i4").tobytes() for values in found.values()))
+    stream = np.frombuffer(encode_part(part.network, found, {}).data, np.uint8)
+    return ("0",), f"{digest:08x} {zlib.crc32(stream.astype('<i4').tobytes()):08x}"
+
+
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model, the inputs, and what comes of them."""
@@ -68,12 +80,14 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "model").write_bytes(model_bytes(NUMPY))
     for number, (part, finest) in enumerate(parts()):
         (folder / f"{number:03}.part").write_bytes(part_bytes(part, finest, 16 << number % 3))
+    for number, latents in enumerate(latent_parts()):
+        (folder / f"latents-{number:03}.part").write_bytes(latents.pack())
     return folder
 
 
 @pytest.fixture(scope="module")
 def expected() -> "List[Tuple[Tuple[str, ...], str]]":
-    return [by_numpy(part, finest) for part, finest in parts()]
+    return [by_numpy(part, finest) for part, finest in parts()] + [latents_by_numpy(part) for part in latent_parts()]
 
 
 @pytest.mark.parametrize("machine", sorted(MACHINES))

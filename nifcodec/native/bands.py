@@ -206,7 +206,7 @@ class NativeModel:
             ctypes.byref(coder),
         )
         del kept
-        _check(error, len(stream))
+        check(error, len(stream))
         levels: List[BandArrays] = [[None] * bands for _ in range(shape.levels)]
         offset = 0
         for level, band, (rows, columns) in sizes:
@@ -256,7 +256,8 @@ def _address(array: np.ndarray) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def _check(error: int, stream_bytes: int) -> None:
+def check(error: int, stream_bytes: int) -> None:
+    """Of what a function returns. Raises TruncatedError, MalformedError, ValueError."""
     if error == MALFORMED_STREAM:
         raise MalformedError("range coded stream", "belongs to no sequence of symbols")
     if error == TRUNCATED:

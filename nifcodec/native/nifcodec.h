@@ -1,4 +1,4 @@
-/* The native core's interface (the Python side is library.py, bands.py and search.py) and its shared macros.
+/* The native core's interface (the Python side is library.py, bands.py, search.py and latents.py) and its shared macros.
  *
  * Every function is pure: arrays and sizes in, arrays out, memory from the caller, no global state, no allocation. A
  * file's bytes are never trusted; sizes that the caller computes from a file are checked again here. */
@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define NIF_ABI 3 /* raised with every change of a signature or a structure; library.py holds the same number */
+#define NIF_ABI 4 /* raised with every change of a signature or a structure; library.py holds the same number */
 
 #if defined(_WIN32)
 #define NIF_EXPORT __declspec(dllexport)

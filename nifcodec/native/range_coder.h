@@ -121,4 +121,28 @@ NIF_INLINE void nif_encoder_symbol(nif_encoder *e, uint8_t *out, uint32_t start,
     }
 }
 
+/* Appends an integer of `bits` bits, 1 to 24, under equal frequencies. */
+NIF_INLINE void nif_encoder_bits(nif_encoder *e, uint8_t *out, int32_t value, int32_t bits) {
+    nif_encoder_symbol(e, out, (uint32_t)value << (NIF_PRECISION - bits), NIF_TOTAL >> bits);
+}
+
+/* Appends the length symbol of an escape, 0 to 20. */
+NIF_INLINE void nif_encoder_length(nif_encoder *e, uint8_t *out, int32_t length) {
+    nif_encoder_symbol(e, out, NIF_TOTAL - (NIF_TOTAL >> length),
+                       length < 20 ? NIF_TOTAL >> (length + 1) : NIF_TOTAL >> 20);
+}
+
+/* The point of the final interval that has the most zeros at its end, because those need not be written; returns the
+ * length of the stream. `out` has room for eight bytes more than e->bytes. */
+NIF_INLINE uint64_t nif_encoder_finish(const nif_encoder *e, uint8_t *out) {
+    uint64_t gap = 0 - e->low;
+    for (int zeros = 56; gap >= e->width && zeros >= 32; zeros -= 8) gap = (0 - e->low) & (((uint64_t)1 << zeros) - 1);
+    const uint64_t point = e->low + gap;
+    if (point < e->low) nif_carry(out, e->bytes);
+    for (int i = 0; i < 8; i++) out[e->bytes + (uint64_t)i] = (uint8_t)(point >> (56 - 8 * i));
+    uint64_t size = e->bytes + 8;
+    while (size > 0 && out[size - 1] == 0) size--;
+    return size;
+}
+
 #endif

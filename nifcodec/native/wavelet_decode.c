@@ -3,16 +3,13 @@
 #include "crc32.h"
 #include "lattice.h"
 #include "lifting.h"
-#include "range_coder.h"
-
-enum { SLACK_BITS = 128 }; /* of escapes: what can be read from the zeros behind a stream's end */
+#include "run_coder.h"
 
 /* What one pass is decoded in; arrays of its coefficients, band by band. */
 typedef struct {
     uint8_t *scales;
     int16_t *means;
-    nif_frame *frames;
-    int32_t *highs, *indices, *lengths;
+    nif_run run;
 } pass_arrays;
 
 typedef struct {
@@ -47,10 +44,10 @@ static int take_all(decoding *d, const nif_lattice *l, nif_arena *arena, int64_t
     d->crc = (nif_crc *)nif_take(arena, sizeof *d->crc);
     d->pass.scales = (uint8_t *)nif_take(arena, most);
     d->pass.means = (int16_t *)nif_take(arena, most * 2);
-    d->pass.frames = (nif_frame *)nif_take(arena, most * sizeof(nif_frame));
-    d->pass.highs = (int32_t *)nif_take(arena, most * 4);
-    d->pass.indices = (int32_t *)nif_take(arena, most * 4);
-    d->pass.lengths = (int32_t *)nif_take(arena, most * 4);
+    d->pass.run.frames = (nif_frame *)nif_take(arena, most * sizeof(nif_frame));
+    d->pass.run.highs = (int32_t *)nif_take(arena, most * 4);
+    d->pass.run.indices = (int32_t *)nif_take(arena, most * 4);
+    d->pass.run.lengths = (int32_t *)nif_take(arena, most * 4);
     for (int32_t i = 0; i < 3 * l->planes; i++) d->states[i] = (uint8_t *)nif_take(arena, columns);
     for (int k = 0; k < 2; k++) planes[k] = (int64_t *)nif_take(arena, largest * 8);
     *room = (int64_t *)nif_take(
@@ -78,13 +75,12 @@ static int32_t pass_contexts(decoding *d, int32_t level_number, int32_t pass, in
     return total;
 }
 
-/* How the coefficients of a pass are coded; returns whether any has low bits. */
-static int pass_frames(decoding *d, int32_t pass, int odd) {
+/* How the coefficients of a pass are coded. */
+static void pass_frames(decoding *d, int32_t pass, int odd) {
     const nif_level *level = &d->walk.level;
     const uint8_t *scales = d->pass.scales;
     const int16_t *means = d->pass.means;
-    nif_frame *frames = d->pass.frames;
-    int shifted = 0;
+    nif_frame *frames = d->pass.run.frames;
     for (int32_t i = 0; i < level->count; i++) {
         const int32_t count = nif_pass_count(&level->band[i], nif_row_of(pass, i), odd);
         const uint8_t *states = d->states[i];
@@ -93,85 +89,16 @@ static int pass_frames(decoding *d, int32_t pass, int odd) {
                 frames[c] = nif_frame_of(scales[c], means[c], nif_kind_of(states[c], 1));
         else
             for (int32_t c = 0; c < count; c++) frames[c] = nif_frame_of(scales[c], means[c], NIF_SCALAR);
-        for (int32_t c = 0; c < count; c++) shifted |= frames[c].shift;
         scales += count;
         means += count;
         frames += count;
     }
-    return shifted;
-}
-
-/* Symbols of a pass. Sets indices as if there were neither escapes nor low bits, and *escaped to whether there are. */
-static int pass_symbols(decoding *d, int32_t count, int *escaped) {
-    const nif_frame *frames = d->pass.frames;
-    const uint8_t *stream = d->stream;
-    const uint64_t size = d->size;
-    int32_t *highs = d->pass.highs, *indices = d->pass.indices;
-    nif_decoder coder = d->coder;
-    int32_t ends = 0;
-    for (int32_t at = 0; at < count; at++) {
-        const nif_frame frame = frames[at];
-        const int32_t symbol = nif_decoder_symbol(&coder, stream, size,
-                                                  d->model->cumulative + frame.table * (NIF_SYMBOLS + 1), NIF_SYMBOLS,
-                                                  NIF_LARGEST, d->model->likely[frame.table]);
-        if (symbol < 0) return NIF_MALFORMED_STREAM;
-        const int32_t high = symbol - NIF_LARGEST;
-        highs[at] = high;
-        indices[at] = frame.base + (frame.mirrored ? -high : high);
-        ends |= (high == NIF_LARGEST) | (high == -NIF_LARGEST);
-    }
-    d->coder = coder;
-    *escaped = ends;
-    return NIF_OK;
-}
-
-/* Escapes and low bits of a pass of `count` coefficients, and its indices from both. */
-static int pass_rest(decoding *d, int32_t count) {
-    const uint64_t bound = 8 * d->size + SLACK_BITS;
-    int32_t *highs = d->pass.highs, *lengths = d->pass.lengths;
-    uint64_t escapes = 0, bits = 0;
-    for (int32_t at = 0; at < count; at++) {
-        lengths[at] = highs[at] == NIF_LARGEST || highs[at] == -NIF_LARGEST ? 0 : -1;
-        escapes += lengths[at] == 0;
-    }
-    if (escapes > bound) return NIF_TRUNCATED;
-    for (int32_t at = 0; at < count; at++) {
-        if (lengths[at] < 0) continue;
-        lengths[at] = nif_decoder_length(&d->coder, d->stream, d->size);
-        if (lengths[at] < 0) return NIF_MALFORMED_STREAM;
-        bits += (uint64_t)lengths[at];
-    }
-    if (bits > bound) return NIF_TRUNCATED;
-    for (int32_t at = 0; at < count; at++) {
-        if (lengths[at] < 0) continue;
-        int32_t value = 1;
-        for (int32_t k = 0; k < lengths[at]; k++) {
-            const int32_t bit = nif_decoder_bits(&d->coder, d->stream, d->size, 1);
-            if (bit < 0) return NIF_MALFORMED_STREAM;
-            value = 2 * value + bit;
-        }
-        value += NIF_LARGEST - 1; /* excess + 1 and its top bit, to magnitude */
-        highs[at] = highs[at] < 0 ? -value : value;
-    }
-    memset(lengths, 0, (size_t)count * sizeof *lengths); /* now the low bits */
-    for (int32_t shift = 1; shift <= (NIF_SCALE_MAX - NIF_FIRST_SHIFTED) / 4 + 1; shift++)
-        for (int32_t at = 0; at < count; at++) {
-            if (d->pass.frames[at].shift != shift) continue;
-            lengths[at] = nif_decoder_bits(&d->coder, d->stream, d->size, shift);
-            if (lengths[at] < 0) return NIF_MALFORMED_STREAM;
-        }
-    for (int32_t at = 0; at < count; at++) {
-        const int32_t index = nif_join(highs[at], lengths[at], d->pass.frames[at]);
-        if (index > NIF_MAX_INDEX || index < -NIF_MAX_INDEX) return NIF_LARGE_COEFFICIENT;
-        d->pass.indices[at] = index;
-    }
-    return NIF_OK;
 }
 
 /* Enters the indices of a pass: values, features of what follows, states. */
 static void pass_enter(decoding *d, int32_t pass, int odd, int32_t *const *values) {
     const nif_level *level = &d->walk.level;
-    const int32_t *indices = d->pass.indices;
+    const int32_t *indices = d->pass.run.indices;
     for (int32_t i = 0; i < level->count; i++) {
         const nif_band *band = &level->band[i];
         const int32_t row = nif_row_of(pass, i), count = nif_pass_count(band, row, odd);
@@ -205,14 +132,13 @@ static int decode_level(decoding *d, int32_t level_number, int32_t *const *value
     for (int32_t pass = 0; pass < level->passes; pass++) {
         nif_walk_low(level, pass);
         for (int odd = 0; odd < 2; odd++) {
-            int escaped = 0;
             const int32_t count = pass_contexts(d, whole, pass, odd);
             if (!count) continue;
-            const int shifted = pass_frames(d, pass, odd);
-            int error = pass_symbols(d, count, &escaped);
-            if (!error && (shifted || escaped)) error = pass_rest(d, count);
+            pass_frames(d, pass, odd);
+            const int error = nif_decode_run(&d->coder, d->stream, d->size, d->model->cumulative, d->model->likely,
+                                             NIF_MAX_INDEX, count, &d->pass.run);
             if (error) return error;
-            d->digest = nif_crc_add(d->crc, d->digest, d->pass.indices, count);
+            d->digest = nif_crc_add(d->crc, d->digest, d->pass.run.indices, count);
             pass_enter(d, pass, odd, values);
         }
     }

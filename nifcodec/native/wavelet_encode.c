@@ -1,11 +1,7 @@
 /* The bands of a lattice -> their stream (FORMAT.md, "Lattice payload"). */
 #include "crc32.h"
-#include "range_coder.h"
+#include "run_coder.h"
 #include "scan.h"
-
-/* Of a coefficient: 24 bits of its symbol, 20 of an escape's length and 20 of its bits, 8 low bits, and what the
- * coder loses at each of these 24 symbols, below 1/128 bit. */
-enum { BYTES_MAX = 10 };
 
 /* What one pass is encoded in; arrays of its coefficients, band by band. */
 typedef struct {
@@ -26,28 +22,6 @@ static void take_all(nif_encoding *e, const nif_lattice *l, nif_arena *arena) {
     e->cells = (nif_cells *)nif_take(arena, most * sizeof *e->cells);
     e->shifts = (uint8_t *)nif_take(arena, most);
     e->indices = (int32_t *)nif_take(arena, most * 4);
-}
-
-NIF_INLINE void put_bits(nif_encoder *coder, uint8_t *stream, int32_t value, int32_t bits) {
-    nif_encoder_symbol(coder, stream, (uint32_t)value << (NIF_PRECISION - bits), NIF_TOTAL >> bits);
-}
-
-/* Escapes and low bits of the `count` coefficients of a pass. */
-static void put_rest(nif_encoding *e, int32_t count) {
-    for (int32_t at = 0; at < count; at++) {
-        if (e->cells[at].excess < 0) continue;
-        const int32_t length = nif_escape_length(e->cells[at].excess);
-        nif_encoder_symbol(&e->coder, e->stream, NIF_TOTAL - (NIF_TOTAL >> length),
-                           length < 20 ? NIF_TOTAL >> (length + 1) : NIF_TOTAL >> 20);
-    }
-    for (int32_t at = 0; at < count; at++) {
-        if (e->cells[at].excess < 0) continue;
-        for (int32_t bit = nif_escape_length(e->cells[at].excess) - 1; bit >= 0; bit--)
-            put_bits(&e->coder, e->stream, (e->cells[at].excess + 1) >> bit & 1, 1);
-    }
-    for (int32_t shift = 1; shift <= (NIF_SCALE_MAX - NIF_FIRST_SHIFTED) / 4 + 1; shift++)
-        for (int32_t at = 0; at < count; at++)
-            if (e->shifts[at] == shift) put_bits(&e->coder, e->stream, e->cells[at].low_bits, shift);
 }
 
 static int encode_level(nif_encoding *e, const nif_level *level, const int64_t *starts, const int32_t *values,
@@ -80,24 +54,10 @@ static int encode_level(nif_encoding *e, const nif_level *level, const int64_t *
                 }
             }
             e->coder = coder;
-            if (rest) put_rest(e, at);
+            if (rest) nif_encode_rest(&e->coder, e->stream, e->cells, e->shifts, at);
             e->digest = nif_crc_add(e->crc, e->digest, e->indices, at);
         }
     return NIF_OK;
-}
-
-/* The point of the final interval that has the most zeros at its end, because those need not be written; returns the
- * length of the stream. */
-static uint64_t finish(nif_encoder *coder, uint8_t *stream) {
-    uint64_t gap = 0 - coder->low;
-    for (int zeros = 56; gap >= coder->width && zeros >= 32; zeros -= 8)
-        gap = (0 - coder->low) & (((uint64_t)1 << zeros) - 1);
-    const uint64_t point = coder->low + gap;
-    if (point < coder->low) nif_carry(stream, coder->bytes);
-    for (int i = 0; i < 8; i++) stream[coder->bytes + (uint64_t)i] = (uint8_t)(point >> (56 - 8 * i));
-    uint64_t size = coder->bytes + 8;
-    while (size > 0 && stream[size - 1] == 0) size--;
-    return size;
 }
 
 /* Bytes of memory that nifcodec_encode_bands works in, or 0 for a lattice that cannot be. */
@@ -110,7 +70,7 @@ NIF_EXPORT uint64_t nifcodec_encode_memory(const nif_lattice *lattice) {
 }
 
 /* Bytes that the stream of `count` coefficients has at most, while it is written. */
-NIF_EXPORT uint64_t nifcodec_encode_capacity(uint64_t count) { return BYTES_MAX * count + 16; }
+NIF_EXPORT uint64_t nifcodec_encode_capacity(uint64_t count) { return NIF_CODED_MAX * count + 16; }
 
 /* The stream of the bands that hold anything but zeros.
  *
@@ -150,6 +110,6 @@ NIF_EXPORT int32_t nifcodec_encode_bands(const nif_lattice *lattice, const nif_m
         digests[number] = e.digest;
         needed[number] = e.coder.bytes + 8;
     }
-    if (any) *size = finish(&e.coder, stream);
+    if (any) *size = nif_encoder_finish(&e.coder, stream);
     return NIF_OK;
 }

@@ -1,25 +1,28 @@
 """The entropy network in integers, which a decoder runs: the same on every machine.
 
-Weights are multiples of 2^-11, activations of 1/64. An activation is at most 2^14 in magnitude and a unit's weights at
-most 64 together, so that every sum stays below 2^31.
+Weights are multiples of 2^-11, activations of 1/64. An activation is below 2^14 in magnitude, and a unit's weights and
+its bias are so small that no sum reaches 2^31.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
 from nifcodec.errors import LimitError
 from nifcodec.fields.pyramid.grids import FEATURED_LEVELS
+from nifcodec.fields.pyramid.kernels import Kernels
 from nifcodec.fields.pyramid.laplacians import LOWEST_OCTAVE, MEAN_LIMIT, SCALES, SCALES_PER_OCTAVE
 from nifcodec.fields.pyramid.networks import Layout
+from nifcodec.native import library
 
 WEIGHT_BITS, ACTIVATION_BITS = 11, 6
 ACTIVATION_LIMIT = (1 << 14) - 1
-MOST_WEIGHT = 64 << WEIGHT_BITS
 MEAN_SHIFT = WEIGHT_BITS + ACTIVATION_BITS - 5  # to 1/32
+SUM_LIMIT = (1 << 31) - (1 << MEAN_SHIFT)  # half a unit of what it is rounded to is added
+FEATURE_LIMIT = 64 << WEIGHT_BITS  # of a feature's weights together, and of its bias
 SCALE_FACTOR = round(SCALES_PER_OCTAVE * 1.4426950408889634 * (1 << 10))  # scale numbers in a natural logarithm, 2^-10
 
 
@@ -30,14 +33,16 @@ class IntegerNetwork:
     Attributes:
         layers: matrices (out, in) and biases of both hidden layers and of the last one; the linear branch has no bias.
         features: by level, the matrix (features, grids) and its biases.
+        kernels: the native forms of what takes the time; None where NumPy serves.
     """
 
     layers: Sequence[Tuple[np.ndarray, np.ndarray]]
     linear: np.ndarray
     features: "dict[int, Tuple[np.ndarray, np.ndarray]]"
+    kernels: Optional[Kernels] = None
 
     @staticmethod
-    def of(layout: Layout, weights: np.ndarray) -> "IntegerNetwork":
+    def of(layout: Layout, weights: np.ndarray, native: bool = True) -> "IntegerNetwork":
         """Of a pyramid's weights, rounded to multiples of 2^-11. Raises LimitError: a unit's weights are too large."""
 
         def part(name: str, bits: int = WEIGHT_BITS) -> np.ndarray:
@@ -51,13 +56,17 @@ class IntegerNetwork:
             level: (part(f"features {level}"), part(f"features {level} bias", WEIGHT_BITS)) for level in FEATURED_LEVELS
         }
         linear = part("entropy linear")
-        for matrix in [*(matrix for matrix, _ in layers), linear, *(matrix for matrix, _ in features.values())]:
-            if np.abs(matrix).sum(axis=1).max() > MOST_WEIGHT:
+        both = np.concatenate([layers[2][0], linear], axis=1)
+        for matrix, bias in (*layers[:2], (both, layers[2][1])):
+            # Whatever is no number is refused too.
+            if not (np.abs(matrix).sum(axis=1) * ACTIVATION_LIMIT + np.abs(bias) < SUM_LIMIT).all():
                 raise LimitError("a unit of the entropy network has weights above 64 together")
-        for _, bias in layers:
-            if np.abs(bias).max() > 1 << 30:
-                raise LimitError("a bias of the entropy network is above 2^30")
-        return IntegerNetwork(layers, linear, features)
+        for matrix, bias in features.values():
+            if not (np.abs(matrix).sum(axis=1) + np.abs(bias) <= FEATURE_LIMIT).all():
+                raise LimitError("a feature of the entropy network has weights above 64 together")
+        loaded = library.load() if native else None
+        kernels = Kernels(loaded, layers, linear, features) if loaded is not None else None
+        return IntegerNetwork(layers, linear, features, kernels)
 
     def contexts(self, inputs: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         """Activations (n, units), float64 integers -> means in 1/32 and scale numbers, int64 (n,)."""

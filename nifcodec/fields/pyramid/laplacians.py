@@ -26,7 +26,7 @@ FRACTIONS = MEAN_UNIT // 2 + 1
 LARGEST = 16
 LEAST = 1 << 8  # of a symbol's frequency: 16 bits, beyond which training counts no bit either
 MEAN_LIMIT = (1 << 14) - 1
-VALUE_LIMIT = 1 << 18
+VALUE_LIMIT = 1 << 18  # in latents.h too
 
 _BITS = 30  # of a power's fraction
 
