@@ -119,30 +119,46 @@ NIF_TARGET static void NIF_K(dense)(int32_t outputs, int32_t inputs, const float
             NIF_K(one)(inputs, weights + o * inputs, biases ? biases[o] : 0, x + n, out + o * NIF_BLOCK_SAMPLES + n);
 }
 
+/* Four outputs by three inputs of `outer`, in twelve registers. */
+NIF_DEFINE void NIF_K(four_by_three)(int32_t inputs, const float *gradients, const float *x, float *sums) {
+#define START(q)                                                      \
+    VECTOR a##q = NIF_K(load)(sums + q * inputs * NIF_WIDE);               \
+    VECTOR b##q = NIF_K(load)(sums + (q * inputs + 1) * NIF_WIDE);         \
+    VECTOR c##q = NIF_K(load)(sums + (q * inputs + 2) * NIF_WIDE);
+#define ADD(q)                                                             \
+    {                                                                      \
+        const VECTOR by = NIF_K(load)(gradients + q * NIF_BLOCK_SAMPLES + n); \
+        a##q += by * first;                                                \
+        b##q += by * second;                                               \
+        c##q += by * third;                                                \
+    }
+#define PUT(q)                                                             \
+    NIF_K(store)(sums + q * inputs * NIF_WIDE, a##q);                      \
+    NIF_K(store)(sums + (q * inputs + 1) * NIF_WIDE, b##q);                \
+    NIF_K(store)(sums + (q * inputs + 2) * NIF_WIDE, c##q);
+    NIF_EACH_OUTPUT(START)
+    for (int32_t n = 0; n < NIF_BLOCK_SAMPLES; n += NIF_WIDE) {
+        const VECTOR first = NIF_K(load)(x + n), second = NIF_K(load)(x + NIF_BLOCK_SAMPLES + n);
+        const VECTOR third = NIF_K(load)(x + 2 * NIF_BLOCK_SAMPLES + n);
+        NIF_EACH_OUTPUT(ADD)
+    }
+    NIF_EACH_OUTPUT(PUT)
+#undef START
+#undef ADD
+#undef PUT
+}
+
 /* Adds the products of gradients (outputs, block) and inputs (inputs, block), summed over the block as far as a vector
  * goes: sums (outputs, inputs, NIF_WIDE). */
 NIF_TARGET static void NIF_K(outer)(int32_t outputs, int32_t inputs, const float *gradients, const float *x,
                                     float *sums) {
-#define START(q) VECTOR sum##q = NIF_K(load)(to + q * inputs * NIF_WIDE);
-#define ADD(q) sum##q += NIF_K(load)(from + q * NIF_BLOCK_SAMPLES + n) * value;
-#define PUT(q) NIF_K(store)(to + q * inputs * NIF_WIDE, sum##q);
-    int32_t o = 0;
-    for (; o + 4 <= outputs; o += 4)
-        for (int32_t i = 0; i < inputs; i++) {
-            const float *from = gradients + o * NIF_BLOCK_SAMPLES;
-            float *to = sums + ((ptrdiff_t)o * inputs + i) * NIF_WIDE;
-            NIF_EACH_OUTPUT(START)
-            for (int32_t n = 0; n < NIF_BLOCK_SAMPLES; n += NIF_WIDE) {
-                const VECTOR value = NIF_K(load)(x + i * NIF_BLOCK_SAMPLES + n);
-                NIF_EACH_OUTPUT(ADD)
-            }
-            NIF_EACH_OUTPUT(PUT)
-        }
-#undef START
-#undef ADD
-#undef PUT
-    for (; o < outputs; o++)
-        for (int32_t i = 0; i < inputs; i++) {
+    const int32_t whole_outputs = outputs / 4 * 4, whole_inputs = inputs / 3 * 3;
+    for (int32_t o = 0; o < whole_outputs; o += 4)
+        for (int32_t i = 0; i < whole_inputs; i += 3)
+            NIF_K(four_by_three)(inputs, gradients + o * NIF_BLOCK_SAMPLES, x + i * NIF_BLOCK_SAMPLES,
+                                 sums + ((ptrdiff_t)o * inputs + i) * NIF_WIDE);
+    for (int32_t o = 0; o < outputs; o++)
+        for (int32_t i = o < whole_outputs ? whole_inputs : 0; i < inputs; i++) {
             float *to = sums + ((ptrdiff_t)o * inputs + i) * NIF_WIDE;
             VECTOR sum = NIF_K(load)(to);
             for (int32_t n = 0; n < NIF_BLOCK_SAMPLES; n += NIF_WIDE)

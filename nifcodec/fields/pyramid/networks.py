@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Dict, Iterator, List, Mapping, Tuple
 
 import numpy as np
@@ -26,7 +26,7 @@ class Part:
     start: int
     shape: Tuple[int, ...]
 
-    @property
+    @cached_property
     def end(self) -> int:
         """Behind its last weight."""
         return self.start + int(np.prod(self.shape))
