@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, List, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
+from nifcodec.fields.pyramid.networks import Layout
 from nifcodec.fields.pyramid.soap import Soap
-from nifcodec.fields.pyramid.step import Loss, Pyramid, Quantizer
+from nifcodec.fields.pyramid.step import Loss, Quantizer
 
 GAIN = 16.0  # of the latents: they move by so many times the learning rate
 RATE, FINAL_RATE, HARD_RATE = 1e-2, 1e-5, 1e-4
@@ -25,6 +26,50 @@ EPSILON = 1e-8
 PROBE, PROBES = 2.0**-10, 20  # how far a curvature is looked for, and along how many directions
 LEAST_CURVATURE, TINY = 0.01, 1e-9  # of a tensor's mean; where nothing depends on a tensor
 EVALUATED = 100  # steps between two evaluations
+
+
+class Trainable(Protocol):
+    """The latents of a picture, and a step of training them: `step.Pyramid`, or `training.device_pyramid`.
+
+    Attributes:
+        layout: of the weights.
+        pixels: of the picture.
+    """
+
+    layout: Layout
+    pixels: int
+
+    def step(self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float) -> Tuple[Loss, np.ndarray]:
+        """The loss, and the gradient of pixels * (error + price * bits / pixels) by the weights, float32.
+
+        The gradient by the latents is kept for `move`.
+
+        Args:
+            weights: float32.
+            quantizer: None rounds, and gives no gradient by the latents.
+        """
+
+    def evaluate(self, weights: np.ndarray) -> Loss:
+        """The loss of rounded latents and of a picture of integers."""
+
+    def move(self, rate: float, betas: Tuple[float, float], epsilon: float, step: int) -> None:
+        """One step of Adam on the latents, down the gradient of the last `step`.
+
+        Args:
+            step: number of the move since the restart, from 1.
+        """
+
+    def latents(self) -> List[np.ndarray]:
+        """Of all grids, finest first, float32 (rows, columns), not rounded: copies."""
+
+    def set_latents(self, values: Sequence[np.ndarray]) -> None:
+        """The inverse of `latents`."""
+
+    def restart(self) -> None:
+        """Forgets the moments of Adam."""
+
+    def picture(self) -> np.ndarray:
+        """What the last `evaluate` made, float32 (H, W, C)."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +111,11 @@ def phases(steps: int, price: float) -> List[Phase]:
 
 
 def fit(
-    pyramid: Pyramid, price: float, plan: List[Phase], seed: int = 0, tell: Optional[Callable[[int, Loss], None]] = None
+    pyramid: Trainable,
+    price: float,
+    plan: List[Phase],
+    seed: int = 0,
+    tell: Optional[Callable[[int, Loss], None]] = None,
 ) -> State:
     """Trains a pyramid at a price of a bit, in units of the error; the best state that was evaluated.
 
@@ -86,7 +135,7 @@ def fit(
     return state
 
 
-def curvature(pyramid: Pyramid, weights: np.ndarray, price: float, probes: int = PROBES, seed: int = 0) -> np.ndarray:
+def curvature(pyramid: Trainable, weights: np.ndarray, price: float, probes: int = PROBES, seed: int = 0) -> np.ndarray:
     """Second derivatives of pixels * loss by each weight under rounded latents, float64; least ones are raised.
 
     Hutchinson's estimate from differences of gradients along random signs (Bekas et al. 2007).
@@ -103,7 +152,7 @@ def curvature(pyramid: Pyramid, weights: np.ndarray, price: float, probes: int =
 
 
 def _run(
-    pyramid: Pyramid, price: float, phase: Phase, start: State, seed: int, report: Callable[[int, Loss], None]
+    pyramid: Trainable, price: float, phase: Phase, start: State, seed: int, report: Callable[[int, Loss], None]
 ) -> State:
     best, weights = start, start.weights.astype(np.float64)
     soap = Soap(pyramid.layout.matrices, pyramid.layout.count, BETA, phase.every)
