@@ -44,7 +44,7 @@ class PyramidRender:
         self._file, self._cell = file, cell
         self.spec = unpack_description(file.description)
         self._layout = layout(file.channels)
-        self._start = priors.start(self.spec.prior, self.spec.start, self._layout)
+        self._start = priors.find(self.spec.prior).weights(self.spec.start, self._layout)
         if not self.spec.tile_exponent and file.width * file.height > LARGEST_WHOLE:
             raise LimitError(f"a picture of {file.width} x {file.height} pixels without tiles is above {LARGEST_WHOLE}")
         self.tiling = Tiling(file.width, file.height, self.spec.tile_exponent)
@@ -54,9 +54,8 @@ class PyramidRender:
         return LEVELS - 1
 
     def describe(self) -> Summary:
-        settings: Dict[str, Any] = {"tiles": max(self.tiling.count, 1)}
-        if self.spec.prior != priors.NONE:
-            settings.update(prior=self.spec.prior.hex(), start=self.spec.start)
+        settings: Dict[str, Any] = {"prior": self.spec.prior.hex(), "start": self.spec.start}
+        settings["tiles"] = max(self.tiling.count, 1)
         latents = self._file.width * self._file.height * 4 // 3
         return Summary(latents + self._layout.count, self._layout.macs_per_pixel, settings)
 

@@ -10,7 +10,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from nifcodec.config import DEFAULT_QUALITY, EncodeConfig
-from nifcodec.errors import LimitError, MissingDependencyError, TrainingError
+from nifcodec.errors import LimitError, TrainingError
 from nifcodec.fields.checkpoint import Checkpoint
 from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.job import CodedField, EncodeJob, Goal
@@ -47,6 +47,7 @@ CORRECTIONS, CORRECTION_STEPS = 6, 40
 OCTAVES_PER_CORRECTION, MOST_OCTAVES = 0.2, 2.0  # that a size falls by in those steps while the price doubles
 # Octaves by which a size may be trimmed, and halvings of the interval in which the limit is looked for.
 MOST_TRIMMED, TRIMS = 0.25, 8
+FLOAT_WHITE = 65535.0  # a float picture's loss is that of codes of 16 bits
 REPORTED = 0.5  # seconds between two reports
 
 
@@ -83,15 +84,19 @@ def quality_price(quality: float, depth: int = 8) -> float:
 
 
 def _open_step(job: EncodeJob) -> Tuple[Step, str]:
-    """What computes losses and gradients, and where, in words. Raises MissingDependencyError, DeviceError."""
-    loaded = library.load()
-    if loaded is None:
-        raise MissingDependencyError(
-            "the field pyramid is trained by the native library: install nifcodec with a compiler"
-        )
-    signal = job.signal
-    largest = 0.0 if signal.depth == 32 else white(signal.samples.dtype)
-    return Pyramid(NativePyramid(loaded), signal.values(), largest or 65535.0), "CPU"
+    """What computes losses and gradients, and where, in words: the native library, or else TensorFlow.
+
+    Raises MissingDependencyError, ConfigError, DeviceError.
+    """
+    signal, config, loaded = job.signal, job.config, library.load()
+    largest = FLOAT_WHITE if signal.depth == 32 else white(signal.samples.dtype)
+    if loaded is not None and config.device in ("auto", "cpu") and config.replicas in (None, 1):
+        return Pyramid(NativePyramid(loaded), signal.values(), largest), "CPU"
+    job.start_training()
+    from nifcodec.fields.pyramid.training.device_pyramid import open_device_pyramid
+
+    device = open_device_pyramid(signal.values(), largest, config)
+    return device, device.placement
 
 
 class _Encoder:
@@ -101,9 +106,10 @@ class _Encoder:
         self._job, self._step, self._placement = job, step, placement
         signal = job.signal
         options: PyramidOptions = job.config.options or PyramidOptions()
-        self._spec = PyramidDescription(priors.NONE, 0, options.exponent_for(signal.pixels))
-        self._start = priors.start(self._spec.prior, self._spec.start, step.layout)
-        self._tiling = Tiling(signal.width, signal.height, self._spec.tile_exponent)
+        self._prior = priors.named()
+        self._exponent = options.exponent_for(signal.pixels)
+        self._tiling = Tiling(signal.width, signal.height, self._exponent)
+        self._number = 0  # of the prior's start
         self._curvature: Optional[np.ndarray] = None
 
     def first_price(self) -> Price:
@@ -123,8 +129,9 @@ class _Encoder:
         """Runs the phases of the effort, or goes on with those of a checkpoint."""
         config = self._job.config
         steps = STEPS[config.effort - 1] if config.steps is None else config.steps
-        plan = phases(steps, price.value)
-        training = Training(self._step, plan, self._step.layout.initial(config.seed), price, config.seed)
+        self._number = self._prior.nearest(price.value)
+        self._step.set_latents(self._prior.latents(self._number, self._job.signal.values()))
+        training = Training(self._step, phases(steps, price.value), self._start, price, config.seed)
         record = None if checkpoint is None else checkpoint.load("pyramid/training")
         if record is not None:
             training.restore(record)
@@ -132,6 +139,11 @@ class _Encoder:
         if not math.isfinite(training.best.loss.at(price.value)):
             raise TrainingError("the training of the pyramid diverged: use --field wavelet")
         return training
+
+    @property
+    def _start(self) -> np.ndarray:
+        """The weights to begin with, which those of the file are differences from."""
+        return self._prior.weights(self._number, self._step.layout)
 
     def code(self, state: State, price: float, steps: int) -> Coded:
         """A state with its weights quantized, as the parts of a file."""
@@ -251,7 +263,8 @@ class _Encoder:
         parts = [CodedPart(weights.pack()), encode_part(network, known, {})]
         parts += in_threads(tile, range(tiling.count))
         index = pack_index(parts) if tiling.count else b""
-        return CodedField(FAMILY_ID, self._spec.pack(), pack_parts(parts), steps, self._placement, index)
+        spec = PyramidDescription(self._prior.hash, self._number, self._exponent)
+        return CodedField(FAMILY_ID, spec.pack(), pack_parts(parts), steps, self._placement, index)
 
 
 def _next(known: List[Tuple[float, float]]) -> float:

@@ -12,8 +12,7 @@ from nifcodec.fields.pyramid.contract import Loss, Step
 from nifcodec.fields.pyramid.schedule import Phase, Price
 from nifcodec.fields.pyramid.soap import Soap
 
-GAIN = 16.0  # of the latents: they move by so many times the learning rate
-DECAY = 0.01  # of weights, times the learning rate
+DECAY = 0.01  # of weights to those to begin with, times the learning rate
 LARGEST_GRADIENT = 0.1  # norm of the mean gradient by the weights
 BETA = 0.95  # of SOAP
 EPSILON = 1e-8
@@ -48,7 +47,7 @@ class Training:
     def __init__(self, step: Step, plan: Sequence[Phase], weights: np.ndarray, price: Price, seed: int = 0) -> None:
         self._step, self._plan, self.price, self._seed = step, plan, price, seed
         self._phase = self._inside = 0
-        self._weights = weights.astype(np.float64)
+        self._start = self._weights = weights.astype(np.float64)
         self._soap = self._new_soap()
         self.best = State(weights.astype(np.float32), step.latents(), step.evaluate(weights.astype(np.float32)))
         self.latest = self.best
@@ -143,10 +142,10 @@ class Training:
         norm = float(np.sqrt((mean.astype(np.float64) ** 2).sum()))
         direction = self._soap.direction(mean * min(1.0, LARGEST_GRADIENT / max(norm, 1e-30)))
         if inside:  # the first gradient makes the preconditioners
-            self._weights = self._weights - rate * direction - rate * DECAY * self._weights
+            self._weights = self._weights - rate * direction - rate * DECAY * (self._weights - self._start)
             if quantizer is not None:
-                epsilon = EPSILON * step.pixels / GAIN / math.sqrt(1 - phase.betas[1] ** inside)
-                step.move(GAIN * rate, phase.betas, epsilon, inside)
+                epsilon = EPSILON * step.pixels / phase.gain / math.sqrt(1 - phase.betas[1] ** inside)
+                step.move(phase.gain * rate, phase.betas, epsilon, inside)
         return loss
 
     def _evaluate(self, tell: Callable[[Loss, bool], None], interval: int = 0, ends: bool = False) -> None:

@@ -13,7 +13,8 @@ from typing import Callable, List, Optional, Tuple
 
 from nifcodec.fields.pyramid.contract import Loss, Quantizer
 
-RATE, FINAL_RATE, HARD_RATE = 1e-2, 1e-5, 1e-4
+RATE, COLD_RATE, FINAL_RATE, HARD_RATE = 4e-3, 1e-2, 1e-5, 1e-4  # of the weights
+GAIN, COLD_GAIN = 40.0, 16.0  # of the latents: they move by so many times the rate
 SOFTEST, HARDEST = 0.35, 0.08  # temperatures
 FIRST_NOISE, LAST_NOISE = 0.22, 0.15  # deviations
 EVALUATED = 100  # steps between two evaluations, at most
@@ -39,6 +40,7 @@ class Phase:
         betas: of the latents' Adam.
         every: steps from one update of SOAP's eigenvectors to the next.
         rates: learning rate at the start and at the end, a cosine between.
+        gain: of the latents, which move by so many times the rate.
     """
 
     steps: int
@@ -47,6 +49,7 @@ class Phase:
     betas: Tuple[float, float]
     every: int
     rates: Tuple[float, float]
+    gain: float
 
     @property
     def interval(self) -> int:
@@ -69,20 +72,33 @@ class Phase:
 
 
 def phases(steps: int, price: float) -> List[Phase]:
-    """Of a training of so many steps at a price of a bit: two warm-ups, the main phase, and hard rounding."""
+    """Of a training of so many steps from a prior, at a price of a bit."""
+    return [Phase(steps, (SOFTEST, HARDEST), (FIRST_NOISE, LAST_NOISE), (0.8, 0.99), 2, (RATE, FINAL_RATE), GAIN)]
+
+
+def cold_phases(steps: int, price: float) -> List[Phase]:
+    """Of a training that begins with nothing: two warm-ups, the main phase, and hard rounding."""
     start_noise = max(0.0, 0.747 - 0.432 * math.log10(price)) / 10
     warm, hard = min(50, steps // 10), steps // 20
-    warm_up = Phase(warm, (SOFTEST, SOFTEST), (start_noise, start_noise), (0.725, 0.97), 1, (RATE, RATE))
-    main = Phase(
-        steps - 2 * warm - hard, (SOFTEST, HARDEST), (FIRST_NOISE, LAST_NOISE), (0.9, 0.999), 10, (RATE, FINAL_RATE)
+    warm_up = Phase(
+        warm, (SOFTEST, SOFTEST), (start_noise, start_noise), (0.725, 0.97), 1, (COLD_RATE, COLD_RATE), COLD_GAIN
     )
-    last = Phase(hard, None, (0.0, 0.0), (0.9, 0.999), 10, (HARD_RATE, FINAL_RATE))
+    main = Phase(
+        steps - 2 * warm - hard,
+        (SOFTEST, HARDEST),
+        (FIRST_NOISE, LAST_NOISE),
+        (0.9, 0.999),
+        10,
+        (COLD_RATE, FINAL_RATE),
+        COLD_GAIN,
+    )
+    last = Phase(hard, None, (0.0, 0.0), (0.9, 0.999), 10, (HARD_RATE, FINAL_RATE), COLD_GAIN)
     return [phase for phase in (warm_up, warm_up, main, last) if phase.steps]
 
 
 def correction(steps: int) -> Phase:
     """That brings a trained pyramid from one price to another."""
-    return Phase(steps, (3 * HARDEST, HARDEST), (LAST_NOISE, LAST_NOISE), (0.9, 0.999), 10, (RATE / 3, FINAL_RATE))
+    return Phase(steps, (3 * HARDEST, HARDEST), (LAST_NOISE, LAST_NOISE), (0.8, 0.99), 2, (RATE / 2, FINAL_RATE), GAIN)
 
 
 class Price:

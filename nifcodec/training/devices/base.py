@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
-from typing import Callable, Iterable, Iterator, List, Optional, Protocol, Tuple
+from typing import Any, Callable, ContextManager, Iterable, Iterator, List, Optional, Protocol, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -39,6 +39,11 @@ Arrays = Tuple[np.ndarray, ...]
 TileFunction = Callable[..., Tuple[tf.Tensor, ...]]
 # (arrays of each tile, arrays that they share) -> what the function gives of each, in their order.
 OverTiles = Callable[[Iterable[Arrays], Arrays], Iterator[Arrays]]
+Tensors = Tuple[tf.Tensor, ...]
+# A pure function of what a device holds and of tensors from the host -> what it holds then, and tensors for the host.
+HeldFunction = Callable[..., Tuple[Tensors, Tensors]]
+
+ONE_REPLICA = "what stays on a device between its steps is on one replica alone: leave --replicas out"
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,52 @@ def in_groups(tiles: Iterable[Arrays], size: int) -> Iterator[List[Arrays]]:
     return iter(lambda: list(islice(left, size)), [])
 
 
+class Held:
+    """Tensors that stay on a device between the calls of programs, which change them.
+
+    Args:
+        state: what they are at first.
+        scope: where they are made and written.
+        compiled: makes a program of a function that reads and assigns variables.
+        call: gives arrays to such a program.
+    """
+
+    def __init__(
+        self,
+        state: Arrays,
+        scope: Callable[[], ContextManager[None]],
+        compiled: Callable[[Callable[..., Tensors]], Any],
+        call: Callable[[Any, Arrays], Arrays],
+    ) -> None:
+        self._scope, self._compiled, self._call = scope, compiled, call
+        with scope():
+            self._variables = [tf.Variable(part, trainable=False) for part in state]
+
+    def program(self, function: HeldFunction) -> Callable[..., Arrays]:
+        """What takes a function's arrays, float32 and each of one shape, and returns its results."""
+
+        def changing(*given: tf.Tensor) -> Tensors:
+            before = tuple(variable.read_value() for variable in self._variables)
+            after, results = function(before, *given)
+            for variable, old, new in zip(self._variables, before, after):
+                if new is not old:
+                    variable.assign(new)
+            return results
+
+        compiled = self._compiled(changing)
+        return lambda *arrays: self._call(compiled, arrays)
+
+    def read(self, number: int) -> np.ndarray:
+        """A copy of one of the tensors."""
+        with self._scope():
+            return np.array(self._variables[number].numpy())
+
+    def write(self, number: int, value: np.ndarray) -> None:
+        """Replaces one of the tensors by another of its shape."""
+        with self._scope():
+            self._variables[number].assign(value)
+
+
 class Device(Protocol):
     """One or several processors that train as one.
 
@@ -111,6 +162,9 @@ class Device(Protocol):
 
     def over_tiles(self, function: TileFunction) -> OverTiles:
         """A pure function to be computed on tiles of a picture, each on one of the replicas; the host has the rest."""
+
+    def hold(self, state: Arrays) -> Held:
+        """Takes float32 arrays for programs that change them. Raises ConfigError where there are several replicas."""
 
     def agree(self, value: float) -> float:
         """The mean of a number over the processes that train together; the number itself where there is one."""

@@ -2,23 +2,27 @@
 
 Of a coordinate network, one compiled program a stage of the training: the host fills an infeed queue, the device takes
 a constant number of steps a call, and the state comes back to the host through variables. Of the wavelet field, one
-program, called with each tile; an IPU is then a device of its own, with a thread of the host that calls it.
+program, called with each tile; an IPU is then a device of its own, with a thread of the host that calls it. Of the
+pyramid, a program a step, whose variables hold the latents.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Iterable, Iterator, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
-from nifcodec.errors import DeviceError, MissingDependencyError
+from nifcodec.errors import ConfigError, DeviceError, MissingDependencyError
 from nifcodec.training.adam import Samples, State, learning_rate, train_step
 from nifcodec.training.devices.base import (
     HOST,
+    ONE_REPLICA,
     Advance,
     Arrays,
+    Held,
     OverTiles,
     Placement,
     Position,
@@ -102,13 +106,7 @@ class Ipu:
     def over_tiles(self, function: TileFunction) -> OverTiles:
         def program(strategy: Any) -> Callable[[Arrays], Arrays]:
             compiled = tf.function(function, jit_compile=True, autograph=False)
-
-            def run(arrays: Arrays) -> Arrays:
-                with _named_errors("no tile was cut small enough for it"):
-                    results = strategy.run(compiled, args=tuple(map(tf.constant, arrays)))
-                    return tuple(result.numpy() for result in results)
-
-            return run
+            return lambda arrays: _run(strategy, compiled, arrays, "no tile was cut small enough for it")
 
         programs = [program(strategy) for strategy in self._strategies]
 
@@ -119,6 +117,19 @@ class Ipu:
                     yield from [call.result() for call in calls]
 
         return over
+
+    def hold(self, state: Arrays) -> Held:
+        if self.replicas > 1:
+            raise ConfigError(ONE_REPLICA)
+        advice = "the picture is too large for it"
+
+        @contextlib.contextmanager
+        def scope() -> Iterator[None]:
+            with _named_errors(advice), self._strategy.scope():
+                yield
+
+        compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
+        return Held(state, scope, compiled, lambda program, arrays: _run(self._strategy, program, arrays, advice))
 
     def _feed(self, work: Work, done: int) -> tf.data.Dataset:
         """One element a replica and step, the replicas in turn: (micro-batches, samples, ...)."""
@@ -176,6 +187,13 @@ def configuration(ipu: Any, placement: Placement, replicas: int, compile_for: Op
         options.device_connection.type = ipu.config.DeviceConnectionType.PRE_COMPILE
         options.device_connection.version = compile_for
     return options
+
+
+def _run(strategy: Any, compiled: Any, arrays: Arrays, advice: str) -> Arrays:
+    """Calls a program once. advice: where the memory is too small."""
+    with _named_errors(advice):
+        results = strategy.run(compiled, args=tuple(map(tf.constant, arrays)))
+        return tuple(result.numpy() for result in results)
 
 
 @contextlib.contextmanager

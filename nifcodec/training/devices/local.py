@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from typing import ContextManager, Iterable, Iterator, Optional, Tuple
+import functools
+from typing import Any, ContextManager, Iterable, Iterator, Optional, Tuple
 
 import tensorflow as tf
 
 from nifcodec.training.adam import State, learning_rate, train_step
-from nifcodec.training.devices.base import HOST, Advance, Arrays, OverTiles, Position, TileFunction, Work, micro_batches
+from nifcodec.training.devices.base import (
+    HOST,
+    Advance,
+    Arrays,
+    Held,
+    OverTiles,
+    Position,
+    TileFunction,
+    Work,
+    micro_batches,
+)
 
 
 class Local:
@@ -51,11 +62,17 @@ class Local:
 
         def run(tiles: Iterable[Arrays], shared: Arrays) -> Iterator[Arrays]:
             for tile in tiles:
-                with self._placed():
-                    results = compiled(*map(tf.constant, (*tile, *shared)))
-                yield tuple(result.numpy() for result in results)
+                yield self._call(compiled, (*tile, *shared))
 
         return run
+
+    def hold(self, state: Arrays) -> Held:
+        return Held(state, self._placed, functools.partial(tf.function, autograph=False), self._call)
+
+    def _call(self, compiled: Any, arrays: Arrays) -> Arrays:
+        with self._placed():
+            results = compiled(*map(tf.constant, arrays))
+        return tuple(result.numpy() for result in results)
 
     def _placed(self) -> ContextManager[None]:
         return contextlib.nullcontext() if self._place is None else tf.device(self._place)

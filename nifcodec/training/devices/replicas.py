@@ -20,8 +20,10 @@ from nifcodec.errors import ConfigError, DeviceError, WorkerLostError
 from nifcodec.training.adam import Samples, State, learning_rate, train_step
 from nifcodec.training.devices.base import (
     HOST,
+    ONE_REPLICA,
     Advance,
     Arrays,
+    Held,
     OverTiles,
     Position,
     TileFunction,
@@ -115,6 +117,9 @@ class Replicas:
                 yield from (tuple(part.numpy() for part in parts) for parts in list(zip(*local))[: len(group)])
 
         return run
+
+    def hold(self, state: Arrays) -> Held:
+        raise ConfigError(ONE_REPLICA)
 
     def agree(self, value: float) -> float:
         if len(self._workers) == 1:
