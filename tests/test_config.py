@@ -102,7 +102,10 @@ def test_options_that_do_not_go_together_are_refused(config: EncodeConfig, messa
         ({"width": 8}, "the field auto has no width: give --field fourier or siren"),
         ({"precision": "float16"}, "the field auto has no precision: give --field fourier or siren"),
         ({"omega": 3.0}, "the field auto has no omega: give --field siren"),
-        ({"field": "siren", "tile_exponent": 8}, "the field siren has no tile_exponent: give --field wavelet or pyramid"),
+        (
+            {"field": "siren", "tile_exponent": 8},
+            "the field siren has no tile_exponent: give --field wavelet or pyramid",
+        ),
         ({"omega": 3.0, "sigma": 3.0}, "the field auto has no omega or sigma: leave it out"),
         ({"colour": 3, "field": "siren"}, "colour is 3, which is not one of rgb, ycocg, yuv"),
         ({"checkpoint": 3}, "checkpoint is 3, which is no text"),
