@@ -69,7 +69,6 @@ class Run:
 
     def run(self) -> Dict[str, Any]:
         """Trains what is not trained yet, writes the prior and its card; returns the card."""
-        began = time.monotonic()
         starts, curves = [], {}
         for number in range(len(PRICES)):
             start, curve = self._start(number)
@@ -80,7 +79,6 @@ class Run:
             "folders": [os.path.basename(os.path.normpath(folder)) for folder in self.options.folders],
             "pictures": {"training": len(self.training), "held out": len(self.held_out)},
             "command": f"{COMMAND} --seed {self.options.seed} --rounds {self.options.rounds}",
-            "seconds": round(time.monotonic() - began),
             f"1000 J of the held-out mosaic after {HELD_OUT_STEPS} steps, round by round": curves,
             "bytes": len(data),
             "sha256": hashlib.sha256(data).hexdigest(),
