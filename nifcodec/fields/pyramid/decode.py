@@ -1,4 +1,4 @@
-"""A file of the family `pyramid` as something to sample: of a picture with tiles, a tile is decoded when it is needed."""
+"""A file of the family `pyramid` to sample. Of a picture with tiles, a tile is decoded when it is needed."""
 
 from __future__ import annotations
 

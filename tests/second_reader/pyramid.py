@@ -1,0 +1,178 @@
+"""Family 4: description, prior, weights, tiles and parts (FORMAT.md, "Family 4: pyramid")."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Dict, List, NamedTuple, Tuple
+
+import numpy as np
+
+from .container import Head, Header
+from .conventions import Bytes, known, require
+from .entropy import read_range_coded
+from .index import check_index, cut, written_index
+from .latents import ORDER, Grid, LatentPart, Network, Size, read_latents
+from .prior import Arrays, find_file
+from .synthesis import render
+
+WEIGHTS, MAPS = 1855, 1030
+"""Of a start of the prior."""
+Shape = Tuple[int, ...]
+
+
+def shapes_of_weights(channels: int) -> Dict[str, Shape]:
+    """By the tensors' names, in their order."""
+    found: Dict[str, Shape] = {}
+
+    def with_bias(name: str, *shape: int) -> None:
+        found[name], found[f"{name} bias"] = shape, shape[:1]
+
+    for name, outputs in (("first", 20), ("second", 20), ("last", 2)):
+        with_bias(f"entropy {name}", outputs, 20)
+    found["entropy linear"] = (2, 20)
+    for level, coarser in enumerate((9, 8, 7)):
+        with_bias(f"features {level}", 6, coarser)
+    for kind in ("double", "filter"):
+        found.update({f"{kind} {level}": (4,) for level in range(6)})
+    with_bias("synthesis hidden", 48, 7)
+    with_bias("synthesis colours", channels, 48)
+    with_bias("synthesis linear", channels, 7)
+    with_bias("synthesis first", channels, channels, 3, 3)
+    with_bias("synthesis second", channels, channels, 3, 3)
+    return found
+
+
+class Start(NamedTuple):
+    """Weights by name, of three channels."""
+
+    weights: Dict[str, np.ndarray]
+
+    def of_channels(self, channels: int) -> Dict[str, np.ndarray]:
+        found = {}
+        for name, shape in shapes_of_weights(channels).items():
+            values = self.weights[name]
+            if values.shape != shape:
+                if channels < 3:
+                    values = values.sum(axis=1, keepdims=True) if values.ndim == 4 else values
+                    values = values.mean(axis=0, keepdims=True)
+                given, values = values, np.zeros(shape)
+                values[tuple(slice(side) for side in given.shape)] = given
+            found[name] = values
+        return found
+
+
+def read_starts(data: bytes) -> List[Start]:
+    """The prior's file."""
+    file = Arrays(data)
+    require(file.take(8) == b"NIFPYRAM", "magic of the prior")
+    known(file.number(1) == 1, "prior file")
+    count = file.number(1)
+    require(count >= 1 and file.number(2) == 0, "starts of the prior")
+    require(file.number(4) == WEIGHTS and file.number(4) == MAPS, "numbers of the prior")
+    starts = []
+    for _ in range(count):
+        require(bool(file.floats(1) > 0), "price of a start")
+        shapes = shapes_of_weights(3)
+        starts.append(Start({name: file.integers("i4", *shape) * 2.0**-17 for name, shape in shapes.items()}))
+        file.floats(MAPS)
+    require(not file.rest(), "bytes after the prior")
+    return starts
+
+
+@lru_cache(maxsize=None)
+def find_starts(identity: bytes) -> List[Start]:
+    return read_starts(find_file(identity))
+
+
+class Description(NamedTuple):
+    tile_exponent: int
+    start: Start
+
+
+def read_description(header: Header) -> Description:
+    fields = Bytes(header.description.take(header.description.varint()))  # what follows is for later minor versions
+    exponent, number, identity = fields.number(1), fields.number(1), fields.take(8)
+    known(not fields.rest(), "description")
+    require(exponent == 0 or 7 <= exponent <= 11, "size of the tiles")
+    require(exponent > 0 or header.width * header.height <= 2**21, "a picture of this size has tiles")
+    starts = find_starts(identity)
+    require(number < len(starts), "number of the start")
+    return Description(exponent, starts[number])
+
+
+class Tile(NamedTuple):
+    top: int
+    left: int
+    size: Size
+
+    def within(self, level: int) -> Tuple[slice, slice]:
+        """Where it lies in a grid of a level."""
+        spans = zip((self.top, self.left), self.size)
+        rows, columns = (slice(start >> level, -(-(start + side) >> level)) for start, side in spans)
+        return rows, columns
+
+
+def tiles_of(header: Header, exponent: int) -> List[Tile]:
+    if not exponent:
+        return []
+    side = 2**exponent
+    return [
+        Tile(top, left, (min(side, header.height - top), min(side, header.width - left)))
+        for top in range(0, header.height, side)
+        for left in range(0, header.width, side)
+    ]
+
+
+class Pyramid(NamedTuple):
+    """A decoded field."""
+
+    step_indices: np.ndarray
+    integers: List[np.ndarray]
+    """Of the weights, tensor by tensor."""
+    weights: Dict[str, np.ndarray]
+    grids: Dict[Grid, np.ndarray]
+    """Of the whole picture, in coding order."""
+    parts: List[LatentPart]
+    """The root and the tiles."""
+    index_chunk: bytes
+    """The data of the index chunk that belongs to the payload."""
+
+    def colours(self) -> np.ndarray:
+        """At the pixel centres, (rows, columns, channels)."""
+        return render(self.grids, self.weights)
+
+
+def read_weights(data: bytes, start: Dict[str, np.ndarray]) -> "Tuple[np.ndarray, List[np.ndarray]]":
+    """The step indices and the integers."""
+    steps, *integers = read_range_coded(Bytes(data), [(len(start),), *(values.shape for values in start.values())])
+    require(bool((steps + 7 >= 0).all() and (steps + 7 <= 14).all()), "step index of the weights")
+    return steps + 7, integers
+
+
+def read_pyramid(header: Header, head: Head, payload: bytes) -> Pyramid:
+    """A whole payload."""
+    description = read_description(header)
+    size: Size = (header.height, header.width)
+    tiles = tiles_of(header, description.tile_exponent)
+    in_root = [grid for grid in ORDER if not tiles or grid.level >= 5]
+    parts = cut(payload, 2 + len(tiles))
+    if "i" in head.chunks:
+        check_index(head.chunks["i"], [0, 2 if tiles else 7, *(5 for _ in tiles)], parts)
+
+    start = description.start.of_channels(header.channels)
+    steps, integers = read_weights(parts[0], start)
+    weights = {
+        name: (values + off * 2.0**-step).astype(np.float32).astype(np.float64)
+        for (name, values), off, step in zip(start.items(), integers, steps.tolist())
+    }
+    network = Network(weights)
+    decoded = [read_latents(parts[1], network, in_root, size, {})]
+    grids = {grid: np.zeros(grid.size(*size), np.int64) for grid in ORDER}
+    grids.update(decoded[0].grids)
+    for tile, data in zip(tiles, parts[2:]):
+        seen = {grid: values[tile.within(grid.level)] for grid, values in decoded[0].grids.items()}
+        decoded.append(read_latents(data, network, ORDER[len(in_root) :], tile.size, seen))
+        for grid, values in decoded[-1].grids.items():
+            grids[grid][tile.within(grid.level)] = values
+    index_chunk = written_index(parts, [[], *(part.ends for part in decoded)])
+    return Pyramid(steps, integers, weights, grids, decoded, index_chunk)
