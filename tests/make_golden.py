@@ -29,8 +29,8 @@ from nifcodec.fields.pyramid.bitstream import decode_part, encode_part
 from nifcodec.fields.pyramid.decode import PyramidRender
 from nifcodec.fields.pyramid.grids import Grid, all_grids
 from nifcodec.fields.pyramid.integer_network import IntegerNetwork
-from nifcodec.fields.pyramid.networks import layout
 from nifcodec.fields.pyramid.laplacians import VALUE_LIMIT
+from nifcodec.fields.pyramid.networks import layout
 from nifcodec.fields.pyramid.tiling import at_level
 from nifcodec.fields.pyramid.weights import QuantizedWeights
 from nifcodec.fields.wavelet import priors
@@ -160,7 +160,7 @@ def odd_ones() -> Sources:
 
 
 def extreme_pyramid() -> bytes:
-    """A file as no training makes one: low bits that are sent raw, escapes, the largest latents, inputs that are clipped.
+    """A file as no training makes one: raw low bits, escapes, the largest latents, inputs that are clipped.
 
     Its synthesis is nearly nothing, so that the picture stays within what can be compared.
     """

@@ -19,6 +19,7 @@ from .lattice import Pass
 from .mlp import read_network
 from .prior import read_prior
 from .pyramid import Pyramid, read_pyramid
+from .pyramid import read_region as read_region_of_pyramid
 from .wavelet import Span, Wavelet, colours, read_region, read_wavelet
 
 __all__ = [
@@ -82,7 +83,7 @@ def read(data: bytes, watch: Optional[Callable[[Pass], None]] = None) -> Picture
 
 
 def read_crop(fetch: Fetch, rows: Span, columns: Span) -> np.ndarray:
-    """Samples of a part of a wavelet picture, from only the bytes that it needs; the file has an index.
+    """Samples of a part of a wavelet or a pyramid, from only the bytes that it needs; the file has an index.
 
     Args:
         fetch: from an offset in the file and a length to so many bytes, fewer where the file ends before.
@@ -90,9 +91,10 @@ def read_crop(fetch: Fetch, rows: Span, columns: Span) -> np.ndarray:
     """
     head = read_head(fetch)
     header = read_header(head.chunks["H"])
-    require(header.family == 3, "a part is read of family 3 alone")
+    require(header.family >= 3, "a part is read of families 3 and 4 alone")
     require(0 <= rows[0] < rows[1] <= header.height and 0 <= columns[0] < columns[1] <= header.width, "rectangle")
-    return to_samples(read_region(header, head, fetch, rows, columns), header)
+    region = read_region if header.family == 3 else read_region_of_pyramid
+    return to_samples(region(header, head, fetch, rows, columns), header)
 
 
 def of_bytes(data: bytes) -> Fetch:

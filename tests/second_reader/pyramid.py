@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import zlib
 from functools import lru_cache
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from .container import Head, Header
-from .conventions import Bytes, known, require
+from .container import Fetch, Head, Header
+from .conventions import Bytes, known, require, varint
 from .entropy import read_range_coded
-from .index import check_index, cut, written_index
+from .index import check_index, cut, read_index, written_index
 from .latents import ORDER, Grid, LatentPart, Network, Size, read_latents
 from .prior import Arrays, find_file
 from .synthesis import render
@@ -18,6 +19,8 @@ from .synthesis import render
 WEIGHTS, MAPS = 1855, 1030
 """Of a start of the prior."""
 Shape = Tuple[int, ...]
+Span = Tuple[int, int]
+"""From, to."""
 
 
 def shapes_of_weights(channels: int) -> Dict[str, Shape]:
@@ -111,6 +114,10 @@ class Tile(NamedTuple):
         rows, columns = (slice(start >> level, -(-(start + side) >> level)) for start, side in spans)
         return rows, columns
 
+    def touches(self, level: int, spans: Sequence[Span]) -> bool:
+        """Whether it has latents of a level in these rows and columns."""
+        return all(own.start < span[1] and span[0] < own.stop for own, span in zip(self.within(level), spans))
+
 
 def tiles_of(header: Header, exponent: int) -> List[Tile]:
     if not exponent:
@@ -149,30 +156,77 @@ def read_weights(data: bytes, start: Dict[str, np.ndarray]) -> "Tuple[np.ndarray
     return steps + 7, integers
 
 
-def read_pyramid(header: Header, head: Head, payload: bytes) -> Pyramid:
-    """A whole payload."""
-    description = read_description(header)
+def decode(header: Header, description: Description, get: Callable[[int], bytes], needed: Sequence[int]) -> Pyramid:
+    """The field from its parts.
+
+    Args:
+        get: the bytes of a part by its number: 0 the weights, 1 the root, and then the tiles.
+        needed: the numbers of the tiles to decode; the others are left zero.
+    """
     size: Size = (header.height, header.width)
     tiles = tiles_of(header, description.tile_exponent)
     in_root = [grid for grid in ORDER if not tiles or grid.level >= 5]
-    parts = cut(payload, 2 + len(tiles))
-    if "i" in head.chunks:
-        check_index(head.chunks["i"], [0, 2 if tiles else 7, *(5 for _ in tiles)], parts)
-
     start = description.start.of_channels(header.channels)
-    steps, integers = read_weights(parts[0], start)
+    steps, integers = read_weights(get(0), start)
     weights = {
         name: (values + off * 2.0**-step).astype(np.float32).astype(np.float64)
         for (name, values), off, step in zip(start.items(), integers, steps.tolist())
     }
     network = Network(weights)
-    decoded = [read_latents(parts[1], network, in_root, size, {})]
+    decoded = [read_latents(get(1), network, in_root, size, {})]
     grids = {grid: np.zeros(grid.size(*size), np.int64) for grid in ORDER}
     grids.update(decoded[0].grids)
-    for tile, data in zip(tiles, parts[2:]):
+    for number in needed:
+        tile = tiles[number - 2]
         seen = {grid: values[tile.within(grid.level)] for grid, values in decoded[0].grids.items()}
-        decoded.append(read_latents(data, network, ORDER[len(in_root) :], tile.size, seen))
+        decoded.append(read_latents(get(number), network, ORDER[len(in_root) :], tile.size, seen))
         for grid, values in decoded[-1].grids.items():
             grids[grid][tile.within(grid.level)] = values
-    index_chunk = written_index(parts, [[], *(part.ends for part in decoded)])
+    index_chunk = written_index([get(number) for number in (0, 1, *needed)], [[], *(part.ends for part in decoded)])
     return Pyramid(steps, integers, weights, grids, decoded, index_chunk)
+
+
+def levels_of_parts(tiles: Sequence[Tile]) -> List[int]:
+    return [0, 2 if tiles else 7, *(5 for _ in tiles)]
+
+
+def read_pyramid(header: Header, head: Head, payload: bytes) -> Pyramid:
+    """A whole payload."""
+    description = read_description(header)
+    levels = levels_of_parts(tiles_of(header, description.tile_exponent))
+    parts = cut(payload, len(levels))
+    if "i" in head.chunks:
+        check_index(head.chunks["i"], levels, parts)
+    return decode(header, description, parts.__getitem__, range(2, len(parts)))
+
+
+def read_region(header: Header, head: Head, fetch: Fetch, rows: Span, columns: Span) -> np.ndarray:
+    """The colours of a part of a picture with an index, from the bytes of weights, root and the tiles that it needs."""
+    description = read_description(header)
+    tiles = tiles_of(header, description.tile_exponent)
+    require("i" in head.chunks, "the file has no index")
+    entries = read_index(head.chunks["i"], levels_of_parts(tiles))
+    sizes = [entry.size for entry in entries]
+    before = sum(len(varint(size)) for size in sizes)
+    require(before + sum(sizes) == head.length, "sizes of the parts")
+
+    @lru_cache(maxsize=None)
+    def get(number: int) -> bytes:
+        part = fetch(head.start + before + sum(sizes[:number]), sizes[number])
+        require(len(part) == sizes[number] and zlib.crc32(part) == entries[number].crc, "checksum of a part")
+        return part
+
+    touched = touched_tiles(tiles, rows, columns)
+    return decode(header, description, get, touched).colours()[slice(*rows), slice(*columns)]
+
+
+def touched_tiles(tiles: Sequence[Tile], rows: Span, columns: Span) -> List[int]:
+    """The numbers of the parts that a rectangle depends on, without weights and root."""
+    needed = set()
+    spans: List[Span] = [(start - 2, end + 2) for start, end in (rows, columns)]
+    for level in range(5):
+        if level:
+            spans = [(start // 2 - 2, -(-end // 2) + 2) for start, end in spans]
+        reached = [(start - 3, end + 3) for start, end in spans]
+        needed.update(number for number, tile in enumerate(tiles, 2) if tile.touches(level, reached))
+    return sorted(needed)
