@@ -19,7 +19,7 @@ from benchmarks.report import table
 from nifcodec import container
 from nifcodec.fields.hooks import Progress
 from nifcodec.fields.parts import unpack_parts
-from nifcodec.fields.pyramid.encode import PRICE_AT_QUALITY_0, PRICE_FALL
+from nifcodec.fields.rate_control import PRICE_AT_QUALITY_0, PRICE_FALL
 from nifcodec.picture.metrics import psnr
 
 

@@ -37,7 +37,8 @@ class EncodeConfig:
     At most one of `quality`, `bpp`, `target_size` and `psnr` may be given; none means `DEFAULT_QUALITY`.
 
     Attributes:
-        field: name of the family of the field, one of `fields.families.names()`.
+        field: name of the family of the field, one of `fields.families.names()`, or "auto": `wavelet`, from effort 6 on
+            the better of `wavelet` and `pyramid`.
         quality: 0 (smallest) to 100 (best).
         bpp: bits per pixel of the whole file, > 0.
         target_size: bytes of the whole file, > 0.
@@ -98,7 +99,9 @@ class EncodeConfig:
         str, "auto", "curve between the light of a float picture and the field; auto is log", PICTURE, choices=TRANSFERS
     )
     sanitize: bool = option(bool, False, "replace NaN by 0 and infinities by the largest finite value", PICTURE)
-    field: str = option(str, "wavelet", "kind of field", FIELD)
+    field: str = option(
+        str, "auto", "kind of field; auto: wavelet, from -e 6 on the better of wavelet and pyramid", FIELD
+    )
     threads: Optional[int] = option(
         int, None, "threads at most", MACHINE, limits=(1, MOST_THREADS), unset="one for each core"
     )

@@ -14,6 +14,7 @@ from nifcodec import decoder
 from nifcodec.config import EncodeConfig
 from nifcodec.container import NifFile, Packer
 from nifcodec.fields import families
+from nifcodec.fields.contest import best_of
 from nifcodec.fields.family import CodedField
 from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.job import Goal
@@ -122,7 +123,6 @@ class _File:
 def _encode(image: Image, config: EncodeConfig, progress: Optional[Progress], interrupt: Optional[Interrupt]) -> _File:
     """The forward chain. Fully transparent pixels lose their hidden colour."""
     config = families.complete(config)
-    family = families.named(config.field)
     if config.strip:
         image = replace(image, exif=b"", xmp=b"")
     image = replace(image, pixels=finite(image.pixels, config.sanitize))
@@ -134,7 +134,12 @@ def _encode(image: Image, config: EncodeConfig, progress: Optional[Progress], in
 
     goal = Goal.of(config, signal.pixels, pack, measure, strippable=bool(image.exif or image.xmp))
     with _watcher(image, config, signal) as watcher:
-        coded = family.encode(signal, goal, config, Hooks(progress, interrupt, watcher))
+        hooks = Hooks(progress, interrupt, watcher)
+        if config.field == families.AUTO:
+            coded, family = best_of(signal, goal, config, hooks)
+        else:
+            family = families.named(config.field)
+            coded = family.encode(signal, goal, config, hooks)
         data = pack(coded)
         if watcher is not None:
             watcher.finish(data)

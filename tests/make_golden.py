@@ -27,7 +27,7 @@ from nifcodec.fields.pyramid import description as pyramid
 from nifcodec.fields.pyramid import priors as pyramid_priors
 from nifcodec.fields.pyramid.bitstream import decode_part, encode_part
 from nifcodec.fields.pyramid.decode import PyramidRender
-from nifcodec.fields.pyramid.grids import Grid, all_grids
+from nifcodec.fields.pyramid.grids import GROUPS, Grid, all_grids
 from nifcodec.fields.pyramid.integer_network import IntegerNetwork
 from nifcodec.fields.pyramid.laplacians import VALUE_LIMIT
 from nifcodec.fields.pyramid.networks import layout
@@ -174,7 +174,8 @@ def extreme_pyramid() -> bytes:
             part.of(integers)[...] = random.randint(-5, 6, part.shape)
         elif name.startswith("synthesis"):
             part.of(integers)[...] = np.rint(part.of(start) * -(2.0**14))
-    tensors.parts["entropy last bias"].of(integers)[1] = 200
+    for group in range(GROUPS):
+        tensors.parts[f"entropy {group} last bias"].of(integers)[1] = 200
     weights = QuantizedWeights(tensors, start, steps, integers)
     latents = {grid: np.rint(random.laplace(0, 4, grid.size(*size))).astype(np.int32) for grid in all_grids()}
     latents[Grid(0)][5, 7:9] = VALUE_LIMIT, -VALUE_LIMIT

@@ -18,7 +18,7 @@ from nifcodec import container
 from nifcodec.errors import CorruptFileError
 from nifcodec.fields.parts import unpack_parts
 from nifcodec.fields.pyramid.bitstream import encode_part
-from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, NEIGHBOURS, Grid, all_grids
+from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, GROUPS, NEIGHBOURS, Grid, all_grids
 from nifcodec.fields.pyramid.integer_network import IntegerNetwork
 from nifcodec.fields.pyramid.laplacians import frequencies
 from nifcodec.fields.pyramid.networks import layout
@@ -153,18 +153,18 @@ def part_bytes(part: Part, finest: int = 0, further: int = 0) -> bytes:
 class LatentPart(NamedTuple):
     """A pyramid's latents as a stream, and what they are decoded under; sides are 1 to 64."""
 
-    network: IntegerNetwork
+    network: IntegerNetwork  # the same for all groups
     size: Tuple[int, int]
     stream: bytes
 
     def pack(self) -> bytes:
         """For C; it codes what it decodes again."""
-        network = self.network
+        network = self.network.groups[0]
         arrays = [*(array for layer in network.layers for array in layer), network.linear, NEIGHBOURS]
         head = b"\x90" + np.array([side - 1 for side in self.size], "<u1").tobytes()
         head += b"".join(array.astype("<i4").tobytes() for array in arrays)
         for level in FEATURED_LEVELS:
-            for array in network.features[level]:
+            for array in self.network.features[level]:
                 numbers = array.astype("<i4").ravel()
                 head += numbers.view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
         return head + self.stream
@@ -175,7 +175,7 @@ class LatentPart(NamedTuple):
         decoder = scan.decoder(self.stream)
         for grid in reversed(all_grids()):
             featured = not grid.hyper and grid.level in FEATURED_LEVELS
-            found[grid] = decoder.get(*grid.size(*self.size), scan.features(grid.level, found) if featured else None)
+            found[grid] = decoder.get(*grid.size(*self.size), 0, scan.features(grid.level, found) if featured else None)
         return found
 
 
@@ -184,7 +184,9 @@ def latent_parts() -> Iterator[LatentPart]:
     random, named = np.random.RandomState(11), layout(3)
     for number, size in enumerate([(1, 1), (1, 64), (64, 1), (3, 2), (21, 33), (64, 64)]):
         weights = named.initial(number) + random.normal(0, 0.1, named.count).astype(np.float32)
-        named.parts["entropy last bias"].of(weights)[...] = random.normal(0, 3, 2)
+        named.parts["entropy 0 last bias"].of(weights)[...] = random.normal(0, 3, 2)
+        for group in range(1, GROUPS):
+            weights[named.entropy(group)] = weights[named.entropy(0)]
         network = IntegerNetwork.of(named, weights, native=False)
         spread = 10.0 ** random.uniform(-1, 3)
         values = {grid: np.rint(random.laplace(0, spread, grid.size(*size))) for grid in all_grids()}

@@ -220,7 +220,7 @@ def test_options_of_the_network_are_named(
         ({"effort": None}, "effort is None, which is no whole number"),
         ({"seed": True}, "seed is True, which is no whole number"),
         ({"strip": "no"}, "strip is 'no', which is not one of False, True"),
-        ({"field": 3}, "field is 3, which is not one of wavelet, fourier, siren"),
+        ({"field": 3}, "field is 3, which is not one of auto, wavelet, pyramid, fourier, siren"),
     ],
 )
 def test_a_wrong_type_names_the_option_and_its_range(options: Any, message: str) -> None:

@@ -12,6 +12,7 @@ from nifcodec.cli.main import main
 from nifcodec.cli.options import add_encode, given_options
 from nifcodec.errors import ConfigError
 from nifcodec.fields import families
+from nifcodec.fields.lattice_options import LatticeOptions
 from nifcodec.options import Option, described
 
 KINDS = (EncodeConfig, *(families.options_of(name) for name in families.names()))
@@ -53,7 +54,10 @@ def test_every_option_has_a_flag_that_reaches_it(name: str) -> None:
 
 def test_nothing_given_is_the_configuration_of_the_defaults() -> None:
     assert given() == {}
-    assert families.configure() == families.complete(EncodeConfig()) == EncodeConfig(options=WaveletOptions())
+    settled = EncodeConfig(field="wavelet", options=WaveletOptions())
+    assert families.configure() == families.complete(EncodeConfig()) == settled
+    assert families.configure(effort=6) == EncodeConfig(effort=6, options=LatticeOptions())
+    assert families.complete(EncodeConfig(effort=9, options=WaveletOptions())).field == "wavelet"
 
 
 @pytest.mark.parametrize(("name", "about"), options().items())
@@ -68,10 +72,10 @@ def test_the_help_has_ranges_and_defaults_and_what_is_asked_for_first(capsys: py
         main(["encode", "--help"])
     text = capsys.readouterr().out
     words = " ".join(text.split())
-    for line in ("fastest to most careful (1 to 9; default: 5)", "(0 to 100; default: 60)", "(default: wavelet)"):
+    for line in ("fastest to most careful (1 to 9; default: 5)", "(0 to 100; default: 60)", "(default: auto)"):
         assert line in words
     headings = [line[:-1] for line in text.splitlines() if line.endswith(":") and line[0] not in " -"]
-    expected = ["quality or size, and effort", "picture", "output", "field", "field wavelet"]
+    expected = ["quality or size, and effort", "picture", "output", "field", "fields wavelet and pyramid"]
     assert headings[headings.index(expected[0]) :][:5] == expected
     assert headings[-2].startswith("where it trains")
     assert headings[-1].startswith("watching")
@@ -80,9 +84,9 @@ def test_the_help_has_ranges_and_defaults_and_what_is_asked_for_first(capsys: py
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (EncodeConfig(field="jpeg"), "field is 'jpeg', which is not one of wavelet, fourier, siren"),
+        (EncodeConfig(field="jpeg"), "field is 'jpeg', which is not one of auto, wavelet, pyramid, fourier, siren"),
         (EncodeConfig(field="siren", options=FourierOptions()), "field siren takes SirenOptions, not FourierOptions"),
-        (EncodeConfig(options=SirenOptions()), "field wavelet takes WaveletOptions, not SirenOptions"),
+        (EncodeConfig(field="wavelet", options=SirenOptions()), "field wavelet takes WaveletOptions, not SirenOptions"),
         (EncodeConfig(effort=1, replicas=2), "-e 1 does not train the field wavelet, so that replicas would"),
         (EncodeConfig(field="siren", options=SirenOptions(partials="float16")), "partials is of an IPU"),
     ],
@@ -95,11 +99,14 @@ def test_options_that_do_not_go_together_are_refused(config: EncodeConfig, messa
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"width": 8}, "the field wavelet has no width: give --field fourier or siren"),
-        ({"precision": "float16"}, "the field wavelet has no precision: give --field fourier or siren"),
-        ({"omega": 3.0}, "the field wavelet has no omega: give --field siren"),
-        ({"field": "siren", "tile_exponent": 8}, "the field siren has no tile_exponent: give --field wavelet"),
-        ({"omega": 3.0, "sigma": 3.0}, "the field wavelet has no omega or sigma: leave it out"),
+        ({"width": 8}, "the field auto has no width: give --field fourier or siren"),
+        ({"precision": "float16"}, "the field auto has no precision: give --field fourier or siren"),
+        ({"omega": 3.0}, "the field auto has no omega: give --field siren"),
+        (
+            {"field": "siren", "tile_exponent": 8},
+            "the field siren has no tile_exponent: give --field wavelet or pyramid",
+        ),
+        ({"omega": 3.0, "sigma": 3.0}, "the field auto has no omega or sigma: leave it out"),
         ({"colour": 3, "field": "siren"}, "colour is 3, which is not one of rgb, ycocg, yuv"),
         ({"checkpoint": 3}, "checkpoint is 3, which is no text"),
     ],

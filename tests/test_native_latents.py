@@ -12,7 +12,7 @@ from native_variants import LIBRARIES, MISSING
 from nifcodec.errors import CorruptFileError, LimitError, MalformedError, TruncatedError
 from nifcodec.fields.parts import CodedPart
 from nifcodec.fields.pyramid.bitstream import decode_part, encode_part
-from nifcodec.fields.pyramid.grids import Grid, all_grids
+from nifcodec.fields.pyramid.grids import GROUPS, Grid, all_grids
 from nifcodec.fields.pyramid.integer_network import IntegerNetwork
 from nifcodec.fields.pyramid.kernels import Kernels
 from nifcodec.fields.pyramid.laplacians import VALUE_LIMIT
@@ -32,13 +32,16 @@ def network_of(seed: int, scale: float) -> IntegerNetwork:
     """In NumPy. `scale`: natural logarithm of about what latents are predicted to spread by."""
     random = np.random.RandomState(seed)
     weights = LAYOUT.initial(seed) + random.normal(0, random.choice([0.02, 0.3]), LAYOUT.count).astype(np.float32)
-    LAYOUT.parts["entropy last bias"].of(weights)[...] = [random.normal(0, 3), scale]
+    for group in range(GROUPS):
+        LAYOUT.parts[f"entropy {group} last bias"].of(weights)[...] = [random.normal(0, 3), scale]
     return IntegerNetwork.of(LAYOUT, weights, native=False)
 
 
 def natively(network: IntegerNetwork) -> "List[IntegerNetwork]":
     return [
-        dataclasses.replace(network, kernels=Kernels(built, network.layers, network.linear, network.features))
+        dataclasses.replace(
+            network, kernels=Kernels(built, [(each.layers, each.linear) for each in network.groups], network.features)
+        )
         for built in LIBRARIES.values()
     ]
 
@@ -165,11 +168,11 @@ def test_networks_and_arrays_that_are_none_are_refused(name: str) -> None:
     neighbours, tables = np.tile([[0], [-1]], 14), np.full((969, 33), 1)
 
     def packed(change: int, value: float, places: np.ndarray = neighbours) -> NativeLatents:
-        layers = [(matrix.copy(), bias.copy()) for matrix, bias in network.layers]
+        layers = [(matrix.copy(), bias.copy()) for matrix, bias in network.groups[0].layers]
         layers[change % 3][change // 3].ravel()[-1] = value
-        return NativeLatents(LIBRARIES[name], layers, network.linear, places, tables)
+        return NativeLatents(LIBRARIES[name], [(layers, network.groups[0].linear)], places, tables)
 
-    packed(0, 4).decoder(b"").get(2, 2, None)
+    packed(0, 4).decoder(b"").get(2, 2, 0, None)
     for change in range(6):
         for value in (1.0 * (1 << 31) - 4096, float("nan")):
             with pytest.raises(ValueError, match="cannot hold"):
@@ -178,13 +181,13 @@ def test_networks_and_arrays_that_are_none_are_refused(name: str) -> None:
         with pytest.raises(ValueError, match="cannot hold"):
             packed(0, 4, np.tile(place, 14))
     with pytest.raises(ValueError, match="shapes"):
-        NativeLatents(LIBRARIES[name], network.layers[:2], network.linear, neighbours, tables)
+        NativeLatents(LIBRARIES[name], [(network.groups[0].layers[:2], network.groups[0].linear)], neighbours, tables)
     with pytest.raises(ValueError, match="features of"):
-        packed(0, 4).decoder(b"").get(4, 4, np.zeros((2, 1, 8), np.int16))
+        packed(0, 4).decoder(b"").get(4, 4, 0, np.zeros((2, 1, 8), np.int16))
     with pytest.raises(ValueError, match="refuses"):
-        packed(0, 4).decoder(b"").get(0, 4, None)
+        packed(0, 4).decoder(b"").get(0, 4, 0, None)
     with pytest.raises(ValueError, match="refuses"):
-        packed(0, 4).encoder(3).put(np.zeros((4, 4), np.int32), None)
+        packed(0, 4).encoder(3).put(np.zeros((4, 4), np.int32), 0, None)
     with pytest.raises(ValueError, match="refuses"):
         grids = [(0, np.zeros((5, 4), np.int32)), (1, np.zeros((2, 2), np.int32))]
         packed(0, 4).features((np.zeros((6, 2)), np.zeros(6)), grids)

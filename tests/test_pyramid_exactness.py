@@ -178,7 +178,7 @@ def summing_to(name: str, total: int) -> NifFile:
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(
     ("name", "most"),
-    [("entropy first", 131079), ("entropy second", 131079), ("features 0", 1 << 17), ("features 2", 1 << 17)],
+    [("entropy 0 first", 131079), ("entropy 3 second", 131079), ("features 0", 1 << 17), ("features 2", 1 << 17)],
 )
 def test_both_readers_take_weights_up_to_the_bounds(name: str, most: int) -> None:
     assert both(summing_to(name, most))

@@ -10,7 +10,7 @@ import pytest
 from nifcodec.entropy.range_coder import TOTAL, Decoder, Encoder
 from nifcodec.errors import CorruptFileError, LimitError
 from nifcodec.fields.pyramid import bitstream, laplacians
-from nifcodec.fields.pyramid.grids import Grid, all_grids
+from nifcodec.fields.pyramid.grids import GROUPS, Grid, all_grids
 from nifcodec.fields.pyramid.integer_network import IntegerNetwork
 from nifcodec.fields.pyramid.laplacians import FRACTIONS, LARGEST, SCALES, TABLE_SCALES, Frames
 from nifcodec.fields.pyramid.networks import layout
@@ -23,7 +23,8 @@ START = plain_start(LAYOUT)
 def random_weights(seed: int) -> np.ndarray:
     random = np.random.RandomState(seed)
     weights = LAYOUT.initial(seed) + random.normal(0, 0.05, LAYOUT.count).astype(np.float32)
-    LAYOUT.parts["entropy last bias"].of(weights)[...] = [0.1, 0.5]
+    for group in range(GROUPS):
+        LAYOUT.parts[f"entropy {group} last bias"].of(weights)[...] = [0.1, 0.5]
     return weights
 
 
@@ -132,10 +133,10 @@ def test_weights_are_quantized_by_what_they_matter() -> None:
 @pytest.mark.parametrize(
     "name, value, message",
     [
-        ("entropy second", 5, "unit"),
-        ("entropy linear", 5, "unit"),
-        ("entropy first bias", 1e6, "unit"),
-        ("entropy last bias", np.nan, "unit"),
+        ("entropy 1 second", 5, "unit"),
+        ("entropy 2 linear", 5, "unit"),
+        ("entropy 0 first bias", 1e6, "unit"),
+        ("entropy 3 last bias", np.nan, "unit"),
         ("features 1", 10, "feature"),
         ("features 0 bias", np.inf, "feature"),
     ],

@@ -19,6 +19,7 @@ from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError, DeviceError
 from nifcodec.fields.pyramid.contract import Loss, Quantizer
 from nifcodec.fields.pyramid.fit import State, Training
+from nifcodec.fields.pyramid.grids import GROUPS
 from nifcodec.fields.pyramid.schedule import Price, phases
 from nifcodec.fields.pyramid.training.device_pyramid import DevicePyramid, open_device_pyramid, step_bytes
 from nifcodec.training.devices.local import Local
@@ -55,7 +56,8 @@ def trained(pyramid: DevicePyramid, told: List[Tuple[int, float]]) -> State:
 @pytest.mark.parametrize(("size", "colours", "log_scale"), [((131, 21), 3, -4.5), ((37, 45), 1, 4.5)])
 def test_a_step_is_the_native_one(size: Tuple[int, int], colours: int, log_scale: float) -> None:
     ours, weights = problem(size, colours=colours)
-    ours.layout.parts["entropy last bias"].of(weights)[1] = log_scale
+    for group in range(GROUPS):
+        ours.layout.parts[f"entropy {group} last bias"].of(weights)[1] = log_scale
     theirs = DevicePyramid(ours._target.inner.transpose(1, 2, 0), 255.0, Local())
     theirs.set_latents(ours.latents())
     moves = 0

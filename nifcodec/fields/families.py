@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Type
 
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError, UnsupportedVersionError
+from nifcodec.fields.lattice_options import LatticeOptions
 from nifcodec.options import Option, described
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ class Row(NamedTuple):
     package: str
 
 
+AUTO = "auto"  # the field that is chosen by effort and picture
+TRAINED_FROM = 6  # the effort from which a pyramid is trained for it
+
 TABLE = (
     Row("wavelet", 3, "nifcodec.fields.wavelet"),
     Row("pyramid", 4, "nifcodec.fields.pyramid"),
@@ -31,7 +35,7 @@ TABLE = (
 
 
 def names() -> List[str]:
-    """Names of the families, the default first."""
+    """Names of the families; the first is that of `auto` at low efforts."""
     return [row.name for row in TABLE]
 
 
@@ -53,6 +57,8 @@ def numbered(number: int) -> "Family":
 
 def options_of(name: str) -> Type[Any]:
     """The dataclass of a family's own options, without loading the family. Raises ConfigError."""
+    if name == AUTO:
+        return LatticeOptions
     kind: Type[Any] = importlib.import_module(f"{_row(name).package}.options").OPTIONS[name]
     return kind
 
@@ -60,17 +66,18 @@ def options_of(name: str) -> Type[Any]:
 def all_options() -> Dict[str, Option]:
     """The options of an encode by name: those of every family first, then those that only some have."""
     found = described(EncodeConfig)
-    found["field"] = replace(found["field"], choices=tuple(names()))
+    found["field"] = replace(found["field"], choices=(AUTO, *names()))
     for name in names():
         found.update(described(options_of(name)))
     return found
 
 
 def complete(config: EncodeConfig) -> EncodeConfig:
-    """The configuration with its family's options, by default where none are given.
+    """The configuration with its family's options, by default where none are given, and its family where that is sure.
 
     Raises ConfigError: no such family, options of another one, or options that do not go together.
     """
+    config = _settled(config)
     kind = options_of(config.field)
     options = kind() if config.options is None else config.options
     if type(options) is not kind:
@@ -90,6 +97,19 @@ def configure(**settings: Any) -> EncodeConfig:
     return complete(EncodeConfig(**settings, options=kind(**own)))
 
 
+def _settled(config: EncodeConfig) -> EncodeConfig:
+    """The field `auto` is `wavelet` below an effort, and the family that options are of."""
+    if config.field != AUTO:
+        return config
+    for name in names():
+        if type(config.options) is options_of(name):
+            return replace(config, field=name)
+    if config.effort >= TRAINED_FROM or not isinstance(config.options, (LatticeOptions, type(None))):
+        return config
+    name = names()[0]
+    return replace(config, field=name, options=options_of(name)(**asdict(config.options or LatticeOptions())))
+
+
 def _refuse_foreign(settings: Mapping[str, Any]) -> None:
     """Raises ConfigError for settings that are not options of every family."""
     foreign = [name for name in settings if name not in described(EncodeConfig)]
@@ -104,4 +124,4 @@ def _row(name: str) -> Row:
     for row in TABLE:
         if row.name == name:
             return row
-    raise ConfigError(f"field is {name!r}, which is not one of {', '.join(names())}")
+    raise ConfigError(f"field is {name!r}, which is not one of {', '.join((AUTO, *names()))}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nifcodec.config import EncodeConfig
 from nifcodec.options import check, option
 
 LATTICE = "fields wavelet and pyramid"  # heading of the command line's help
@@ -26,6 +27,9 @@ class LatticeOptions:
 
     def __post_init__(self) -> None:
         check(self)
+
+    def check_with(self, config: EncodeConfig) -> None:
+        """Raises ConfigError for options that do not go together with the others."""
 
     def exponent_for(self, pixels: int) -> int:
         """log2 of the side of a tile of a picture of so many pixels; 0 where it is one part."""

@@ -20,6 +20,7 @@ SYMBOLS = 33
 LIMIT = 1 << 18
 
 Matrix = Tuple[np.ndarray, np.ndarray]  # weights (outputs, inputs) and biases
+Network = Tuple[Sequence[Matrix], np.ndarray]  # layers and linear branch
 
 
 class _Decoder(Structure):
@@ -35,12 +36,12 @@ class _Grid(Structure):
 
 
 class NativeLatents:
-    """An entropy network and its tables, ready for the native code.
+    """The entropy networks of all groups of grids and their tables, ready for the native code.
 
     Args:
         loaded: as `library.load` gives it.
-        layers: the first, the second and the last layer, as integers of any type.
-        linear: the linear branch, (2, inputs).
+        networks: of each group the first, the second and the last layer, as integers of any type, and the linear
+            branch, (2, inputs).
         neighbours: (2, NEIGHBOURS), rows down and columns right.
         tables: frequencies of all tables, (969, 33).
 
@@ -51,18 +52,11 @@ class NativeLatents:
     def __init__(
         self,
         loaded: ctypes.CDLL,
-        layers: Sequence[Matrix],
-        linear: np.ndarray,
+        networks: Sequence[Network],
         neighbours: np.ndarray,
         tables: np.ndarray,
     ) -> None:
-        units = NEIGHBOURS + FEATURES
-        shapes = [array.shape for layer in layers for array in layer]
-        expected = [(units, units), (units,), (units, units), (units,), (2, units), (2,)]
-        if shapes != expected or linear.shape != (2, units) or neighbours.shape != (2, NEIGHBOURS):
-            raise ValueError(f"the native code has no network of the shapes {shapes}")
-        arrays = [*(array for layer in layers for array in layer), linear, neighbours]
-        self._network = np.concatenate([_integers(array).ravel() for array in arrays])
+        self._networks = [_packed(layers, linear, neighbours) for layers, linear in networks]
         cumulative = np.zeros((len(tables), SYMBOLS + 1), np.uint32)
         cumulative[:, 1:] = np.cumsum(tables, axis=1)
         middle = SYMBOLS // 2
@@ -71,7 +65,7 @@ class NativeLatents:
         self._library = loaded
         for name in ("latents_memory", "latents_capacity", "latents_finish", "latent_features_memory"):
             getattr(loaded, f"nifcodec_{name}").restype = c_uint64
-        if loaded.nifcodec_latent_network_check(_address(self._network)) != OK:
+        if any(loaded.nifcodec_latent_network_check(_address(network)) != OK for network in self._networks):
             raise ValueError("the native code cannot hold this network")
 
     def features(self, weights: Matrix, grids: Sequence[Tuple[int, np.ndarray]]) -> np.ndarray:
@@ -124,16 +118,17 @@ class LatentDecoder:
         self._native, self._data, self._state = native, data, _Decoder()
         native._library.nifcodec_latents_decoder(byref(self._state), c_char_p(data), c_uint64(len(data)))
 
-    def get(self, height: int, width: int, features: Optional[np.ndarray]) -> np.ndarray:
+    def get(self, height: int, width: int, group: int, features: Optional[np.ndarray]) -> np.ndarray:
         """The next grid, int32 (height, width). Raises TruncatedError, MalformedError.
 
         Args:
+            group: of the grid, whose network it is coded under.
             features: as `NativeLatents.features` gives them; None where all are zero.
         """
         native, memory = self._native, self._native.memory(height, width)
         values = np.empty((height, width), np.int32)
         error = native._library.nifcodec_decode_latents(
-            _address(native._network),
+            _address(native._networks[group]),
             _address(native._cumulative),
             _address(native._likely),
             byref(self._state),
@@ -163,12 +158,12 @@ class LatentEncoder:
         self._stream = np.empty(native._library.nifcodec_latents_capacity(c_uint64(count)), np.uint8)
         native._library.nifcodec_latents_encoder(byref(self._state))
 
-    def put(self, values: np.ndarray, features: Optional[np.ndarray]) -> None:
-        """The next grid, integers (height, width) of at most LIMIT; features as `LatentDecoder.get` takes them."""
+    def put(self, values: np.ndarray, group: int, features: Optional[np.ndarray]) -> None:
+        """The next grid, integers (height, width) of at most LIMIT; the rest as `LatentDecoder.get` takes it."""
         native, (height, width) = self._native, values.shape
         memory, given = native.memory(height, width), np.ascontiguousarray(values, np.int32)
         error = native._library.nifcodec_encode_latents(
-            _address(native._network),
+            _address(native._networks[group]),
             _address(native._cumulative),
             byref(self._state),
             _address(self._stream),
@@ -190,6 +185,17 @@ class LatentEncoder:
         """The stream. Nothing can be appended afterwards."""
         size = self._native._library.nifcodec_latents_finish(byref(self._state), _address(self._stream))
         return self._stream[:size].tobytes()
+
+
+def _packed(layers: Sequence[Matrix], linear: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
+    """A network as latents.h has it. Raises ValueError."""
+    units = NEIGHBOURS + FEATURES
+    shapes = [array.shape for layer in layers for array in layer]
+    expected = [(units, units), (units,), (units, units), (units,), (2, units), (2,)]
+    if shapes != expected or linear.shape != (2, units) or neighbours.shape != (2, NEIGHBOURS):
+        raise ValueError(f"the native code has no network of the shapes {shapes}")
+    arrays = [*(array for layer in layers for array in layer), linear, neighbours]
+    return np.concatenate([_integers(array).ravel() for array in arrays])
 
 
 def _integers(array: np.ndarray) -> np.ndarray:

@@ -44,23 +44,37 @@ def integers(weights: np.ndarray, bits: int) -> np.ndarray:
     return np.rint(weights * 2**bits).astype(np.int64)
 
 
+class Layers(NamedTuple):
+    """The network of a group of grids."""
+
+    a: np.ndarray
+    a_bias: np.ndarray
+    b: np.ndarray
+    b_bias: np.ndarray
+    c: np.ndarray
+    c_bias: np.ndarray
+    d: np.ndarray
+
+
 class Network:
     """In integers; made of all weights by name."""
 
     def __init__(self, weights: Mapping[str, np.ndarray]) -> None:
-        self.layers = [
-            (integers(weights[f"entropy {name}"], 11), integers(weights[f"entropy {name} bias"], 17))
-            for name in ("first", "second", "last")
-        ]
-        self.linear = integers(weights["entropy linear"], 11)
+        self.groups = []
+        for group in range(4):
+            found = []
+            for name in ("first", "second", "last"):
+                found.append(integers(weights[f"entropy {group} {name}"], 11))
+                found.append(integers(weights[f"entropy {group} {name} bias"], 17))
+            self.groups.append(Layers(*found, integers(weights[f"entropy {group} linear"], 11)))
         self.features = [
             (integers(weights[f"features {level}"], 11), integers(weights[f"features {level} bias"], 11))
             for level in range(3)
         ]
-        (a, a_bias), (b, b_bias), (c, c_bias) = self.layers
-        for matrix, bias in ((a, a_bias), (b, b_bias), (np.hstack([c, self.linear]), c_bias)):
-            sums = 16383 * np.abs(matrix).sum(axis=1) + np.abs(bias)
-            require(bool((sums < 2**31 - 2**12).all()), "weights of the entropy network")
+        for a, a_bias, b, b_bias, c, c_bias, d in self.groups:
+            for matrix, bias in ((a, a_bias), (b, b_bias), (np.hstack([c, d]), c_bias)):
+                sums = 16383 * np.abs(matrix).sum(axis=1) + np.abs(bias)
+                require(bool((sums < 2**31 - 2**12).all()), "weights of the entropy network")
         for matrix, bias in self.features:
             require(bool((np.abs(matrix).sum(axis=1) + np.abs(bias) <= 2**17).all()), "weights of a feature")
 
@@ -74,12 +88,12 @@ class Network:
         seen = np.stack([known[g][rows >> shift, columns >> shift] for g, shift in zip(coarser, shifts)], axis=1)
         return np.clip((seen @ matrix.T + bias + 16) >> 5, -16383, 16383)
 
-    def means_and_scales(self, x: np.ndarray) -> "Tuple[List[int], List[int]]":
+    def means_and_scales(self, grid: Grid, x: np.ndarray) -> "Tuple[List[int], List[int]]":
         """Of inputs (latents, 20)."""
-        (a, a_bias), (b, b_bias), (c, c_bias) = self.layers
+        a, a_bias, b, b_bias, c, c_bias, d = self.groups[min(grid.level, 3)]
         h1 = np.clip(((x @ a.T + a_bias + 2**10) >> 11) + x, 0, 16383)
         h2 = np.clip(((h1 @ b.T + b_bias + 2**10) >> 11) + h1, 0, 16383)
-        out = h2 @ c.T + x @ self.linear.T + c_bias
+        out = h2 @ c.T + x @ d.T + c_bias
         mean = np.clip((out[:, 0] + 2**11) >> 12, -16383, 16383)
         scale = np.clip(((11819 * out[:, 1] + 2**26) >> 27) + 40, 0, 96)
         return mean.tolist(), scale.tolist()
@@ -182,7 +196,7 @@ def read_grid(stream: Stream, network: Network, grid: Grid, size: Size, known: G
         seen = [padded[rows + AROUND + down, columns + AROUND + right] for down, right in NEIGHBOURS]
         neighbours = np.clip(64 * np.stack(seen, axis=1), -16383, 16383)
         x = np.hstack([neighbours, network.features_of(grid, rows, columns, known)])
-        values = read_diagonal(stream, [frame(*both) for both in zip(*network.means_and_scales(x))])
+        values = read_diagonal(stream, [frame(*both) for both in zip(*network.means_and_scales(grid, x))])
         require(max(map(abs, values)) <= 2**18, "magnitude of a latent")
         padded[rows + AROUND, columns + AROUND] = values
     return padded[AROUND:, AROUND : AROUND + width]

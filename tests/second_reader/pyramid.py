@@ -16,7 +16,7 @@ from .latents import ORDER, Grid, LatentPart, Network, Size, read_latents
 from .prior import Arrays, find_file
 from .synthesis import render
 
-WEIGHTS, MAPS = 1855, 1030
+WEIGHTS, MAPS = 4621, 1030
 """Of a start of the prior."""
 Shape = Tuple[int, ...]
 Span = Tuple[int, int]
@@ -30,9 +30,10 @@ def shapes_of_weights(channels: int) -> Dict[str, Shape]:
     def with_bias(name: str, *shape: int) -> None:
         found[name], found[f"{name} bias"] = shape, shape[:1]
 
-    for name, outputs in (("first", 20), ("second", 20), ("last", 2)):
-        with_bias(f"entropy {name}", outputs, 20)
-    found["entropy linear"] = (2, 20)
+    for group in range(4):
+        for name, outputs in (("first", 20), ("second", 20), ("last", 2)):
+            with_bias(f"entropy {group} {name}", outputs, 20)
+        found[f"entropy {group} linear"] = (2, 20)
     for level, coarser in enumerate((9, 8, 7)):
         with_bias(f"features {level}", 6, coarser)
     for kind in ("double", "filter"):

@@ -40,7 +40,7 @@ def encode_part(network: IntegerNetwork, values: Grids, known: Grids) -> CodedPa
     encoder = scanner.encoder(sum(values[grid].size for grid in order))
     needed: Dict[int, int] = {}
     for grid in order:
-        encoder.put(values[grid], _features(scanner, grid, {**known, **values}))
+        encoder.put(values[grid], grid.group, _features(scanner, grid, {**known, **values}))
         needed[grid.level] = encoder.needed()
     data = encoder.finish()
     return CodedPart(data, tuple(min(end, len(data)) for end in needed.values()))
@@ -67,7 +67,7 @@ def decode_part(
     found: Dict[Grid, np.ndarray] = {}
     chosen = [grid for grid in order if grid.level >= finest]
     for grid in chosen:
-        found[grid] = decoder.get(*shapes[grid], _features(scanner, grid, {**known, **found}))
+        found[grid] = decoder.get(*shapes[grid], grid.group, _features(scanner, grid, {**known, **found}))
     if len(chosen) == len(order) and not decoder.is_canonical():
         raise MalformedError("range coded stream", "has missing, changed or surplus bytes")
     return found

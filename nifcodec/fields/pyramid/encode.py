@@ -28,7 +28,7 @@ from nifcodec.fields.pyramid.step import Pyramid
 from nifcodec.fields.pyramid.synthesis import Synthesis
 from nifcodec.fields.pyramid.tiling import Tiling
 from nifcodec.fields.pyramid.weights import QuantizedWeights, quantize_weights
-from nifcodec.fields.rate_control import excess_of, is_above, measured, tolerance
+from nifcodec.fields.rate_control import excess_of, is_above, measured, quality_price, tolerance
 from nifcodec.native import library
 from nifcodec.native.pyramid import NativePyramid
 from nifcodec.picture.colour import white
@@ -36,11 +36,6 @@ from nifcodec.picture.metrics import estimated_psnr
 from nifcodec.picture.signal import Signal
 from nifcodec.threads import in_threads
 
-# The price of a bit at quality 0, and the octaves by which it falls to quality 100: the field `wavelet` trades the same
-# error for a bit.
-PRICE_AT_QUALITY_0, PRICE_FALL = 0.104, 14.375
-# From this quality on, pictures of more than 8 bits fall on faster.
-DEEP_QUALITY, DEEP_FALL = 80.0, 14.0
 STEPS = (100, 150, 250, 350, 500, 1000, 2000, 4000, 10000)  # efforts 1 to 9
 WEIGHT_BYTES = 1700  # about what a photograph's weights take
 CORRECTIONS, CORRECTION_STEPS = 6, 40
@@ -73,14 +68,6 @@ def encode(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> Co
     if goal.is_quality:
         return coded.field
     return encoder.corrected(coded, training.best, price, training.done)
-
-
-def quality_price(quality: float, depth: int = 8) -> float:
-    """Quality 0 to 100 -> price of a bit a pixel in squared errors on 0..1, for a picture of `depth` bits a channel."""
-    octaves = PRICE_FALL * quality / 100
-    if depth > 8 and quality > DEEP_QUALITY:
-        octaves += DEEP_FALL * (quality - DEEP_QUALITY) / (100 - DEEP_QUALITY)
-    return PRICE_AT_QUALITY_0 * 2.0**-octaves
 
 
 def _open_step(job: EncodeJob) -> Tuple[Step, str]:

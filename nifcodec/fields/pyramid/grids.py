@@ -11,6 +11,7 @@ LEVELS = 7  # grids of 1/1, 1/2, ... 1/64 of the picture
 HYPER_LEVELS = (4, 5, 6)  # those that have a grid for the entropy networks alone beside them
 FEATURED_LEVELS = (0, 1, 2)  # whose networks see features of all coarser grids
 FEATURES = 6
+GROUPS = 4  # of grids, each with an entropy network: levels 0, 1, 2, and the rest
 
 # Neighbours that are coded before a latent, rows down and columns right, in the order of how much they tell (that of
 # Cool-chic, Ladune et al. 2024).
@@ -30,6 +31,11 @@ class Grid:
 
     level: int
     hyper: bool = False
+
+    @property
+    def group(self) -> int:
+        """Whose entropy network it is coded under."""
+        return GROUPS - 1 if self.hyper else min(self.level, GROUPS - 1)
 
     def size(self, height: int, width: int) -> Tuple[int, int]:
         """Rows and columns, of a picture of so many."""

@@ -12,7 +12,7 @@ from typing import Optional, Sequence, Tuple
 import numpy as np
 
 from nifcodec.errors import LimitError
-from nifcodec.fields.pyramid.grids import FEATURED_LEVELS
+from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, GROUPS
 from nifcodec.fields.pyramid.kernels import Kernels
 from nifcodec.fields.pyramid.laplacians import LOWEST_OCTAVE, MEAN_LIMIT, SCALES, SCALES_PER_OCTAVE
 from nifcodec.fields.pyramid.networks import Layout
@@ -27,46 +27,24 @@ SCALE_FACTOR = round(SCALES_PER_OCTAVE * 1.4426950408889634 * (1 << 10))  # scal
 
 
 @dataclass(frozen=True)
-class IntegerNetwork:
-    """Weights as integers, float64 (exact, and BLAS multiplies them).
+class GroupNetwork:
+    """The network of a group of grids, its weights as integers, float64 (exact, and BLAS multiplies them).
 
     Attributes:
-        layers: matrices (out, in) and biases of both hidden layers and of the last one; the linear branch has no bias.
-        features: by level, the matrix (features, grids) and its biases.
-        kernels: the native forms of what takes the time; None where NumPy serves.
+        layers: matrices (out, in) and biases of both hidden layers and of the last one.
+        linear: the branch beside these, which has no bias.
     """
 
     layers: Sequence[Tuple[np.ndarray, np.ndarray]]
     linear: np.ndarray
-    features: "dict[int, Tuple[np.ndarray, np.ndarray]]"
-    kernels: Optional[Kernels] = None
 
-    @staticmethod
-    def of(layout: Layout, weights: np.ndarray, native: bool = True) -> "IntegerNetwork":
-        """Of a pyramid's weights, rounded to multiples of 2^-11. Raises LimitError: a unit's weights are too large."""
-
-        def part(name: str, bits: int = WEIGHT_BITS) -> np.ndarray:
-            return np.rint(layout.parts[name].of(weights).astype(np.float64) * (1 << bits))
-
-        # Biases are added to sums of products.
-        product = WEIGHT_BITS + ACTIVATION_BITS
-        names = [f"entropy {layer}" for layer in ("first", "second", "last")]
-        layers = [(part(name), part(f"{name} bias", product)) for name in names]
-        features = {
-            level: (part(f"features {level}"), part(f"features {level} bias", WEIGHT_BITS)) for level in FEATURED_LEVELS
-        }
-        linear = part("entropy linear")
-        both = np.concatenate([layers[2][0], linear], axis=1)
-        for matrix, bias in (*layers[:2], (both, layers[2][1])):
+    def check(self) -> None:
+        """Raises LimitError: a unit's weights are too large."""
+        both = np.concatenate([self.layers[2][0], self.linear], axis=1)
+        for matrix, bias in (*self.layers[:2], (both, self.layers[2][1])):
             # Whatever is no number is refused too.
             if not (np.abs(matrix).sum(axis=1) * ACTIVATION_LIMIT + np.abs(bias) < SUM_LIMIT).all():
                 raise LimitError("a unit of the entropy network has weights above 64 together")
-        for matrix, bias in features.values():
-            if not (np.abs(matrix).sum(axis=1) + np.abs(bias) <= FEATURE_LIMIT).all():
-                raise LimitError("a feature of the entropy network has weights above 64 together")
-        loaded = library.load() if native else None
-        kernels = Kernels(loaded, layers, linear, features) if loaded is not None else None
-        return IntegerNetwork(layers, linear, features, kernels)
 
     def contexts(self, inputs: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         """Activations (n, units), float64 integers -> means in 1/32 and scale numbers, int64 (n,)."""
@@ -80,6 +58,45 @@ class IntegerNetwork:
         shift = WEIGHT_BITS + ACTIVATION_BITS + 10
         scales = (out[:, 1] * SCALE_FACTOR + (1 << shift - 1)) >> shift
         return means, np.clip(scales - LOWEST_OCTAVE * SCALES_PER_OCTAVE, 0, SCALES - 1)
+
+
+@dataclass(frozen=True)
+class IntegerNetwork:
+    """The networks of all groups of grids, and the features that they see.
+
+    Attributes:
+        groups: a network each.
+        features: by level, the matrix (features, grids) and its biases, float64 integers.
+        kernels: the native forms of what takes the time; None where NumPy serves.
+    """
+
+    groups: Sequence[GroupNetwork]
+    features: "dict[int, Tuple[np.ndarray, np.ndarray]]"
+    kernels: Optional[Kernels] = None
+
+    @staticmethod
+    def of(layout: Layout, weights: np.ndarray, native: bool = True) -> "IntegerNetwork":
+        """Of a pyramid's weights, rounded to multiples of 2^-11. Raises LimitError: a unit's weights are too large."""
+
+        def part(name: str, bits: int = WEIGHT_BITS) -> np.ndarray:
+            return np.rint(layout.parts[name].of(weights).astype(np.float64) * (1 << bits))
+
+        groups = []
+        for group in range(GROUPS):
+            names = [f"entropy {group} {layer}" for layer in ("first", "second", "last")]
+            # Biases are added to sums of products.
+            layers = [(part(name), part(f"{name} bias", WEIGHT_BITS + ACTIVATION_BITS)) for name in names]
+            groups.append(GroupNetwork(layers, part(f"entropy {group} linear")))
+            groups[-1].check()
+        features = {
+            level: (part(f"features {level}"), part(f"features {level} bias", WEIGHT_BITS)) for level in FEATURED_LEVELS
+        }
+        for matrix, bias in features.values():
+            if not (np.abs(matrix).sum(axis=1) + np.abs(bias) <= FEATURE_LIMIT).all():
+                raise LimitError("a feature of the entropy network has weights above 64 together")
+        loaded = library.load() if native else None
+        networks = [(network.layers, network.linear) for network in groups]
+        return IntegerNetwork(groups, features, None if loaded is None else Kernels(loaded, networks, features))
 
 
 def activations(values: np.ndarray) -> np.ndarray:

@@ -14,14 +14,14 @@ from nifcodec.entropy.range_coder import is_canonical
 from nifcodec.fields.pyramid.grids import NEIGHBOURS, Grid
 from nifcodec.fields.pyramid.laplacians import frequencies
 from nifcodec.fields.pyramid.networks import coarser_grids
-from nifcodec.native.latents import LatentDecoder, Matrix, NativeLatents
+from nifcodec.native.latents import LatentDecoder, Matrix, NativeLatents, Network
 
 
 class GridEncoder(Protocol):
     """Appends grids to a stream."""
 
-    def put(self, values: np.ndarray, features: Optional[np.ndarray]) -> None:
-        """The next grid, integers (rows, columns), under features of its level or without."""
+    def put(self, values: np.ndarray, group: int, features: Optional[np.ndarray]) -> None:
+        """The next grid, integers (rows, columns), of a group, under features of its level or without."""
 
     def needed(self) -> int:
         """Bytes from the beginning of the stream that a decoder has read after the grids so far, at most."""
@@ -33,8 +33,8 @@ class GridEncoder(Protocol):
 class GridDecoder(Protocol):
     """Reads grids from a stream."""
 
-    def get(self, height: int, width: int, features: Optional[np.ndarray]) -> np.ndarray:
-        """The next grid, integers (height, width). Raises TruncatedError, MalformedError."""
+    def get(self, height: int, width: int, group: int, features: Optional[np.ndarray]) -> np.ndarray:
+        """The next grid, integers (height, width), of a group. Raises TruncatedError, MalformedError."""
 
     def is_canonical(self) -> bool:
         """Whether the stream is that of the grids so far, and of nothing else."""
@@ -56,10 +56,8 @@ class Scanner(Protocol):
 class Kernels:
     """A `Scanner` of a loaded library."""
 
-    def __init__(
-        self, loaded: ctypes.CDLL, layers: Sequence[Matrix], linear: np.ndarray, features: "Mapping[int, Matrix]"
-    ) -> None:
-        self._native = NativeLatents(loaded, layers, linear, NEIGHBOURS, frequencies())
+    def __init__(self, loaded: ctypes.CDLL, networks: Sequence[Network], features: "Mapping[int, Matrix]") -> None:
+        self._native = NativeLatents(loaded, networks, NEIGHBOURS, frequencies())
         self._features = features
 
     def features(self, level: int, known: Mapping[Grid, np.ndarray]) -> np.ndarray:

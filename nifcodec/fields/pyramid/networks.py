@@ -8,7 +8,7 @@ from typing import Dict, Iterator, List, Mapping, Tuple
 
 import numpy as np
 
-from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, LEVELS, NEIGHBOURS, Grid, all_grids
+from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, GROUPS, LEVELS, NEIGHBOURS, Grid, all_grids
 
 UNITS = NEIGHBOURS.shape[1] + FEATURES  # of the entropy network's layers
 HIDDEN = 48  # of the synthesis
@@ -53,10 +53,14 @@ class Layout:
         """Of all weights."""
         return max(part.end for part in self.parts.values())
 
+    def entropy(self, group: int) -> slice:
+        """Where the entropy network of a group of grids lies."""
+        return slice(self.parts[f"entropy {group} first"].start, self.parts[f"entropy {group} linear"].end)
+
     @property
-    def entropy(self) -> slice:
-        """Where the entropy network lies."""
-        return slice(0, self.parts["entropy linear"].end)
+    def upsampling(self) -> slice:
+        """Where filters and doubling lie: behind all that bits depend on, and before the synthesis."""
+        return slice(self.parts["double 0"].start, self.parts["synthesis hidden"].start)
 
     @property
     def synthesis(self) -> slice:
@@ -84,9 +88,10 @@ class Layout:
         def put(name: str, values: np.ndarray) -> None:
             self.parts[name].of(weights)[...] = values
 
-        for name in ("entropy last", "entropy linear"):
-            put(name, random.normal(0, 1 / 4, (2, UNITS)))
-        put("entropy last bias", np.array([0, FIRST_LOG_SCALE]))
+        for group in range(GROUPS):
+            for name in ("last", "linear"):
+                put(f"entropy {group} {name}", random.normal(0, 1 / 4, (2, UNITS)))
+            put(f"entropy {group} last bias", np.array([0, FIRST_LOG_SCALE]))
         for level in FEATURED_LEVELS:
             part = self.parts[f"features {level}"]
             put(part.name, random.normal(0, 1 / FEATURES**2, part.shape))
@@ -134,10 +139,11 @@ def feature_sums(matrix: np.ndarray, level: int, known: Mapping[Grid, np.ndarray
 
 
 def _shapes(colours: int) -> Iterator[Tuple[str, Tuple[int, ...]]]:
-    for name, outputs in (("first", UNITS), ("second", UNITS), ("last", 2)):
-        yield f"entropy {name}", (outputs, UNITS)
-        yield f"entropy {name} bias", (outputs,)
-    yield "entropy linear", (2, UNITS)
+    for group in range(GROUPS):
+        for name, outputs in (("first", UNITS), ("second", UNITS), ("last", 2)):
+            yield f"entropy {group} {name}", (outputs, UNITS)
+            yield f"entropy {group} {name} bias", (outputs,)
+        yield f"entropy {group} linear", (2, UNITS)
     for level in FEATURED_LEVELS:
         yield f"features {level}", (FEATURES, len(coarser_grids(level)))
         yield f"features {level} bias", (FEATURES,)

@@ -13,7 +13,7 @@ import numpy as np
 from nifcodec.entropy.range_coder import Decoder, Encoder
 from nifcodec.errors import MalformedError
 from nifcodec.fields.pyramid.grids import FEATURES, NEIGHBOURS, Grid
-from nifcodec.fields.pyramid.integer_network import IntegerNetwork, activations, feature_activations
+from nifcodec.fields.pyramid.integer_network import GroupNetwork, IntegerNetwork, activations, feature_activations
 from nifcodec.fields.pyramid.kernels import GridDecoder, GridEncoder
 from nifcodec.fields.pyramid.laplacians import VALUE_LIMIT, Frames
 from nifcodec.fields.pyramid.networks import feature_sums
@@ -49,13 +49,13 @@ class _Encoder:
         self._network, self._coder = network, Encoder()
         self.needed, self.finish = self._coder.needed, self._coder.finish
 
-    def put(self, values: np.ndarray, features: Optional[np.ndarray]) -> None:
+    def put(self, values: np.ndarray, group: int, features: Optional[np.ndarray]) -> None:
         def code(frames: Frames, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
             here = values[rows, columns].astype(np.int64)
             frames.put(self._coder, here)
             return here
 
-        _scan_grid(self._network, values.shape[0], values.shape[1], features, code)
+        _scan_grid(self._network.groups[group], values.shape[0], values.shape[1], features, code)
 
 
 class _Decoder:
@@ -63,18 +63,18 @@ class _Decoder:
         self._network, self._coder, self._size = network, Decoder(data), len(data)
         self.is_canonical = self._coder.is_canonical
 
-    def get(self, height: int, width: int, features: Optional[np.ndarray]) -> np.ndarray:
+    def get(self, height: int, width: int, group: int, features: Optional[np.ndarray]) -> np.ndarray:
         def code(frames: Frames, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
             here = frames.get(self._coder, self._size)
             if int(np.abs(here).max()) > VALUE_LIMIT:
                 raise MalformedError("latent", f"is above {VALUE_LIMIT}")
             return here
 
-        return _scan_grid(self._network, height, width, features, code)
+        return _scan_grid(self._network.groups[group], height, width, features, code)
 
 
 def _scan_grid(
-    network: IntegerNetwork, height: int, width: int, features: Optional[np.ndarray], code: Code
+    network: GroupNetwork, height: int, width: int, features: Optional[np.ndarray], code: Code
 ) -> np.ndarray:
     padded = np.zeros((height + AROUND, width + 2 * AROUND))  # as activations
     values = np.zeros((height, width), np.int32)

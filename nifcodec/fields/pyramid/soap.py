@@ -94,11 +94,11 @@ class Soap:
         bases = {
             f"{basis.part.name} {number}": array for basis in self._bases for number, array in enumerate(basis.arrays())
         }
-        return {**bases, "moment": self._moment, "square": self._square, "steps": self._steps}
+        return {**bases, "moment": self._moment.copy(), "square": self._square.copy(), "steps": self._steps}
 
     def restore(self, record: Mapping[str, Any]) -> None:
         """The inverse of `record`."""
-        self._moment, self._square = record["moment"], record["square"]
+        self._moment, self._square = record["moment"].copy(), record["square"].copy()
         self._steps = int(record["steps"])
         if self._steps:
             self._bases = [_Basis(part, np.zeros(len(self._moment))) for part in self._matrices]

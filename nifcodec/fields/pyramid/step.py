@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Callable, List, Optional, Sequence, Tuple, TypeVar
 
 import numpy as np
 
 from nifcodec.fields.pyramid.contract import Loss, Quantizer
-from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, LEVELS, NEIGHBOURS, Grid, all_grids
+from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, GROUPS, LEVELS, NEIGHBOURS, Grid, all_grids
 from nifcodec.fields.pyramid.networks import HIDDEN, Layout, Part, feature_sums, layout
 from nifcodec.native.pyramid import HARD, SOFT, Geometry, NativePyramid, Planes, Rows, Synthesis
 from nifcodec.threads import in_threads
@@ -40,6 +41,15 @@ class Latents:
         return _strips(self.geometry.height)
 
 
+@dataclass(frozen=True)
+class _Evaluated:
+    """Weights of the entropy networks and features, those of the rest, and the loss under them."""
+
+    coding: np.ndarray
+    making: np.ndarray
+    loss: Loss
+
+
 class Pyramid:
     """The latents of a picture, and a step of training them.
 
@@ -63,6 +73,7 @@ class Pyramid:
         self._target, self._colours, self._linear, self._rectified, self._out, self._inner = planes
         self._target.inner[...] = picture.transpose(2, 0, 1)
         self._strips = _strips(height)
+        self._evaluated: Optional[_Evaluated] = None
         self._chains = [_Chain(latents, self._seen) for latents in self._seen]
 
     def step(self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float) -> Tuple[Loss, np.ndarray]:
@@ -73,6 +84,7 @@ class Pyramid:
         Args:
             quantizer: None rounds, and gives no gradient by the latents.
         """
+        self._evaluated = None
         self._quantize(quantizer)
         self._make_features(weights)
         by_weights = np.zeros(self.layout.count)
@@ -83,14 +95,27 @@ class Pyramid:
         return Loss(squares / (self.layout.colours * self.pixels), bits, self.pixels), by_weights.astype(np.float32)
 
     def evaluate(self, weights: np.ndarray) -> Loss:
-        """The loss of rounded latents and of a picture of integers."""
-        self._quantize(None)
-        self._make_features(weights)
-        bits = self._bits(weights, 0.0, None)
-        return Loss(self._synthesise(weights, self._white) / (self.layout.colours * self.pixels), bits, self.pixels)
+        """The loss of rounded latents and of a picture of integers. What did not change since the last one is kept."""
+        first = self.layout.upsampling.start
+        coding, making = weights[:first].copy(), weights[first:].copy()
+        kept = self._evaluated
+        if kept is None:
+            self._quantize(None)
+        if kept is None or not np.array_equal(kept.coding, coding):
+            self._make_features(weights)
+            bits = self._bits(weights, 0.0, None)
+        else:
+            bits = kept.loss.bits
+        if kept is None or not np.array_equal(kept.making, making):
+            error = self._synthesise(weights, self._white) / (self.layout.colours * self.pixels)
+        else:
+            error = kept.loss.error
+        self._evaluated = _Evaluated(coding, making, Loss(error, bits, self.pixels))
+        return self._evaluated.loss
 
     def move(self, rate: float, betas: Tuple[float, float], epsilon: float, step: int) -> None:
         """One step of Adam on the latents, down the gradient of the last `step`."""
+        self._evaluated = None
 
         def move(job: Tuple[Latents, int]) -> None:
             latents, index = job
@@ -117,6 +142,7 @@ class Pyramid:
 
     def set_latents(self, values: Sequence[np.ndarray]) -> None:
         """The inverse of `latents`."""
+        self._evaluated = None
         for latents, each in zip(self.grids, values):
             latents.y.inner[0][...] = each
 
@@ -160,12 +186,19 @@ class Pyramid:
                 latents.features.inner[...] = feature_sums(matrix, level, known) + bias[:, None, None]
 
     def _bits(self, weights: np.ndarray, price: float, by_weights: Optional[np.ndarray]) -> float:
-        net = np.ascontiguousarray(weights[self.layout.entropy])
+        nets = [np.ascontiguousarray(weights[self.layout.entropy(group)]) for group in range(GROUPS)]
 
         def strip(job: Tuple[Latents, Rows]) -> Tuple[float, Optional[np.ndarray], Optional[np.ndarray]]:
             latents, rows = job
             return self._native.bits(
-                rows, latents.s, NEIGHBOURS, net, latents.features, FEATURES, price, latents.by_features
+                rows,
+                latents.s,
+                NEIGHBOURS,
+                nets[latents.grid.group],
+                latents.features,
+                FEATURES,
+                price,
+                latents.by_features,
             )
 
         if by_weights is not None:
@@ -180,7 +213,7 @@ class Pyramid:
             if by_weights is not None:
                 assert own is not None
                 latents.own.append(own)
-                by_weights[self.layout.entropy] += sums
+                by_weights[self.layout.entropy(latents.grid.group)] += sums
         return total
 
     def _synthesise(self, weights: np.ndarray, white: float) -> float:

@@ -7,7 +7,7 @@ loss that its error makes in a quadratic model, and by its bits.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Dict, Tuple
+from typing import Callable, Dict, List, Tuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from nifcodec.entropy.tensors import decode_range, encode_range, table_costs
 from nifcodec.errors import MalformedError
 from nifcodec.fields.pyramid.grids import LEVELS
 from nifcodec.fields.pyramid.integer_network import WEIGHT_BITS
-from nifcodec.fields.pyramid.networks import CUBIC, Layout
+from nifcodec.fields.pyramid.networks import CUBIC, Layout, Part
 
 COARSEST_STEP, MIDDLE_STEP, FINEST_STEP = 0, 7, 14  # steps are 2^-i
 MAX_WEIGHT = 1 << 18
@@ -24,7 +24,7 @@ LARGEST_CHOSEN = 1000  # steps in which a weight would be larger are not tried
 
 FINEST_INTEGER_STEP = WEIGHT_BITS  # of the networks that a decoder runs in integers
 PASSES = 3  # of choosing integers under the table that suits those of the pass before
-FACTORS = (0.5, 1.0, 2.0)  # of the price in the model, which knows nothing of how errors add up
+FACTORS = (1.0, 0.25, 4.0)  # of the price in the model
 
 
 def plain_start(layout: Layout) -> np.ndarray:
@@ -58,6 +58,12 @@ class QuantizedWeights:
         for part in self.layout.parts.values():
             part.of(found)[...] += part.of(self.integers) * 2.0 ** -self.steps[part.name]
         return found.astype(np.float32)
+
+    def with_tensor(self, part: Part, step: int, integers: np.ndarray) -> "QuantizedWeights":
+        """With another choice for a tensor."""
+        changed = self.integers.copy()
+        part.of(changed)[...] = integers
+        return QuantizedWeights(self.layout, self.start, {**self.steps, part.name: step}, changed)
 
     def pack(self) -> bytes:
         """The steps and the integers, range coded."""
@@ -97,23 +103,43 @@ def quantize_weights(
         cost: of weights, float32, without their own bits.
         price: of a bit in its units.
     """
-    tried = []
-    for factor in FACTORS:
-        steps, integers = {}, np.zeros(layout.count, np.int32)
-        for part in layout.parts.values():
-            off = (part.of(weights) - part.of(start)).ravel()
-            is_integer = part.name.startswith(("entropy", "features"))
-            finest = FINEST_INTEGER_STEP if is_integer else FINEST_STEP
-            found = [
-                (*_choose(off * 2.0**step, part.of(curvature).ravel() * 4.0**-step, factor * price), step)
-                for step in range(COARSEST_STEP, finest + 1)
-                if step == COARSEST_STEP or np.abs(off).max() * 2.0**step <= LARGEST_CHOSEN
-            ]
-            _, chosen, steps[part.name] = min(found, key=lambda each: each[0])
-            part.of(integers)[...] = chosen.reshape(part.shape)
-        quantized = QuantizedWeights(layout, start, steps, integers)
-        tried.append((cost(quantized.weights()) + price * quantized.bits(), quantized))
-    return min(tried, key=lambda each: each[0])[1]
+    found = QuantizedWeights(layout, start, {name: 0 for name in layout.parts}, np.zeros(layout.count, np.int32))
+    choices: Dict[str, List[Tuple[int, np.ndarray]]] = {}
+    for part in layout.parts.values():
+        off, curved = (part.of(weights) - part.of(start)).ravel(), part.of(curvature).ravel()
+        choices[part.name] = [_tensor(part, off, curved, factor * price) for factor in FACTORS]
+        found = found.with_tensor(part, *choices[part.name][0])
+    # The model knows nothing of how errors add up: coarser choices, and none at all, are tried on the loss itself.
+    least = cost(found.weights()) + price * found.bits()
+    for part in sorted(layout.parts.values(), key=lambda each: each.start - each.end):
+        for choice in [*choices[part.name][1:], (0, np.zeros(part.shape, np.int32))]:
+            if np.array_equal(choice[1], part.of(found.integers)):
+                continue
+            tried = found.with_tensor(part, *choice)
+            total = cost(tried.weights()) + price * tried.bits()
+            if total < least:
+                found, least = tried, total
+    return found
+
+
+def _tensor(part: Part, off: np.ndarray, curvature: np.ndarray, price: float) -> Tuple[int, np.ndarray]:
+    """The step of a tensor and its integers, of least modelled cost.
+
+    Args:
+        off: its differences.
+        curvature: of the cost by each.
+    """
+    is_integer = part.name.startswith(("entropy", "features"))
+    finest = FINEST_INTEGER_STEP if is_integer else FINEST_STEP
+    _, chosen, step = min(
+        (
+            (*_choose(off * 2.0**step, curvature * 4.0**-step, price), step)
+            for step in range(COARSEST_STEP, finest + 1)
+            if step == COARSEST_STEP or np.abs(off).max() * 2.0**step <= LARGEST_CHOSEN
+        ),
+        key=lambda each: each[0],
+    )
+    return step, chosen.reshape(part.shape).astype(np.int32)
 
 
 def _choose(wanted: np.ndarray, curvature: np.ndarray, price: float) -> Tuple[float, np.ndarray]:

@@ -11,7 +11,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import numpy as np
 import tensorflow as tf
 
-from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, LEVELS, NEIGHBOURS, Grid, all_grids
+from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, GROUPS, LEVELS, NEIGHBOURS, Grid, all_grids
 from nifcodec.fields.pyramid.networks import TAPS, UNITS, Layout, coarser_grids
 
 Weights = Dict[str, tf.Tensor]
@@ -53,18 +53,30 @@ def hard_round(values: tf.Tensor) -> tf.Tensor:
 
 
 def bits(weights: Weights, latents: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Of each latent of all grids under the entropy network, one grid behind the other."""
+    """Of each latent of all grids under its group's entropy network, one grid behind the other."""
     features = _features(weights, latents)
-    inputs = tf.concat([_inputs(plane, features.get(grid)) for grid, plane in zip(all_grids(), latents)], axis=1)
+    inputs = [_inputs(plane, features.get(grid)) for grid, plane in zip(all_grids(), latents)]
+    found: Dict[int, tf.Tensor] = {}
+    for group in range(GROUPS):
+        members = [number for number, grid in enumerate(all_grids()) if grid.group == group]
+        values = [tf.reshape(latents[number], [-1]) for number in members]
+        mean, log_scale = _contexts(weights, group, tf.concat([inputs[number] for number in members], axis=1))
+        counted = _laplace_bits(tf.concat(values, axis=0), mean, log_scale)
+        found.update(zip(members, tf.split(counted, [part.shape[0] for part in values])))
+    return tf.concat([found[number] for number in range(len(latents))], axis=0)
+
+
+def _contexts(weights: Weights, group: int, inputs: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
+    """Means and logarithms of scales under a group's network, of inputs (UNITS, latents)."""
+    own = f"entropy {group}"
     # A residual layer is one product.
-    first, second = (weights[f"entropy {name}"] + np.eye(UNITS, dtype=np.float32) for name in ("first", "second"))
-    hidden = tf.nn.relu(_first_layer(inputs, first, weights["entropy first bias"]))
-    hidden = tf.nn.relu(_layer(hidden, second, weights["entropy second bias"]))
-    out = _layer(hidden, weights["entropy last"], weights["entropy last bias"])
-    out += tf.linalg.matmul(inputs, weights["entropy linear"], transpose_a=True, transpose_b=True)
+    first, second = (weights[f"{own} {name}"] + np.eye(UNITS, dtype=np.float32) for name in ("first", "second"))
+    hidden = tf.nn.relu(_first_layer(inputs, first, weights[f"{own} first bias"]))
+    hidden = tf.nn.relu(_layer(hidden, second, weights[f"{own} second bias"]))
+    out = _layer(hidden, weights[f"{own} last"], weights[f"{own} last bias"])
+    out += tf.linalg.matmul(inputs, weights[f"{own} linear"], transpose_a=True, transpose_b=True)
     mean, log_scale = tf.unstack(out, axis=1)
-    values = tf.concat([tf.reshape(plane, [-1]) for plane in latents], axis=0)
-    return _laplace_bits(values, mean, log_scale)
+    return mean, log_scale
 
 
 def upsampled(weights: Weights, latents: Sequence[tf.Tensor]) -> tf.Tensor:
