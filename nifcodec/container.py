@@ -70,7 +70,7 @@ class NifFile:
         width, height: of the picture, in pixels, 1 or more.
         channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; alpha is straight.
         depth: bits a channel: 8 and 16 are integers, 32 is float.
-        family: kind of field: 1 fourier, 2 siren, 3 wavelet.
+        family: kind of field: 1 fourier, 2 siren, 3 wavelet, 4 pyramid.
         description: what the family needs to know besides its weights, packed by the family.
         payload: the coded weights.
         icc, exif, xmp: metadata as it stands in picture files, b"" where there is none.

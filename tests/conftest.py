@@ -106,6 +106,7 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv(library.SWITCH, "1" if name == "native" else "0")
     if name == "numpy":
         monkeypatch.setattr(priors, "_load", by_numpy)
+        monkeypatch.setattr(library, "load", lambda: None)
     return name
 
 

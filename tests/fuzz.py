@@ -18,6 +18,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 GOLDEN, CORPUS = HERE / "golden", HERE / "corpus"
+sys.path.insert(0, str(HERE))
 
 if __name__ == "__main__":
     try:
@@ -31,6 +32,8 @@ else:
     instrumented = contextlib.nullcontext()
 
 with instrumented:
+    import fuzz_pyramid
+
     import nifcodec
     from nifcodec import container, decoder
     from nifcodec.container import NifFile
@@ -86,9 +89,9 @@ def repaired(data: bytes) -> bytes:
         offset = end + 4
     with contextlib.suppress(NifError):
         file = container.unpack(bytes(out))
-        if file.index and file.family == FAMILY_ID:
+        if file.index and file.family in PARTS_OF:
             offset, start, end = chunks[ord(container.INDEX)]
-            out[start:end] = repaired_index(file.index, *parts_of(file))
+            out[start:end] = repaired_index(file.index, *PARTS_OF[file.family](file))
             out[end : end + 4] = zlib.crc32(bytes(out[offset:end])).to_bytes(4, "little")
     return bytes(out)
 
@@ -99,7 +102,10 @@ def parts_of(file: NifFile) -> Tuple[List[bytes], List[int]]:
     if field.tiling is None:
         return [file.payload], [field.lattice.levels]
     levels = [field.tiling.root.levels] + [TILE_LEVELS] * field.tiling.count
-    return unpack_parts(file.payload, field.tiling.count), levels
+    return unpack_parts(file.payload, len(levels)), levels
+
+
+PARTS_OF = {FAMILY_ID: parts_of, fuzz_pyramid.FAMILY_ID: fuzz_pyramid.parts_of}
 
 
 def repaired_index(index: bytes, parts: Sequence[bytes], levels: Sequence[int]) -> bytes:
@@ -247,6 +253,7 @@ READERS: List[Callable[[int, bytes], None]] = [
     read_prior,
     read_index,
     read_by_both,
+    *fuzz_pyramid.READERS,
 ]
 
 
@@ -309,6 +316,7 @@ def seeds() -> Dict[str, bytes]:
         ("other-version", b"\x08\0\0\2"),
     ):
         found[f"prior-{name}"] = bytes([READERS.index(read_prior), 1]) + changes
+    found.update({name: bytes([READERS.index(reader)]) + data for reader, name, data in fuzz_pyramid.seeds()})
     index = b"\xa0\1crc0\x40\xa0\1" + b"\0crc1" + bytes(5) + b"\xc8\1crc2\1\2\3\4\xc8\1" + b"\4crc3"
     for layout in range(2):
         found[f"index-{layout}"] = bytes([READERS.index(read_index), layout]) + index

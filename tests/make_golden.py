@@ -1,25 +1,38 @@
-"""Writes the golden files, their digests and their pictures anew: `python -m tests.make_golden`.
+"""Writes the golden files, their digests and their pictures anew: `python -m tests.make_golden [FIELD...]`.
 
-To be run after a change of format or prior, before a release; it needs TensorFlow. Files of a released format are never
-written anew: they are decoded forever.
+Those of all fields, or of some: `pyramid`, say. To be run after a change of format or prior, before a release;
+`fourier` and `siren` need TensorFlow. Files of a released format are never written anew: they are decoded forever.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Collection, Dict, List, Tuple
 
 import numpy as np
 
 from nifcodec import container, decoder, encoder
 from nifcodec.config import EncodeConfig
 from nifcodec.container import NifFile
+from nifcodec.fields import families
 from nifcodec.fields.families import configure
 from nifcodec.fields.mlp.decode import MlpRender
-from nifcodec.fields.parts import unpack_parts
+from nifcodec.fields.parts import CodedPart, pack_parts, unpack_parts
+from nifcodec.fields.pyramid import description as pyramid
+from nifcodec.fields.pyramid import priors as pyramid_priors
+from nifcodec.fields.pyramid.bitstream import decode_part, encode_part
+from nifcodec.fields.pyramid.decode import PyramidRender
+from nifcodec.fields.pyramid.grids import GROUPS, Grid, all_grids
+from nifcodec.fields.pyramid.integer_network import IntegerNetwork
+from nifcodec.fields.pyramid.laplacians import VALUE_LIMIT
+from nifcodec.fields.pyramid.networks import layout
+from nifcodec.fields.pyramid.tiling import at_level
+from nifcodec.fields.pyramid.weights import QuantizedWeights
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.coding.bitstream import decode_bands, decode_lattice
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
@@ -37,6 +50,7 @@ LAYOUTS = {1: "grey", 2: "grey-alpha", 3: "rgb", 4: "rgba"}
 DEPTHS = {8: np.uint8, 16: np.uint16, 32: np.float32}
 SIZES = ((24, 16), (17, 9), (20, 12), (7, 19))  # width and height, by number of channels
 MLP = {"field": "fourier", "width": 16, "layers": 2, "steps": 300, "batch_size": 512, "quality": 20}
+PYRAMID = {"field": "pyramid", "steps": 40}
 SMALL_TILES = {"largest_whole": 0, "tile_exponent": 7}
 # By number of channels: each encoding, with a network that has no skip connection, one that joins the encoding to a
 # layer of full width, and one that makes room for it.
@@ -105,7 +119,7 @@ def every_layout() -> Sources:
     """A file for each field, depth and layout of channels."""
     found = {}
     for row, bits in enumerate(DEPTHS):
-        for channels, layout in LAYOUTS.items():
+        for channels, name in LAYOUTS.items():
             image = scene(*SIZES[channels - 1], channels, bits)
             transfer = TRANSFERS[(row + channels) % 3] if bits == 32 else "auto"
             colour = COLOURS[row] if channels > 2 else "rgb"
@@ -113,11 +127,12 @@ def every_layout() -> Sources:
             siren = {"field": "siren", "omega": 8.0, "learning_rate": 5e-4, "seed": 1}
             configs = {
                 "wavelet": configure(quality=70 if bits == 8 else 92, effort=1, transfer=transfer),
+                "pyramid": configure(quality=70 if bits == 8 else 92, transfer=transfer, **PYRAMID),
                 "fourier": configure(**{**MLP, **fourier}),
                 "siren": configure(**{**MLP, **siren, "colour": colour, "transfer": transfer}),
             }
             for field, config in configs.items():
-                found[f"{field}-{bits}-{layout}"] = (image, config)
+                found[f"{field}-{bits}-{name}"] = (image, config)
     return found
 
 
@@ -128,6 +143,9 @@ def odd_ones() -> Sources:
     return {
         "wavelet-pixel": (pixel, fast),
         "fourier-pixel": (pixel, configure(**{**MLP, "encoding": "powers", "dimension": 1, "width": 4})),
+        "pyramid-pixel": (pixel, configure(quality=70, **PYRAMID)),
+        "pyramid-tiles": (scene(134, 131, 1, 8), configure(quality=30, **PYRAMID, **SMALL_TILES)),
+        "pyramid-tiles-row": (scene(268, 5, 4, 8), configure(quality=60, **PYRAMID, **SMALL_TILES)),
         "siren-pixel": (pixel, configure(**{**MLP, "field": "siren", "width": 4, "layers": 1})),
         "row": (scene(40, 1, 4, 8), fast),
         "column": (scene(1, 23, 1, 16), fast),
@@ -141,9 +159,38 @@ def odd_ones() -> Sources:
     }
 
 
+def extreme_pyramid() -> bytes:
+    """A file as no training makes one: raw low bits, escapes, the largest latents, inputs that are clipped.
+
+    Its synthesis is nearly nothing, so that the picture stays within what can be compared.
+    """
+    random, size = np.random.RandomState(0), (13, 20)
+    tensors, prior = layout(3), pyramid_priors.named()
+    start, steps, integers = prior.weights(0, tensors), {}, np.zeros(tensors.count, np.int32)
+    for name, part in tensors.parts.items():
+        in_integers = name.startswith(("entropy", "features"))
+        steps[name] = 8 if in_integers else 14
+        if in_integers:
+            part.of(integers)[...] = random.randint(-5, 6, part.shape)
+        elif name.startswith("synthesis"):
+            part.of(integers)[...] = np.rint(part.of(start) * -(2.0**14))
+    for group in range(GROUPS):
+        tensors.parts[f"entropy {group} last bias"].of(integers)[1] = 200
+    weights = QuantizedWeights(tensors, start, steps, integers)
+    latents = {grid: np.rint(random.laplace(0, 4, grid.size(*size))).astype(np.int32) for grid in all_grids()}
+    latents[Grid(0)][5, 7:9] = VALUE_LIMIT, -VALUE_LIMIT
+    latents[Grid(3)][0, 0] = 3000
+    network = IntegerNetwork.of(tensors, weights.weights())
+    payload = pack_parts([CodedPart(weights.pack()), encode_part(network, latents, {})])
+    description = pyramid.PyramidDescription(prior.hash, 0).pack()
+    return container.pack(NifFile(size[1], size[0], 3, 8, pyramid.FAMILY_ID, description, payload))
+
+
 def digests(data: bytes) -> Dict[str, str]:
     """SHA-256 of the integers of a file as decoded, and of a wavelet field's native plane (tests/golden/README.md)."""
     file = container.unpack(data)
+    if file.family == pyramid.FAMILY_ID:
+        return {"integers": digest(pyramid_integers(file), "<i4")}
     if file.family != FAMILY_ID:
         network = MlpRender(file).weights()
         return {"integers": digest([np.array(network.steps), *network.symbols], "<i4")}
@@ -179,6 +226,23 @@ def wavelet_integers(file: NifFile) -> Tuple[np.ndarray, List[BandValues]]:
     return plane, whole
 
 
+def pyramid_integers(file: NifFile) -> List[np.ndarray]:
+    """Step indices and integers of the weights, and the latents of all grids, in coding order."""
+    field = PyramidRender(file)
+    weights, tiling = field.weights(), field.tiling
+    network = IntegerNetwork.of(layout(file.channels), weights.weights())
+    _, root, *tiles = unpack_parts(file.payload, 2 + tiling.count)
+    coarse = decode_part(network, root, tiling.root.shapes, {})
+    grids = {grid: np.zeros(grid.size(file.height, file.width), np.int32) for grid in reversed(all_grids())}
+    grids.update(coarse)
+    for number, data in enumerate(tiles):
+        tile = tiling.tile(number)
+        for grid, values in decode_part(network, data, tile.shapes, tile.of(coarse)).items():
+            rows, columns = (slice(*at_level(span, grid.level)) for span in (tile.rows, tile.columns))
+            grids[grid][rows, columns] = values
+    return [np.array(list(weights.steps.values())), weights.integers, *grids.values()]
+
+
 def filled(lattice: Lattice, level: int, bands: BandValues) -> BandValues:
     """The bands of a level in their order, zeros where one is not coded."""
     return {band: bands.get(band, np.zeros(lattice.shape(level, band), np.int32)) for band in lattice.bands}
@@ -189,11 +253,20 @@ def digest(arrays: List[np.ndarray], dtype: str) -> str:
     return hashlib.sha256(b"".join(values.astype(dtype).tobytes() for values in arrays)).hexdigest()
 
 
-def main() -> None:
+def main(fields: Collection[str]) -> None:
+    """Writes the files of these fields; those of the others stay as they are."""
     FOLDER.mkdir(exist_ok=True)
-    found, decoded = {}, {}
-    for name, (image, config) in sources().items():
-        data = encoder.encode(image, config)
+    made = {name: partial(encoder.encode, *source) for name, source in sources().items() if source[1].field in fields}
+    if "pyramid" in fields:
+        made["pyramid-extremes"] = extreme_pyramid
+    found: Dict[str, Dict[str, str]] = {}
+    decoded: Dict[str, np.ndarray] = {}
+    if set(fields) != set(families.names()):
+        found = json.loads(DIGESTS.read_text(encoding="utf-8"))
+        with np.load(PICTURES) as pictures:
+            decoded.update(pictures)
+    for name, make in made.items():
+        data = make()
         (FOLDER / f"{name}.nif").write_bytes(data)
         found[name] = digests(data)
         decoded[name] = decoder.decode(data)
@@ -203,4 +276,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or families.names())

@@ -92,6 +92,7 @@ def flipped(data: bytes, rng: random.Random) -> bytes:
 
 SMALL = ["fourier-8-rgba", "siren-16-rgb", "siren-32-grey", "wavelet-8-rgb", "wavelet-32-grey-alpha", "row", "column"]
 SMALL += ["tiles-row", "tiles-dependent", "example", "dependent-fine", "wavelet-pixel"]
+SMALL += ["pyramid-8-rgb", "pyramid-32-grey-alpha", "pyramid-extremes", "pyramid-pixel", "pyramid-tiles-row"]
 
 
 @pytest.mark.usefixtures("backend")
@@ -215,7 +216,7 @@ def test_both_read_a_newer_minor_version(make: Callable[[], bytes]) -> None:
         (lambda: golden("grey")[:8] + b"\2" + golden("grey")[9:], "version", NewerVersion),
         (lambda: with_chunk(b"Q"), "newer|update", NewerVersion),
         (lambda: set_byte(2, 0x31), "newer|update", NewerVersion),
-        (lambda: set_byte(3, 4), "newer|update", NewerVersion),
+        (lambda: set_byte(3, 5), "newer|update", NewerVersion),
         (lambda: with_header(longer_description), "newer|update", NewerVersion),
         (lambda: set_byte(FIELDS + 4, 255 - golden("grey")[HEADER + 2 + FIELDS + 4]), "prior", MissingPrior),
     ],

@@ -14,8 +14,9 @@ from make_golden import wavelet_integers
 from second_reader import Refused
 from second_reader.container import Head, Header, read_head, read_header
 from second_reader.conventions import Bytes
+from second_reader.index import Entry, read_index
 from second_reader.lattice import Coding, Part, read_bands, read_lattice, sizes_of_planes, synthesise, zero_bands
-from second_reader.wavelet import Description, Entry, Layout, Wavelet, read_description, read_index
+from second_reader.wavelet import Description, Layout, Wavelet, read_description
 from test_wavelet_exactness import WAVELETS, assert_same_picture, golden
 
 import nifcodec
@@ -65,7 +66,7 @@ def opened(fetch: second_reader.container.Fetch) -> Opened:
     header = read_header(head.chunks["H"])
     by = read_description(header)
     layout = Layout(header, by)
-    return Opened(head, header, by, layout, read_index(head.chunks["i"], layout) if "i" in head.chunks else [])
+    return Opened(head, header, by, layout, read_index(head.chunks["i"], layout.levels) if "i" in head.chunks else [])
 
 
 @lru_cache(maxsize=None)

@@ -28,7 +28,6 @@ class CellField:
         size: width and height of the picture in pixels.
         make: what cells are made by; threads call it side by side.
         reduction: how often the picture is halved.
-        centred: whether a sample of a halved picture lies at the centre of four, or at the first of them.
         cell: samples a side of the parts that it is made in.
         native: samples by the native library where there is one.
     """
@@ -38,20 +37,18 @@ class CellField:
         size: Tuple[int, int],
         make: Make,
         reduction: int = 0,
-        centred: bool = False,
         cell: int = CELL,
         native: bool = True,
     ) -> None:
         self._width, self._height = size
         self._make, self._reduction, self._side = make, reduction, cell
-        self._offset = ((1 << reduction) - 1) / 2 if centred else 0.0
         self._sampling = load_sampling() if native else None
         # Those of four rows: of one that is asked for, those above and below, and one in work.
         self._cells = SharedCache(self._make_cell, max(CELLS, 4 * -(-self._width // cell)))
 
     def __call__(self, us: np.ndarray, vs: np.ndarray) -> np.ndarray:
-        rows, row_weights = taps(vs, self._height, self._reduction, self._offset)
-        columns, column_weights = taps(us, self._width, self._reduction, self._offset)
+        rows, row_weights = taps(vs, self._height, self._reduction)
+        columns, column_weights = taps(us, self._width, self._reduction)
         top, left = int(rows.min()), int(columns.min())
         picture = self._picture((top, int(rows.max()) + 1), (left, int(columns.max()) + 1))
         at = (rows - top, row_weights), (columns - left, column_weights)

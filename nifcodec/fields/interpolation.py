@@ -22,16 +22,16 @@ def interpolate(picture: np.ndarray, rows: Taps, columns: Taps) -> np.ndarray:
     return out
 
 
-def taps(positions: np.ndarray, count: int, reduction: int = 0, offset: float = 0.0) -> Taps:
+def taps(positions: np.ndarray, count: int, reduction: int = 0) -> Taps:
     """Indices and Lanczos weights (taps, len(positions)); samples beyond the edge repeat the edge.
 
     Args:
         positions: fractions of a side.
         count: pixels of the side.
-        reduction: how often the picture whose samples are meant is halved.
-        offset: of sample 0 from the centre of pixel 0, in pixels. Sample i lies i * 2^reduction pixels further.
+        reduction: how often the picture whose samples are meant is halved. Sample i lies at the centre of pixel
+            i * 2^reduction.
     """
-    centre = (np.asarray(positions, np.float64) * count - 0.5 - offset) / (1 << reduction)
+    centre = (np.asarray(positions, np.float64) * count - 0.5) / (1 << reduction)
     nearest = np.rint(centre)
     centre = np.where(np.abs(centre - nearest) < 1e-6, nearest, centre)
     first = np.floor(centre).astype(np.int64) - LANCZOS_LOBES + 1

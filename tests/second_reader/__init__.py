@@ -18,6 +18,8 @@ from .entropy import Stream, cumulated, frequencies_of_table, range_encoded, rea
 from .lattice import Pass
 from .mlp import read_network
 from .prior import read_prior
+from .pyramid import Pyramid, read_pyramid
+from .pyramid import read_region as read_region_of_pyramid
 from .wavelet import Span, Wavelet, colours, read_region, read_wavelet
 
 __all__ = [
@@ -43,7 +45,7 @@ class Picture(NamedTuple):
 
     integers: List[np.ndarray]
     """Of families 1 and 2 the step indices, then each tensor; of family 3 the values in half steps of all bands in
-    their order, from level 0 on."""
+    their order, from level 0 on; of family 4 as of 1 and 2, then the latents of each grid in coding order."""
     planes: List[np.ndarray]
     """Of family 3 the planes after level 0, in 1/64 of the step."""
     samples: np.ndarray
@@ -52,6 +54,8 @@ class Picture(NamedTuple):
     """ICC profile `c`, EXIF `e` and XMP packet `x`, as far as they are there."""
     wavelet: Optional[Wavelet]
     """Of family 3 all that was decoded."""
+    pyramid: Optional[Pyramid]
+    """Of family 4."""
 
 
 def read(data: bytes, watch: Optional[Callable[[Pass], None]] = None) -> Picture:
@@ -67,15 +71,19 @@ def read(data: bytes, watch: Optional[Callable[[Pass], None]] = None) -> Picture
     metadata = {kind: read_metadata(content) for kind, content in head.chunks.items() if kind in "cex"}
     if header.family < 3:
         integers, field = read_network(header, payload)
-        return Picture(integers, [], to_samples(field, header), metadata, None)
+        return Picture(integers, [], to_samples(field, header), metadata, None, None)
+    if header.family == 4:
+        pyramid = read_pyramid(header, head, payload)
+        integers = [pyramid.step_indices, *pyramid.integers, *pyramid.grids.values()]
+        return Picture(integers, [], to_samples(pyramid.colours(), header), metadata, None, pyramid)
     wavelet = read_wavelet(header, head, payload, watch)
     integers = [values for bands in wavelet.levels for values in bands.values()]
     samples = to_samples(colours(wavelet), header)
-    return Picture(integers, list(wavelet.planes.values()), samples, metadata, wavelet)
+    return Picture(integers, list(wavelet.planes.values()), samples, metadata, wavelet, None)
 
 
 def read_crop(fetch: Fetch, rows: Span, columns: Span) -> np.ndarray:
-    """Samples of a part of a wavelet picture, from only the bytes that it needs; the file has an index.
+    """Samples of a part of a wavelet or a pyramid, from only the bytes that it needs; the file has an index.
 
     Args:
         fetch: from an offset in the file and a length to so many bytes, fewer where the file ends before.
@@ -83,9 +91,10 @@ def read_crop(fetch: Fetch, rows: Span, columns: Span) -> np.ndarray:
     """
     head = read_head(fetch)
     header = read_header(head.chunks["H"])
-    require(header.family == 3, "a part is read of family 3 alone")
+    require(header.family >= 3, "a part is read of families 3 and 4 alone")
     require(0 <= rows[0] < rows[1] <= header.height and 0 <= columns[0] < columns[1] <= header.width, "rectangle")
-    return to_samples(read_region(header, head, fetch, rows, columns), header)
+    region = read_region if header.family == 3 else read_region_of_pyramid
+    return to_samples(region(header, head, fetch, rows, columns), header)
 
 
 def of_bytes(data: bytes) -> Fetch:

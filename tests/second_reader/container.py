@@ -90,7 +90,7 @@ def read_header(data: bytes) -> Header:
     require(1 <= channels <= 4, "channels")
     family = header.number(1)
     require(family > 0, "family 0")
-    known(family <= 3, "family")
+    known(family <= 4, "family")
     transfer = Transfer(header) if depth == 2 else None
     description = Bytes(header.rest())
     require(len(description.data) <= 2**16, "length of the description")

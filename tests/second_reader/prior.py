@@ -117,8 +117,13 @@ def is_exact(network: Network) -> bool:
 
 @lru_cache(maxsize=None)
 def find_prior(identity: bytes) -> Prior:
+    return read_prior(find_file(identity))
+
+
+def find_file(identity: bytes) -> bytes:
+    """The file of a prior, of whatever family."""
     for path in FOLDER.rglob("*.nifprior"):
         data = path.read_bytes()
         if hashlib.sha256(data).digest()[:8] == identity:
-            return read_prior(data)
+            return data
     raise MissingPrior(f"the prior {identity.hex()} is missing")

@@ -1,4 +1,4 @@
-"""Family 3: description, tiles, index, and the reading of parts (FORMAT.md, "Family 3: wavelet")."""
+"""Family 3: description, tiles, and the reading of parts (FORMAT.md, "Family 3: wavelet")."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from .container import Fetch, Head, Header
 from .context import Bands
 from .conventions import Bytes, known, require, varint
+from .index import check_index, cut, read_index, written_index
 from .lattice import (
     Coding,
     Part,
@@ -97,39 +98,7 @@ class Layout:
 
     def cut(self, payload: bytes) -> List[bytes]:
         """The parts of a whole payload."""
-        if not self.tiles:
-            return [payload]
-        data = Bytes(payload)
-        sizes = [data.varint() for _ in self.levels]
-        require(sum(sizes) == len(payload) - data.position, "sizes of the parts")
-        return [data.take(size) for size in sizes]
-
-
-class Entry(NamedTuple):
-    """A part in the index."""
-
-    size: int
-    crc: int
-    ends: List[int]
-
-
-def read_index(data: bytes, layout: Layout) -> List[Entry]:
-    index = Bytes(data)
-    entries = []
-    for levels in layout.levels:
-        entry = Entry(index.varint(), index.number(4), [index.varint() for _ in range(levels)])
-        require(entry.ends == sorted(entry.ends) and entry.ends[-1:] in ([], [entry.size]), "ends of the levels")
-        entries.append(entry)
-    require(not index.rest(), "bytes after the index")
-    return entries
-
-
-def written_index(parts: Sequence[bytes], ends: Sequence[Sequence[int]]) -> bytes:
-    """The data of the index chunk, as a writer makes it."""
-    return b"".join(
-        varint(len(part)) + zlib.crc32(part).to_bytes(4, "little") + b"".join(map(varint, of_part))
-        for part, of_part in zip(parts, ends)
-    )
+        return cut(payload, len(self.levels)) if self.tiles else [payload]
 
 
 class Wavelet(NamedTuple):
@@ -190,8 +159,7 @@ def read_wavelet(header: Header, head: Head, payload: bytes, watch: Watch = None
     layout = Layout(header, description)
     parts = layout.cut(payload)
     if "i" in head.chunks:
-        entries = read_index(head.chunks["i"], layout)
-        require([entry[:2] for entry in entries] == [(len(p), zlib.crc32(p)) for p in parts], "index")
+        check_index(head.chunks["i"], layout.levels, parts)
     return decode(header, description, parts.__getitem__, range(1, len(parts)), watch)
 
 
@@ -206,7 +174,7 @@ def read_region(header: Header, head: Head, fetch: Fetch, rows: Span, columns: S
     description = read_description(header)
     layout = Layout(header, description)
     require("i" in head.chunks, "the file has no index")
-    entries = read_index(head.chunks["i"], layout)
+    entries = read_index(head.chunks["i"], layout.levels)
     sizes = [entry.size for entry in entries]
     before = len(layout.list_of_sizes(sizes))
     require(before + sum(sizes) == head.length, "sizes of the parts")

@@ -1,7 +1,4 @@
-"""A file of the family `pyramid` as something to sample: only what a sample needs is decoded and made.
-
-Of a picture with tiles, a tile is decoded when a sample needs it; of a reduced picture, the coarse grids alone.
-"""
+"""A file of the family `pyramid` to sample. Of a picture with tiles, a tile is decoded when it is needed."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from nifcodec.fields.parts import Span, check_index, unpack_parts
 from nifcodec.fields.pyramid import priors
 from nifcodec.fields.pyramid.bitstream import decode_part
 from nifcodec.fields.pyramid.description import unpack_description
-from nifcodec.fields.pyramid.grids import LEVELS, Grid
+from nifcodec.fields.pyramid.grids import Grid
 from nifcodec.fields.pyramid.integer_network import IntegerNetwork
 from nifcodec.fields.pyramid.networks import layout
 from nifcodec.fields.pyramid.synthesis import Synthesis
@@ -40,6 +37,9 @@ class PyramidRender:
     Raises CorruptFileError.
     """
 
+    # The finer grids as zeros would be a poor picture: a smaller one is the mean of samples.
+    reductions = 0
+
     def __init__(self, file: NifFile, cell: int = CELL) -> None:
         self._file, self._cell = file, cell
         self.spec = unpack_description(file.description)
@@ -48,10 +48,6 @@ class PyramidRender:
         if not self.spec.tile_exponent and file.width * file.height > LARGEST_WHOLE:
             raise LimitError(f"a picture of {file.width} x {file.height} pixels without tiles is above {LARGEST_WHOLE}")
         self.tiling = Tiling(file.width, file.height, self.spec.tile_exponent)
-
-    @property
-    def reductions(self) -> int:
-        return LEVELS - 1
 
     def describe(self) -> Summary:
         settings: Dict[str, Any] = {"prior": self.spec.prior.hex(), "start": self.spec.start}
@@ -67,11 +63,11 @@ class PyramidRender:
         """For damage inside of a tile, CorruptFileError is raised only once a sample needs it."""
         packed, *parts = self._parts()
         weights = unpack_weights(packed, self._layout, self._start).weights()
-        region = Latents(parts, self.tiling, IntegerNetwork.of(self._layout, weights), reduction)
+        region = Latents(parts, self.tiling, IntegerNetwork.of(self._layout, weights))
         loaded = library.load()
         native = None if loaded is None else NativePyramid(loaded)
         size = self._file.width, self._file.height
-        return Synthesis(self._layout, weights, size, reduction, native).field(region, self._cell)
+        return Synthesis(self._layout, weights, size, native).field(region, self._cell)
 
     def _parts(self) -> List[bytes]:
         """The bytes of weights, root and tiles."""
@@ -87,13 +83,12 @@ class Latents:
 
     Args:
         parts: the root's stream and those of all tiles.
-        reduction: finest levels to leave out.
     """
 
-    def __init__(self, parts: Sequence[bytes], tiling: Tiling, network: IntegerNetwork, reduction: int) -> None:
+    def __init__(self, parts: Sequence[bytes], tiling: Tiling, network: IntegerNetwork) -> None:
         root, *self._streams = parts
-        self._tiling, self._network, self._reduction = tiling, network, reduction
-        self._root = decode_part(network, root, tiling.root.shapes, {}, reduction)
+        self._tiling, self._network = tiling, network
+        self._root = decode_part(network, root, tiling.root.shapes, {})
         # A row of cells needs the tiles above and below: with three rows kept, a picture read from top to bottom
         # decodes each tile once.
         self._tiles = SharedCache(self._decode, 3 * (tiling.across + 2))
@@ -117,8 +112,7 @@ class Latents:
 
     def _decode(self, number: int) -> Dict[Grid, np.ndarray]:
         tile = self._tiling.tile(number)
-        known = tile.of(self._root)
-        values = decode_part(self._network, self._streams[number], tile.shapes, known, self._reduction)
+        values = decode_part(self._network, self._streams[number], tile.shapes, tile.of(self._root))
         return {grid: _compact(each) for grid, each in values.items()}
 
 

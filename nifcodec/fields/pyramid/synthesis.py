@@ -1,7 +1,6 @@
-"""From the latents of a pyramid to colours: any rectangle of the picture, or of one that is halved.
+"""From the latents of a pyramid to colours: any rectangle of the picture.
 
-Each grid is filtered and doubled up to the picture's size, and a small network makes colours of the seven planes. A
-picture that is halved k times is made of the grids from level k on alone; the finer ones count as zeros.
+Each grid is filtered and doubled up to the picture's size, and a small network makes colours of the seven planes.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from nifcodec.native.pyramid import Synthesis as Net
 
 CONVOLUTIONS = 2  # samples around a rectangle that its colours depend on
 FILTER_REACH, DOUBLING_REACH = 3, 2
+LARGEST = 1e6  # of a colour: beyond it is what hostile weights make, and sums of it stay finite
 
 # level, rows, columns -> latents of the picture's grid of this level, numbers (rows, columns)
 Region = Callable[[int, Span, Span], np.ndarray]
@@ -32,7 +32,6 @@ class Synthesis:
     Args:
         weights: of a pyramid's networks, float32.
         size: width and height of the picture.
-        reduction: how often it is halved.
         native: None computes in NumPy.
     """
 
@@ -41,26 +40,25 @@ class Synthesis:
         layout: Layout,
         weights: np.ndarray,
         size: Tuple[int, int],
-        reduction: int = 0,
         native: Optional[NativePyramid] = None,
     ) -> None:
         self._layout, self._weights = layout, weights
         self._width, self._height = size
-        self._reduction, self._native = reduction, native
+        self._native = native
 
     def __call__(self, region: Region, rows: Span, columns: Span) -> np.ndarray:
         """Colours of a rectangle, float32 (rows, columns, colours), 1.0 white."""
-        levels = range(self._reduction, LEVELS)
         # The rectangle of each level that planes of the next finer one are doubled from.
-        spans = [self._grown((rows, columns), self._reduction, CONVOLUTIONS)]
-        for level in levels[1:]:
+        spans = [self._grown((rows, columns), 0, CONVOLUTIONS)]
+        for level in range(1, LEVELS):
             halves = tuple((start >> 1, -(-end >> 1)) for start, end in spans[-1])
             spans.append(self._grown(halves, level, DOUBLING_REACH))
-        chosen = dict(zip(levels, spans))
         z = Geometry(*(end - start for start, end in spans[0])).planes(LEVELS)
-        for level in levels:
-            self._plane(region, level, chosen, z)
-        picture = self._colours(z)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for level in range(LEVELS):
+                self._plane(region, level, spans, z)
+            picture = self._colours(z)
+        picture = np.clip(np.nan_to_num(picture, copy=False), -LARGEST, LARGEST)
         (top, bottom), (left, right) = (
             (start - from_, end - from_) for (start, end), (from_, _) in zip((rows, columns), spans[0])
         )
@@ -69,14 +67,13 @@ class Synthesis:
     def field(self, region: Region, cell: int = CELL) -> CellField:
         """The colours at any positions."""
         size = self._width, self._height
-        make = partial(self, region)
-        return CellField(size, make, self._reduction, centred=True, cell=cell, native=self._native is not None)
+        return CellField(size, partial(self, region), cell=cell, native=self._native is not None)
 
     def _grown(self, spans: Sequence[Span], level: int, reach: int) -> Tuple[Span, ...]:
         sides = (-(-side >> level) for side in (self._height, self._width))
         return tuple((max(start - reach, 0), min(end + reach, side)) for (start, end), side in zip(spans, sides))
 
-    def _plane(self, region: Region, level: int, spans: "dict[int, Tuple[Span, ...]]", z: Planes) -> None:
+    def _plane(self, region: Region, level: int, spans: "Sequence[Tuple[Span, ...]]", z: Planes) -> None:
         """Writes the plane of a grid's level into z."""
         wanted = spans[level]
         known = wanted if level == LEVELS - 1 else self._grown(wanted, level, FILTER_REACH)
@@ -84,7 +81,7 @@ class Synthesis:
         if level < LEVELS - 1:
             plane = self._filtered(plane, self._taps("filter", level))
             plane = plane[_inside(wanted, known)]
-        for at in range(level - 1, self._reduction - 1, -1):
+        for at in range(level - 1, -1, -1):
             above, below = spans[at + 1], spans[at]
             sides = self._grown(((0, self._height), (0, self._width)), at, 0)
             made = tuple((2 * start, min(2 * end, side)) for (start, end), (_, side) in zip(above, sides))

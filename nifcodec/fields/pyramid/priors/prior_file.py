@@ -17,7 +17,7 @@ from nifcodec.fields.pyramid.networks import layout
 
 MAGIC = b"NIFPYRAM"
 VERSION = 1
-HEAD = struct.Struct("<8sBB2xII")
+HEAD = struct.Struct("<8sBBHII")
 UNIT_BITS = 17  # weights are multiples of 2^-17, as the integer network's biases are
 COLOURS = 3
 
@@ -40,7 +40,7 @@ class Start:
 def pack(starts: Sequence[Start]) -> bytes:
     """The file of these starts."""
     count, numbers = layout(COLOURS).count, sum(map_sizes())
-    parts = [HEAD.pack(MAGIC, VERSION, len(starts), count, numbers)]
+    parts = [HEAD.pack(MAGIC, VERSION, len(starts), 0, count, numbers)]
     for start in starts:
         maps = np.concatenate(list(start.maps))
         parts += [struct.pack("<f", start.price), start.weights.astype("<i4").tobytes(), maps.astype("<f4").tobytes()]
@@ -56,12 +56,13 @@ def unpack(data: bytes) -> List[Start]:
     """
     if len(data) < HEAD.size or data[: len(MAGIC)] != MAGIC:
         raise MalformedError("prior", "is no prior of a pyramid")
-    _, version, amount, count, numbers = HEAD.unpack_from(data)
+    _, version, amount, zero, count, numbers = HEAD.unpack_from(data)
     if version != VERSION:
         raise UnsupportedVersionError(f"the prior has version {version}, which this version does not know")
     each = 4 * (1 + count + numbers)
     sizes = map_sizes()
-    if (count, numbers) != (layout(COLOURS).count, sum(sizes)) or len(data) != HEAD.size + amount * each or not amount:
+    expected = (0, layout(COLOURS).count, sum(sizes))
+    if (zero, count, numbers) != expected or len(data) != HEAD.size + amount * each or not amount:
         raise MalformedError("prior", f"has {len(data)} bytes, which do not fit its numbers")
     starts = []
     for offset in range(HEAD.size, len(data), each):
