@@ -130,6 +130,7 @@ class NativePyramid:
         count: int,
         price: float = 0.0,
         by_features: Optional[Planes] = None,
+        hidden: bool = True,
     ) -> Tuple[float, Optional[np.ndarray], Optional[np.ndarray]]:
         """Bits of rows of latents and, at a price above 0, gradients of price * bits.
 
@@ -139,6 +140,7 @@ class NativePyramid:
             features: planes of half the size; None where all are zero.
             count: of features.
             by_features: where the gradient by the features goes.
+            hidden: whether gradients by the hidden layers' matrices are wanted; they are 0 otherwise.
 
         Returns:
             Bits; the gradient by the latents, (rows + REACH, stride) with the rows above first; by the weights.
@@ -165,6 +167,7 @@ class NativePyramid:
             None if features is None else _plane(features.geometry),
             c_int64(0 if features is None else features.size),
             c_float(price),
+            c_int32(hidden),
             None if gradient is None else c_void_p(gradient.ctypes.data + 4 * MARGIN),
             None if by_features is None else by_features.address(),
             None if sums is None else c_void_p(sums.ctypes.data),

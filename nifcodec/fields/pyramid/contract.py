@@ -7,6 +7,7 @@ from typing import List, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
+from nifcodec.fields.pyramid.grids import GROUPS
 from nifcodec.fields.pyramid.networks import Layout
 
 
@@ -48,13 +49,16 @@ class Step(Protocol):
     def pixels(self) -> int:
         """Of the picture."""
 
-    def step(self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float) -> Tuple[Loss, np.ndarray]:
+    def step(
+        self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float, hidden: int = GROUPS
+    ) -> Tuple[Loss, np.ndarray]:
         """The loss, and the gradient of pixels * (error + price * bits / pixels) by the weights, float32.
 
         The gradient by the latents is kept for `move`.
 
         Args:
             quantizer: None rounds, and gives no gradient by the latents.
+            hidden: of how many groups the gradient by hidden layers' matrices is wanted; it may be 0 of others.
         """
 
     def evaluate(self, weights: np.ndarray) -> Loss:

@@ -137,7 +137,8 @@ class _Encoder:
         step = self._step
         step.set_latents(state.latents)
         if self._curvature is None:
-            self._curvature = curvature(step, state.weights, price)
+            moved = (state.weights != self._start.astype(np.float32)).astype(np.float64)
+            self._curvature = curvature(step, state.weights, price, moved)
         weights = quantize_weights(
             step.layout, state.weights, self._start, self._curvature, partial(self._cost, price=price), price
         )

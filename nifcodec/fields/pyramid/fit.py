@@ -137,11 +137,12 @@ class Training:
             step.restart()
         rate = phase.rate(inside)
         quantizer = phase.quantizer(inside, self._seed * len(self._plan) + self._phase)
-        loss, gradient = step.step(self._weights.astype(np.float32), quantizer, price)
+        loss, gradient = step.step(self._weights.astype(np.float32), quantizer, price, phase.hidden)
         mean = gradient / step.pixels
         norm = float(np.sqrt((mean.astype(np.float64) ** 2).sum()))
         direction = self._soap.direction(mean * min(1.0, LARGEST_GRADIENT / max(norm, 1e-30)))
         if inside:  # the first gradient makes the preconditioners
+            direction *= step.layout.moved(phase.hidden)
             self._weights = self._weights - rate * direction - rate * DECAY * (self._weights - self._start)
             if quantizer is not None:
                 epsilon = EPSILON * step.pixels / phase.gain / math.sqrt(1 - phase.betas[1] ** inside)
@@ -166,18 +167,23 @@ class Training:
         self._step.set_latents(self.best.latents)
 
     def _new_soap(self) -> Soap:
-        every = self._plan[min(self._phase, len(self._plan) - 1)].every
-        return Soap(self._step.layout.matrices, self._step.layout.count, BETA, every)
+        phase, layout = self._plan[min(self._phase, len(self._plan) - 1)], self._step.layout
+        return Soap(layout.matrices(phase.hidden), layout.count, BETA, phase.every)
 
 
-def curvature(step: Step, weights: np.ndarray, price: float, probes: int = PROBES, seed: int = 0) -> np.ndarray:
+def curvature(
+    step: Step, weights: np.ndarray, price: float, moved: np.ndarray, probes: int = PROBES, seed: int = 0
+) -> np.ndarray:
     """Second derivatives of pixels * loss by each weight under rounded latents, float64; least ones are raised.
 
     Hutchinson's estimate from differences of gradients along random signs (Bekas et al. 2007).
+
+    Args:
+        moved: 1 for each weight, or 0, where nobody wants to know.
     """
     random, total = np.random.RandomState(seed), np.zeros(len(weights))
     for _ in range(probes):
-        signs = random.choice([-1.0, 1.0], len(weights))
+        signs = moved * random.choice([-1.0, 1.0], len(weights))
         sides = [step.step((weights + far * signs).astype(np.float32), None, price)[1] for far in (PROBE, -PROBE)]
         total += signs * (sides[0].astype(np.float64) - sides[1]) / (2 * PROBE * probes)
     for part in step.layout.parts.values():

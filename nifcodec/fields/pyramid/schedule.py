@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import Callable, List, Optional, Tuple
 
 from nifcodec.fields.pyramid.contract import Loss, Quantizer
+from nifcodec.fields.pyramid.grids import GROUPS
 
 RATE, COLD_RATE, FINAL_RATE, HARD_RATE = 4e-3, 1e-2, 1e-5, 1e-4  # of the weights
 GAIN, COLD_GAIN = 40.0, 16.0  # of the latents: they move by so many times the rate
 SOFTEST, HARDEST = 0.35, 0.08  # temperatures
 FIRST_NOISE, LAST_NOISE = 0.22, 0.15  # deviations
+# Steps from which the hidden layers of 1, 2, ... groups' entropy networks are worth the bytes of their differences.
+HIDDEN_FROM = (400, 1500, 4000, 4000)
 EVALUATED = 100  # steps between two evaluations, at most
 EVALUATIONS = 8  # of a phase, at least
 
@@ -41,6 +44,7 @@ class Phase:
         every: steps from one update of SOAP's eigenvectors to the next.
         rates: learning rate at the start and at the end, a cosine between.
         gain: of the latents, which move by so many times the rate.
+        hidden: groups whose entropy networks' hidden layers are trained.
     """
 
     steps: int
@@ -50,6 +54,7 @@ class Phase:
     every: int
     rates: Tuple[float, float]
     gain: float
+    hidden: int = GROUPS
 
     @property
     def interval(self) -> int:
@@ -73,7 +78,10 @@ class Phase:
 
 def phases(steps: int, price: float) -> List[Phase]:
     """Of a training of so many steps from a prior, at a price of a bit."""
-    return [Phase(steps, (SOFTEST, HARDEST), (FIRST_NOISE, LAST_NOISE), (0.8, 0.99), 2, (RATE, FINAL_RATE), GAIN)]
+    hidden = sum(steps >= least for least in HIDDEN_FROM)
+    return [
+        Phase(steps, (SOFTEST, HARDEST), (FIRST_NOISE, LAST_NOISE), (0.8, 0.99), 2, (RATE, FINAL_RATE), GAIN, hidden)
+    ]
 
 
 def cold_phases(steps: int, price: float) -> List[Phase]:
@@ -98,7 +106,9 @@ def cold_phases(steps: int, price: float) -> List[Phase]:
 
 def correction(steps: int) -> Phase:
     """That brings a trained pyramid from one price to another."""
-    return Phase(steps, (3 * HARDEST, HARDEST), (LAST_NOISE, LAST_NOISE), (0.8, 0.99), 2, (RATE / 2, FINAL_RATE), GAIN)
+    return Phase(
+        steps, (3 * HARDEST, HARDEST), (LAST_NOISE, LAST_NOISE), (0.8, 0.99), 2, (RATE / 2, FINAL_RATE), GAIN, 0
+    )
 
 
 class Price:

@@ -76,19 +76,22 @@ class Pyramid:
         self._evaluated: Optional[_Evaluated] = None
         self._chains = [_Chain(latents, self._seen) for latents in self._seen]
 
-    def step(self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float) -> Tuple[Loss, np.ndarray]:
+    def step(
+        self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float, hidden: int = GROUPS
+    ) -> Tuple[Loss, np.ndarray]:
         """The loss, and the gradient of pixels * (error + price * bits / pixels) by the weights.
 
         The gradient by the latents is kept for `move`.
 
         Args:
             quantizer: None rounds, and gives no gradient by the latents.
+            hidden: of how many groups the gradient by hidden layers' matrices is wanted; it is 0 of others.
         """
         self._evaluated = None
         self._quantize(quantizer)
         self._make_features(weights)
         by_weights = np.zeros(self.layout.count)
-        bits = self._bits(weights, price, by_weights)
+        bits = self._bits(weights, price, by_weights, hidden)
         squares = self._synthesise(weights, 0.0)
         self._back(weights, by_weights)
         self._back_features(weights, by_weights)
@@ -185,7 +188,7 @@ class Pyramid:
                 matrix, bias = (self.layout.parts[f"features {level}{end}"].of(weights) for end in ("", " bias"))
                 latents.features.inner[...] = feature_sums(matrix, level, known) + bias[:, None, None]
 
-    def _bits(self, weights: np.ndarray, price: float, by_weights: Optional[np.ndarray]) -> float:
+    def _bits(self, weights: np.ndarray, price: float, by_weights: Optional[np.ndarray], hidden: int = GROUPS) -> float:
         nets = [np.ascontiguousarray(weights[self.layout.entropy(group)]) for group in range(GROUPS)]
 
         def strip(job: Tuple[Latents, Rows]) -> Tuple[float, Optional[np.ndarray], Optional[np.ndarray]]:
@@ -199,6 +202,7 @@ class Pyramid:
                 FEATURES,
                 price,
                 latents.by_features,
+                latents.grid.group < hidden,
             )
 
         if by_weights is not None:
