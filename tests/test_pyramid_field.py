@@ -19,13 +19,12 @@ from nifcodec.errors import (
     CorruptFileError,
     LimitError,
     MalformedError,
-    MissingDependencyError,
     UnknownPriorError,
     UnsupportedVersionError,
 )
 from nifcodec.fields.families import configure
 from nifcodec.fields.lattice_options import LARGEST_WHOLE
-from nifcodec.fields.pyramid import decode
+from nifcodec.fields.pyramid import decode, priors
 from nifcodec.fields.pyramid.decode import PyramidRender
 from nifcodec.fields.pyramid.description import PyramidDescription, unpack_description
 from nifcodec.fields.pyramid.grids import LEVELS, all_grids
@@ -110,7 +109,7 @@ def test_small_pictures_come_back(size: Tuple[int, int]) -> None:
 def test_flat_pictures_come_back(value: int) -> None:
     pixels = np.full((40, 60, 3), value, np.uint8)
     data = nifcodec.encode(pixels, configure(field="pyramid", steps=200, quality=60))
-    assert np.abs(nifcodec.decode(data).astype(int) - value).max() <= 4
+    assert np.abs(nifcodec.decode(data).astype(int) - value).max() <= 8
 
 
 @needs_library
@@ -137,9 +136,9 @@ def test_tiles_are_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     decode_part = decode.decode_part
     monkeypatch.setattr(decode, "decode_part", lambda *given: asked.append(1) or decode_part(*given))
-    crop = nifcodec.decode(tiled, crop=(10, 20, 30, 40))
-    assert len(asked) == 2  # the root and a tile
-    np.testing.assert_array_equal(crop, nifcodec.decode(tiled)[20:60, 10:40])
+    crop = nifcodec.decode(tiled, crop=(0, 0, 10, 12))
+    assert 2 <= len(asked) < 5  # the root, and the tiles that filters reach
+    np.testing.assert_array_equal(crop, nifcodec.decode(tiled)[:12, :10])
     assert nifcodec.encode(image.pixels, configure(**FAST, **TILES, threads=2)) == tiled
 
 
@@ -197,10 +196,13 @@ def test_progress_tells_of_each_step() -> None:
     assert {progress.stage for progress in told} == {"train"}
 
 
-def test_an_encode_without_the_library_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_tensorflow_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorflow")
     monkeypatch.setattr(library, "load", lambda: None)
-    with pytest.raises(MissingDependencyError, match="compiler"):
-        encoder.encode(scene(8, 8, 3, 8), configure(**FAST))
+    image = scene(24, 16, 3, 8)
+    encoded = encoder.encode_image(image, configure(field="pyramid", steps=20, quality=40))
+    assert encoded.report.device is not None and encoded.report.device.startswith("cpu, 24x16 pixels")
+    assert fidelity(image.pixels, decoder.decode(encoded.data)) > 12
 
 
 def test_descriptions_come_back_or_are_refused() -> None:
@@ -216,7 +218,7 @@ def test_descriptions_come_back_or_are_refused() -> None:
 
 
 def test_files_beyond_the_limits_are_refused() -> None:
-    plain = PyramidDescription(bytes(8), 0).pack()
+    plain = PyramidDescription(priors.named().hash, 0).pack()
 
     def opened(width: int, height: int, description: bytes, payload: bytes = b"") -> PyramidRender:
         return PyramidRender(NifFile(width, height, 3, 8, 4, description, payload))
@@ -225,6 +227,8 @@ def test_files_beyond_the_limits_are_refused() -> None:
         opened(LARGEST_WHOLE // 1024 + 1, 1024, plain)
     with pytest.raises(UnknownPriorError):
         opened(9, 9, PyramidDescription(b"12345678", 0).pack())
+    with pytest.raises(MalformedError, match="start"):
+        opened(9, 9, PyramidDescription(priors.named().hash, 200).pack())
     for payload in (b"", b"\0\0", b"\x05\x01" + bytes(6), struct.pack("<BB", 3, 0) + b"\xff\xff\xff"):
         with pytest.raises(CorruptFileError):
             opened(9, 9, plain, payload).samples()

@@ -37,11 +37,9 @@ from nifcodec.picture.signal import Signal
 from nifcodec.threads import in_threads
 
 STEPS = (100, 150, 250, 350, 500, 1000, 2000, 4000, 10000)  # efforts 1 to 9
-WEIGHT_BYTES = 1700  # about what a photograph's weights take
+WEIGHT_BYTES, WEIGHT_SHARE = 1700, 0.1  # about what weights take, at most, and in parts of what latents take
 CORRECTIONS, CORRECTION_STEPS = 6, 40
 OCTAVES_PER_CORRECTION, MOST_OCTAVES = 0.2, 2.0  # that a size falls by in those steps while the price doubles
-# Octaves by which a size may be trimmed, and halvings of the interval in which the limit is looked for.
-MOST_TRIMMED, TRIMS = 0.25, 8
 FLOAT_WHITE = 65535.0  # a float picture's loss is that of codes of 16 bits
 REPORTED = 0.5  # seconds between two reports
 
@@ -146,10 +144,9 @@ class _Encoder:
         return Coded(self._packed(weights, state.latents, steps), loss)
 
     def corrected(self, coded: Coded, state: State, price: Price, steps: int) -> CodedField:
-        """The nearest to the goal of what is coded, of it trained on at other prices, and of it with fewer latents."""
+        """The nearest to the goal of what is coded, and of it trained on at other prices."""
         job, (near, aim) = self._job, tolerance(self._job.goal)
         best: Optional[Tuple[Tuple[bool, float], CodedField]] = None
-        trained = state
         # All go on from the first state, so that the excess is a function of the price: octaves of it, and the excess.
         known: List[Tuple[float, float]] = []
         octaves, plan = 0.0, [correction(max(CORRECTION_STEPS, steps // 10))]
@@ -160,35 +157,17 @@ class _Encoder:
                 best = miss, coded.field
             if (not miss[0] and miss[1] <= near) or attempt == CORRECTIONS or job.hooks.interrupted():
                 break
-            if excess - aim > 0 and (excess - aim <= MOST_TRIMMED or attempt == CORRECTIONS - 1):
-                trained = self._trimmed(trained, aim - excess + self._excess(coded.loss))
-            else:
-                known.append((octaves, excess - aim - MOST_TRIMMED / 3))
-                octaves = _next(known)
-                self._step.set_latents(state.latents)
-                training = Training(self._step, plan, state.weights, Price(price.value * 2.0**octaves), attempt)
-                self._run(training, "search", None)
-                trained = training.latest
-            coded = self.code(trained, price.value, steps)
+            # The correction itself moves the size: the first state tells only where to begin.
+            known = [*known, (octaves, excess - aim)] if attempt else []
+            octaves = _next(known) if attempt else (excess - aim) / OCTAVES_PER_CORRECTION
+            self._step.set_latents(state.latents)
+            training = Training(self._step, plan, state.weights, Price(price.value * 2.0**octaves), attempt)
+            self._run(training, "search", None)
+            coded = self.code(training.latest, price.value, steps)
         assert best is not None
         if best[0][0] and job.goal.psnr is None:
             job.check_smallest(size)
         return best[1]
-
-    def _trimmed(self, state: State, aim: float) -> State:
-        """The state without its smallest latents, as many as lead to an excess."""
-        low, high = 0.5, 1.0  # the size below which a latent that is rounded to 1 or -1 becomes 0
-        for _ in range(TRIMS):
-            middle = (low + high) / 2
-            found = [np.where(np.abs(values) < middle, np.float32(0), values) for values in state.latents]
-            self._step.set_latents(found)
-            loss = self._step.evaluate(state.weights)
-            if self._excess(loss) > aim:
-                low = middle
-            else:
-                high = middle
-                trimmed = State(state.weights, found, loss)
-        return trimmed if high < 1.0 else State(state.weights, found, loss)
 
     def _run(self, training: Training, stage: str, checkpoint: Optional[Checkpoint]) -> None:
         hooks, began, told = self._job.hooks, time.monotonic(), 0.0
@@ -227,7 +206,7 @@ class _Encoder:
 
     def _excess(self, loss: Loss) -> float:
         """Of a file of this loss, about."""
-        size = self._job.goal.overhead + loss.bits / 8 + WEIGHT_BYTES
+        size = self._job.goal.overhead + loss.bits / 8 + min(WEIGHT_BYTES, WEIGHT_SHARE * loss.bits / 8)
         return excess_of(self._job.goal, size, lambda: estimated_psnr(loss.error))
 
     def _cost(self, weights: np.ndarray, price: float) -> float:
@@ -256,11 +235,18 @@ class _Encoder:
 
 
 def _next(known: List[Tuple[float, float]]) -> float:
-    """Where a falling function may be 0, of its last two places and values, or of one."""
-    (place, value), slope = known[-1], -OCTAVES_PER_CORRECTION
+    """Where a falling function may be 0, of its places and values so far: between two of them, or beyond the last."""
+    above = [each for each in known if each[1] > 0]
+    below = [each for each in known if each[1] <= 0]
+    if above and below:
+        (left, high), (right, low) = max(above), min(below)
+        if left < right:
+            return left + (right - left) * min(max(high / (high - low), 0.1), 0.9)
+    place, value = known[-1]
+    slope = OCTAVES_PER_CORRECTION
     if len(known) > 1 and place != known[-2][0]:
-        slope = min(max((value - known[-2][1]) / (place - known[-2][0]), 4 * slope), slope / 4)
-    return place + max(-MOST_OCTAVES, min(MOST_OCTAVES, -value / slope))
+        slope = min(max((known[-2][1] - value) / (place - known[-2][0]), slope / 4), 4 * slope)
+    return place + max(-MOST_OCTAVES, min(MOST_OCTAVES, value / slope))
 
 
 def _integers(latents: List[np.ndarray]) -> "Dict[Grid, np.ndarray]":

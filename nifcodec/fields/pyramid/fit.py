@@ -109,6 +109,7 @@ class Training:
             "phase": self._phase,
             "inside": self._inside,
             "price": self.price.value,
+            "felt price": self.price.felt,
             "weights": self._weights,
             "best weights": self.best.weights,
             "best error": loss.error,
@@ -123,7 +124,8 @@ class Training:
             return [record[f"{name} {number}"] for number in range(count)]
 
         self._phase, self._inside = int(record["phase"]), int(record["inside"])
-        self.price.value, self._weights = float(record["price"]), record["weights"]
+        self.price.value, self.price.felt = float(record["price"]), float(record["felt price"])
+        self._weights = record["weights"]
         self._soap = self._new_soap()
         self._soap.restore({name[5:]: value for name, value in record.items() if name.startswith("soap ")})
         step.set_latents(arrays("latents", grids))

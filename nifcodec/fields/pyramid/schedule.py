@@ -27,11 +27,13 @@ EVALUATIONS = 8  # of a phase, at least
 OCTAVES_PER_PRICE = 0.45
 MOST_OCTAVES = 3.0  # of one correction of the price
 # A price is steered between these shares of the steps: before, little can be said of the end, and later, what hardly
-# moves any more answers to no price. The latents need RESPONSE steps to follow it.
-STEERED_FROM, STEERED_TO, RESPONSE = 0.25, 0.75, 40
-# What a training at a constant price still has before it at the share STEERED_FROM, and (1 - share)^3 of it later: a
-# PSNR rises by EARLY_DECIBELS, sizes fall by EARLY_OCTAVES at 1 bit a pixel, more at less, one octave at most.
-EARLY_DECIBELS, EARLY_OCTAVES, EARLY_POWER = 3.0, 0.3, -0.6
+# moves any more answers to no price. A latent has followed it by 63 % after RESPONSE steps.
+STEERED_FROM, STEERED_TO, RESPONSE = 0.1, 0.75, 20
+# What a training from the prior at a constant price still has before it at its beginning (medians of photographs), and
+# (1 - share)^2 of it later: sizes fall, in octaves, by so much at 1 bit a pixel, and by more for each octave below it;
+# a PSNR rises by a share of what it is above a level, in decibels.
+SIZE_FALL, FALL_PER_OCTAVE = 0.3, -0.25
+PSNR_RISE, RISING_FROM, LEAST_RISE = 0.3, 28.0, 0.4
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,14 @@ class Price:
     Args:
         value: to begin with.
         excess: a loss -> octaves of its size by which a file is above its goal; None leaves the price as it is.
+
+    Attributes:
+        felt: the price that the latents have followed so far.
     """
 
     def __init__(self, value: float, excess: Optional[Callable[[Loss], float]] = None) -> None:
-        self.value, self._excess = value, excess
+        self.value = self.felt = value
+        self._excess = excess
 
     @property
     def steered(self) -> bool:
@@ -129,13 +135,15 @@ class Price:
 
     def follow(self, loss: Loss, share: float, steps: int) -> None:
         """Corrects the price after an evaluation, at a share of the training, and so many steps after the last one."""
+        self.felt *= (self.value / self.felt) ** (1 - math.exp(-steps / RESPONSE))
         if self._excess is not None and STEERED_FROM <= share <= STEERED_TO:
-            left = ((1 - share) / (1 - STEERED_FROM)) ** 3
-            octaves = min(1.0, EARLY_OCTAVES * max(loss.bits / loss.pixels, 1e-3) ** EARLY_POWER)
-            error = loss.error * 10.0 ** (-EARLY_DECIBELS * left / 10)
-            final = Loss(error, loss.bits * 2.0 ** (-octaves * left), loss.pixels)
-            self.correct(self._excess(final) * min(1.0, steps / RESPONSE))
+            octaves = self._excess(at_the_end(loss, share)) / OCTAVES_PER_PRICE
+            self.value = self.felt * 2.0 ** max(-MOST_OCTAVES, min(MOST_OCTAVES, octaves))
 
-    def correct(self, octaves: float) -> None:
-        """Corrects it for a file so far above its goal."""
-        self.value *= 2.0 ** max(-MOST_OCTAVES, min(MOST_OCTAVES, octaves / OCTAVES_PER_PRICE))
+
+def at_the_end(loss: Loss, share: float) -> Loss:
+    """What is to be expected of a training that has this loss after a share of its steps, at a constant price."""
+    left = (1 - share) ** 2
+    octaves = max(0.0, SIZE_FALL + FALL_PER_OCTAVE * math.log2(max(loss.bits, 1.0) / loss.pixels))
+    decibels = max(LEAST_RISE, PSNR_RISE * (-10 * math.log10(max(loss.error, 1e-12)) - RISING_FROM))
+    return Loss(loss.error * 10.0 ** (-decibels * left / 10), loss.bits * 2.0 ** (-octaves * left), loss.pixels)
