@@ -161,9 +161,10 @@ class _Encoder:
             known = [*known, (octaves, excess - aim)] if attempt else []
             octaves = _next(known) if attempt else (excess - aim) / OCTAVES_PER_CORRECTION
             self._step.set_latents(state.latents)
-            training = Training(self._step, plan, state.weights, Price(price.value * 2.0**octaves), attempt)
+            there = price.value * 2.0**octaves
+            training = Training(self._step, plan, state.weights, Price(there), attempt)
             self._run(training, "search", None)
-            coded = self.code(training.latest, price.value, steps)
+            coded = self.code(training.latest, there, steps)
         assert best is not None
         if best[0][0] and job.goal.psnr is None:
             job.check_smallest(size)

@@ -19,7 +19,7 @@ GAIN, COLD_GAIN = 40.0, 16.0  # of the latents: they move by so many times the r
 SOFTEST, HARDEST = 0.35, 0.08  # temperatures
 FIRST_NOISE, LAST_NOISE = 0.22, 0.15  # deviations
 # Steps from which the hidden layers of 1, 2, ... groups' entropy networks are worth the bytes of their differences.
-HIDDEN_FROM = (400, 1500, 4000, 4000)
+HIDDEN_FROM = (400, 3000, 6000, 6000)
 EVALUATED = 100  # steps between two evaluations, at most
 EVALUATIONS = 8  # of a phase, at least
 
