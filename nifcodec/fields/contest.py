@@ -12,7 +12,7 @@ from nifcodec.fields import families
 from nifcodec.fields.family import Family
 from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.job import CodedField, Goal
-from nifcodec.fields.lattice_options import LatticeOptions
+from nifcodec.fields.lattice_options import LARGEST_WHOLE, LatticeOptions
 from nifcodec.fields.rate_control import excess_of, is_above, quality_price
 from nifcodec.picture.signal import Signal
 
@@ -22,14 +22,16 @@ CANDIDATES = ("wavelet", "pyramid")
 def best_of(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> Tuple[CodedField, Family]:
     """Encodes a picture by each candidate; the one of least cost, and its family.
 
-    The first candidate is quick, and always there. One that diverges, or that nothing on the machine can train, is left
-    out with a warning. The checkpoint and what is watched are those of the last.
+    The first candidate is quick, and always there: alone for a picture that would be cut into tiles, of which a pyramid
+    takes too long. One that diverges, or that nothing on the machine can train, is left out with a warning. The
+    checkpoint and what is watched are those of the last.
 
     Raises as `Family.encode`.
     """
     found: List[Tuple[float, CodedField, Family]] = []
-    for name in CANDIDATES:
-        last = name == CANDIDATES[-1]
+    names = CANDIDATES if signal.pixels <= LARGEST_WHOLE else CANDIDATES[:1]
+    for name in names:
+        last = name == names[-1]
         own = families.complete(_own(config, name, placed=last))
         family = families.named(name)
         try:
