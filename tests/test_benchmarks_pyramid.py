@@ -21,4 +21,5 @@ def test_the_pyramid_is_trained_and_decoded(tmp_path: Path, capsys: pytest.Captu
     assert said[0].startswith("step ")
     row = next(line for line in said if line.startswith("| a "))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert float(cells[5]) == pytest.approx(8 * (int(cells[3]) + int(cells[4])) / (48 * 32), abs=1e-3)
+    header = float(cells[5]) * 48 * 32 / 8 - int(cells[3]) - int(cells[4])
+    assert 30 < header < 60

@@ -79,7 +79,7 @@ def test_accumulation_and_float16_learn_the_same() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 5, "half_sine": True}, "wavelet has no batch_size or half_sine"),
+        ({"batch_size": 5, "half_sine": True}, "auto has no batch_size or half_sine"),
         ({"field": "fourier", "half_sine": True}, "half_sine"),
         ({"field": "siren", "executable_cache": "x"}, "--device ipu"),
         ({"field": "siren", "device": "ipu", "partials": "half"}, "partials"),

@@ -25,10 +25,10 @@ from nifcodec.errors import (
     UnknownPriorError,
     UnsupportedVersionError,
 )
+from nifcodec.fields.lattice_options import LARGEST_WHOLE
 from nifcodec.fields.parts import CodedPart, check_index, pack_index, pack_parts
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.description import WaveletDescription, unpack_description
-from nifcodec.fields.wavelet.options import LARGEST_WHOLE
 
 PLAIN = WaveletDescription(-3, b"identity", ((1, -2, 127), (0, -127, 5)), 7, dependent=True)
 DATA = bytes.fromhex("12" + "fdff" + "87") + b"identity" + bytes([3, 1, 254, 127, 0, 129, 5])
