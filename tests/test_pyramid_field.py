@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -190,6 +191,25 @@ def test_progress_tells_of_each_step() -> None:
     assert [progress.step for progress in told] == sorted(progress.step for progress in told)
     assert told[-1].step == told[-1].steps == 60
     assert {progress.stage for progress in told} == {"train"}
+
+
+@needs_library
+def test_what_is_watched_reaches_another_process() -> None:
+    from nifcodec.fields.hooks import Hooks
+    from nifcodec.fields.job import Goal
+    from nifcodec.fields.pyramid.encode import encode
+    from nifcodec.picture.signal import to_signal
+
+    image, seen = scene(40, 30, 3, 8), []
+    signal, config = to_signal(image, "auto"), configure(**FAST)
+    goal = Goal.of(config, signal.pixels, lambda coded: coded.payload, lambda data: 0.0)
+    encode(signal, goal, config, Hooks(watch=lambda step, scalars, make: seen.append((step, scalars, make))))
+    step, scalars, make = seen[-1]
+    assert step == 60 and make is not None
+    field = pickle.loads(pickle.dumps(make()))
+    us, vs = (np.arange(side) + 0.5 for side in (40, 30))
+    error = float(np.mean((np.clip(field(us / 40, vs / 30), 0, 1) - signal.values()) ** 2))
+    assert scalars["psnr"] == pytest.approx(-10 * np.log10(error), abs=0.2)
 
 
 def test_without_the_library_tensorflow_trains(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from nifcodec.fields.pyramid.integer_network import IntegerNetwork
 from nifcodec.fields.pyramid.options import PyramidOptions
 from nifcodec.fields.pyramid.schedule import Price, correction, phases
 from nifcodec.fields.pyramid.step import Pyramid
-from nifcodec.fields.pyramid.synthesis import Synthesis
+from nifcodec.fields.pyramid.synthesis import sample
 from nifcodec.fields.pyramid.tiling import Tiling
 from nifcodec.fields.pyramid.weights import QuantizedWeights, quantize_weights
 from nifcodec.fields.rate_control import excess_of, is_above, measured, quality_price, tolerance
@@ -199,11 +199,9 @@ class _Encoder:
         }
 
     def _samples(self, training: Training) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        """The best field so far, as something to sample."""
-        grids = _integers(training.best.latents)
-        signal = self._job.signal
-        synthesis = Synthesis(self._step.layout, training.best.weights, (signal.width, signal.height))
-        return synthesis.field(lambda level, rows, columns: grids[Grid(level)][slice(*rows), slice(*columns)])
+        """The best field so far, as something to sample in another process."""
+        best, signal = training.best, self._job.signal
+        return partial(sample, signal.channels, best.weights, _integers(best.latents), (signal.width, signal.height))
 
     def _excess(self, loss: Loss) -> float:
         """Of a file of this loss, about."""

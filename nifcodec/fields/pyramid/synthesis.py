@@ -6,14 +6,14 @@ Each grid is filtered and doubled up to the picture's size, and a small network 
 from __future__ import annotations
 
 from functools import partial
-from typing import Callable, Optional, Sequence, Tuple
+from typing import Callable, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from nifcodec.fields.cells import CELL, CellField
 from nifcodec.fields.parts import Span
-from nifcodec.fields.pyramid.grids import LEVELS
-from nifcodec.fields.pyramid.networks import HIDDEN, Layout
+from nifcodec.fields.pyramid.grids import LEVELS, Grid
+from nifcodec.fields.pyramid.networks import HIDDEN, Layout, layout
 from nifcodec.fields.pyramid.upsampling import doubled, filtered
 from nifcodec.native.pyramid import Geometry, NativePyramid, Planes
 from nifcodec.native.pyramid import Synthesis as Net
@@ -144,6 +144,26 @@ class Synthesis:
                 shifted = around[:, y : y + height, x : x + width].reshape(len(planes), -1)
                 total += (kernel[:, :, y, x] @ shifted).reshape(total.shape)
         return total
+
+
+def sample(
+    colours: int,
+    weights: np.ndarray,
+    grids: Mapping[Grid, np.ndarray],
+    size: Tuple[int, int],
+    us: np.ndarray,
+    vs: np.ndarray,
+) -> np.ndarray:
+    """The field of weights and latents at some positions, float32 (len(vs), len(us), colours), in NumPy.
+
+    Args:
+        size: width and height of the picture.
+    """
+
+    def region(level: int, rows: Span, columns: Span) -> np.ndarray:
+        return grids[Grid(level)][slice(*rows), slice(*columns)]
+
+    return Synthesis(layout(colours), weights, size).field(region)(us, vs)
 
 
 def _inside(spans: Sequence[Span], around: Sequence[Span]) -> "Tuple[slice, ...]":
