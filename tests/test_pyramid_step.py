@@ -110,7 +110,7 @@ def test_each_build_computes_the_same(library: str) -> None:
 
 
 def trained(pyramid: Pyramid, steps: int) -> Training:
-    training = Training(pyramid, phases(steps, 1e-3), pyramid.layout.initial(0), Price(1e-3))
+    training = Training(pyramid, phases(steps), pyramid.layout.initial(0), Price(1e-3))
     training.run(lambda loss, evaluated: None, lambda: False)
     return training
 
@@ -118,12 +118,12 @@ def trained(pyramid: Pyramid, steps: int) -> Training:
 def test_a_training_goes_on_where_it_was_left() -> None:
     whole = trained(problem((40, 30))[0], 120)
     pyramid, _ = problem((40, 30))
-    halted = Training(pyramid, phases(120, 1e-3), pyramid.layout.initial(0), Price(1e-3))
+    halted = Training(pyramid, phases(120), pyramid.layout.initial(0), Price(1e-3))
     records = []
     halted.run(lambda loss, evaluated: records.append(halted.record()) if evaluated else None, lambda: halted.done > 70)
     assert 40 < halted.done < 120
     pyramid, _ = problem((40, 30))
-    resumed = Training(pyramid, phases(120, 1e-3), pyramid.layout.initial(0), Price(1e-3))
+    resumed = Training(pyramid, phases(120), pyramid.layout.initial(0), Price(1e-3))
     resumed.restore(records[-2])
     assert 0 < resumed.done <= halted.done
     resumed.run(lambda loss, evaluated: None, lambda: False)

@@ -40,7 +40,7 @@ def pyramid() -> DevicePyramid:
 def trained(pyramid: DevicePyramid, told: List[Tuple[int, float]]) -> State:
     """After 30 steps. told: where the evaluations go, steps and loss."""
     pyramid.set_latents([np.zeros_like(each) for each in pyramid.latents()])
-    training = Training(pyramid, phases(30, 1e-3), pyramid.layout.initial(0), Price(1e-3))
+    training = Training(pyramid, phases(30), pyramid.layout.initial(0), Price(1e-3))
 
     def tell(loss: Loss, evaluated: bool) -> None:
         if evaluated:

@@ -116,7 +116,7 @@ class _Encoder:
         steps = STEPS[config.effort - 1] if config.steps is None else config.steps
         self._number = self._prior.nearest(price.value)
         self._step.set_latents(self._prior.latents(self._number, self._job.signal.values()))
-        training = Training(self._step, phases(steps, price.value), self._start, price, config.seed)
+        training = Training(self._step, phases(steps), self._start, price, config.seed)
         record = None if checkpoint is None else checkpoint.load("pyramid/training")
         if record is not None:
             training.restore(record)

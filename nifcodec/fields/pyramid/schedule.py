@@ -78,8 +78,8 @@ class Phase:
         return Quantizer(temperature, deviation, seed * 100_003 + done)
 
 
-def phases(steps: int, price: float) -> List[Phase]:
-    """Of a training of so many steps from a prior, at a price of a bit."""
+def phases(steps: int) -> List[Phase]:
+    """Of a training of so many steps from a prior."""
     hidden = sum(steps >= least for least in HIDDEN_FROM)
     return [
         Phase(steps, (SOFTEST, HARDEST), (FIRST_NOISE, LAST_NOISE), (0.8, 0.99), 2, (RATE, FINAL_RATE), GAIN, hidden)

@@ -101,7 +101,7 @@ class Run:
                 continue
             picture = mosaic(self.training, self.options.seed + 7919 * number + round_)
             first = None if round_ == 0 else Prior(b"", [self._rounded(price, weights, sums)]).latents(0, picture)
-            plan = cold_phases(COLD_STEPS, price) if first is None else phases(WARM_STEPS, price)
+            plan = cold_phases(COLD_STEPS, price) if first is None else phases(WARM_STEPS)
             state = self._trained(picture, weights, first, plan, price, f"price {price:g}, round {round_ + 1}")
             weights = state.weights + (0.0 if round_ == 0 else 1 - MOVE) * (weights - state.weights)
             sums.add(picture, state.latents, FORGOTTEN)
@@ -119,7 +119,7 @@ class Run:
         """1000 J of a mosaic of held-out pictures after a short training."""
         picture, prior = mosaic(self.held_out, self.options.seed, DOWN // 2, ACROSS // 2), Prior(b"", [start])
         weights, first = prior.weights(0, layout(COLOURS)), prior.latents(0, picture)
-        state = self._trained(picture, weights, first, phases(HELD_OUT_STEPS, price), price, "held out")
+        state = self._trained(picture, weights, first, phases(HELD_OUT_STEPS), price, "held out")
         return 1000 * state.loss.at(price)
 
     def _trained(
