@@ -189,7 +189,7 @@ def _wavelet(task: Task, report: Report, done: Mapping[str, Part], *, beside: st
     if beside not in done:
         raise ConfigError(f"the wavelet field is given the bytes of {beside}: ask for {beside} too")
     size = done[beside].lines[0].bytes
-    config = EncodeConfig(effort=task.effort, target_size=size, seed=task.seed)
+    config = EncodeConfig(field="wavelet", effort=task.effort, target_size=size, seed=task.seed)
     data = nifcodec.encode(task.picture.pixels, config, progress=report)
     return [task.line(f"`wavelet`, `-e {task.effort}`", nifcodec.decode(data), bytes=len(data))]
 

@@ -25,6 +25,18 @@ class CodedPart(NamedTuple):
     ends: Tuple[int, ...] = ()
 
 
+def unpack_fields(data: bytes, family: str, least: int) -> bytes:
+    """The fields of a description that begins with their size; what follows them is passed over.
+
+    Raises TruncatedError, and MalformedError where there are fewer than `least` bytes, or than it says.
+    """
+    size, start = read_varint(data, 0, f"size of the {family} description")
+    fields = data[start : start + size]
+    if len(fields) < size or size < least:
+        raise MalformedError(f"{family} description", f"has {len(fields)} bytes")
+    return fields
+
+
 def pack_parts(parts: Sequence[CodedPart]) -> bytes:
     """The payload of these parts: the size of each, then all of them."""
     return b"".join([*(write_varint(len(part.data)) for part in parts), *(part.data for part in parts)])

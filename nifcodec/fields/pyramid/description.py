@@ -9,8 +9,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from nifcodec.entropy.varint import read_varint, write_varint
-from nifcodec.errors import LimitError, MalformedError, UnsupportedVersionError
+from nifcodec.entropy.varint import write_varint
+from nifcodec.errors import LimitError, UnsupportedVersionError
+from nifcodec.fields.parts import unpack_fields
 from nifcodec.fields.pyramid.tiling import TILE_EXPONENTS
 
 FAMILY_ID = 4
@@ -45,11 +46,8 @@ def unpack_description(data: bytes) -> PyramidDescription:
         TruncatedError, MalformedError, LimitError: a value that the format does not allow.
         UnsupportedVersionError: it has more fields than this version knows.
     """
-    size, start = read_varint(data, 0, "size of the pyramid description")
-    fields = data[start : start + size]
-    if len(fields) < size or size < BYTES:
-        raise MalformedError("pyramid description", f"has {len(fields)} bytes")
-    if size > BYTES:
+    fields = unpack_fields(data, "pyramid", BYTES)
+    if len(fields) > BYTES:
         raise UnsupportedVersionError(
             "the file needs a newer nifcodec: its pyramid field has settings unknown to this one"
         )

@@ -210,7 +210,7 @@ class _Encoder:
 
     def _cost(self, weights: np.ndarray, price: float) -> float:
         try:
-            IntegerNetwork.of(self._step.layout, weights)
+            IntegerNetwork.of(self._step.layout, weights, native=False)
         except LimitError:
             return math.inf
         return self._step.pixels * self._step.evaluate(weights).at(price)

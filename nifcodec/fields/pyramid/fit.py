@@ -48,7 +48,7 @@ class Training:
         self._step, self._plan, self.price, self._seed = step, plan, price, seed
         self._phase = self._inside = 0
         self._start = self._weights = weights.astype(np.float64)
-        self._soap = self._new_soap()
+        self._begin_phase()
         self.best = State(weights.astype(np.float32), step.latents(), step.evaluate(weights.astype(np.float32)))
         self.latest = self.best
         self.failed = False
@@ -83,7 +83,7 @@ class Training:
                 last = self._inside == phase.steps
                 if last:
                     self._phase, self._inside = self._phase + 1, 0
-                    self._soap = self._new_soap()
+                    self._begin_phase()
                 if last or self._inside % phase.interval == 0:
                     self._evaluate(tell, phase.interval, last)
                     if last:
@@ -126,7 +126,7 @@ class Training:
         self._phase, self._inside = int(record["phase"]), int(record["inside"])
         self.price.value, self.price.felt = float(record["price"]), float(record["felt price"])
         self._weights = record["weights"]
-        self._soap = self._new_soap()
+        self._begin_phase()
         self._soap.restore({name[5:]: value for name, value in record.items() if name.startswith("soap ")})
         step.set_latents(arrays("latents", grids))
         step.set_moments(arrays("moments", 2 * grids))
@@ -144,7 +144,7 @@ class Training:
         norm = float(np.sqrt((mean.astype(np.float64) ** 2).sum()))
         direction = self._soap.direction(mean * min(1.0, LARGEST_GRADIENT / max(norm, 1e-30)))
         if inside:  # the first gradient makes the preconditioners
-            direction *= step.layout.moved(phase.hidden)
+            direction *= self._moved
             self._weights = self._weights - rate * direction - rate * DECAY * (self._weights - self._start)
             if quantizer is not None:
                 epsilon = EPSILON * step.pixels / phase.gain / math.sqrt(1 - phase.betas[1] ** inside)
@@ -168,9 +168,10 @@ class Training:
         self._weights = self.best.weights.astype(np.float64)
         self._step.set_latents(self.best.latents)
 
-    def _new_soap(self) -> Soap:
+    def _begin_phase(self) -> None:
         phase, layout = self._plan[min(self._phase, len(self._plan) - 1)], self._step.layout
-        return Soap(layout.matrices(phase.hidden), layout.count, BETA, phase.every)
+        self._soap = Soap(layout.matrices(phase.hidden), layout.count, BETA, phase.every)
+        self._moved = layout.moved(phase.hidden)
 
 
 def curvature(

@@ -79,14 +79,7 @@ class Pyramid:
     def step(
         self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float, hidden: int = GROUPS
     ) -> Tuple[Loss, np.ndarray]:
-        """The loss, and the gradient of pixels * (error + price * bits / pixels) by the weights.
-
-        The gradient by the latents is kept for `move`.
-
-        Args:
-            quantizer: None rounds, and gives no gradient by the latents.
-            hidden: of how many groups the gradient by hidden layers' matrices is wanted; it is 0 of others.
-        """
+        """As `contract.Step.step`; the gradient by hidden layers that are not wanted is 0."""
         self._evaluated = None
         self._quantize(quantizer)
         self._make_features(weights)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from nifcodec.entropy.varint import read_varint, write_varint
+from nifcodec.entropy.varint import write_varint
 from nifcodec.errors import LimitError, MalformedError, UnsupportedVersionError
+from nifcodec.fields.parts import unpack_fields
 from nifcodec.fields.wavelet.restoration import Mixture
 
 FAMILY_ID = 3
@@ -73,10 +74,8 @@ def unpack_description(data: bytes) -> WaveletDescription:
         TruncatedError, MalformedError, LimitError: a value that the format does not allow.
         UnsupportedVersionError: it has more fields than this version knows.
     """
-    size, start = read_varint(data, 0, "size of the wavelet description")
-    fields = data[start : start + size]
-    if len(fields) < size or size < HEAD_BYTES:
-        raise MalformedError("wavelet description", f"has {len(fields)} bytes")
+    fields = unpack_fields(data, "wavelet", HEAD_BYTES)
+    size = len(fields)
     index, flagged, prior, corrections = struct.unpack_from(f"<hB{HASH_BYTES}sB", fields)
     known = HEAD_BYTES + 2 * corrections
     if size < known:
