@@ -14,7 +14,8 @@ from nifcodec.fields.pyramid.grids import GROUPS, NEIGHBOURS, all_grids
 from nifcodec.fields.pyramid.networks import layout
 from nifcodec.fields.pyramid.schedule import Price, phases
 from nifcodec.fields.pyramid.step import Pyramid
-from nifcodec.native.pyramid import MARGIN, REACH, NativePyramid
+from nifcodec.native.planes import MARGIN, REACH
+from nifcodec.native.pyramid import NativePyramid
 from nifcodec.threads import at_most
 
 pytestmark = pytest.mark.skipif(not LIBRARIES, reason=MISSING)
