@@ -136,8 +136,8 @@ class Price:
 
     Args:
         value: to begin with.
-        excess: a loss, and the bits of the weights -> octaves of its size by which a file is above its goal; None leaves
-            the price as it is.
+        excess: a loss, and the bits of the weights -> octaves of its size by which a file is above its goal; None: the
+            price stays as it is.
 
     Attributes:
         felt: the price that the latents have followed so far.
