@@ -92,6 +92,7 @@ def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     size = command.add_mutually_exclusive_group()
     size.add_argument("--scale", type=float, metavar="F", help="factor of width and height")
     size.add_argument("--size", type=_size, metavar="WxH", help="pixels of the output; a 0 keeps the aspect ratio")
+    size.add_argument("--fit", type=_size, metavar="WxH", help="shrink to fit into so many pixels, as thumbnails do")
     command.add_argument(
         "--crop", type=_crop, metavar="X,Y,W,H", help="only this part, in pixels of the stored picture"
     )
