@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="nifcodec", description="Stores a picture as a small neural field that was fitted to it alone."
     )
     parser.add_argument("--version", action="version", version=f"nifcodec {__version__} ({backend()})")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     commands.required = True
     add_encode(commands, _encode)
     _add_decode(commands)
