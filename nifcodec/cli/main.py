@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 import warnings
-from typing import Callable, List, NoReturn, Optional, Sequence, Tuple
+from typing import Any, Callable, List, NoReturn, Optional, Sequence, Tuple
 
 from nifcodec import __version__
 from nifcodec.cli.options import add_encode, add_option, add_outputs, given_options
@@ -60,11 +60,22 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"usage: {self.prog} --help lists what can be given\n{self.prog}: error: {message}\n")
 
 
+class _Version(argparse._VersionAction):
+    """Loads the native library only where it is asked for: neither --help nor a build of the package needs it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *arguments: Any, **named: Any) -> None:
+        try:
+            self.version = f"nifcodec {__version__} ({backend()})"
+        except NifError as error:
+            parser.exit(error.exit_code, f"nifcodec: {error}\n")
+        super().__call__(parser, *arguments, **named)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = _Parser(
         prog="nifcodec", description="Stores a picture as a small neural field that was fitted to it alone."
     )
-    parser.add_argument("--version", action="version", version=f"nifcodec {__version__} ({backend()})")
+    parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     commands.required = True
     add_encode(commands, _encode)
