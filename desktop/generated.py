@@ -48,18 +48,19 @@ def parser() -> argparse.ArgumentParser:
     from nifcodec.cli import main
 
     made = main._parser()
-    for part in parsers(made):
+    for part in parsers(made).values():
         part.formatter_class = partial(argparse.HelpFormatter, width=UNWRAPPED)  # type: ignore[assignment]
     return made
 
 
-def parsers(parser: argparse.ArgumentParser) -> "Iterator[argparse.ArgumentParser]":
-    """A parser and those of its commands."""
-    yield parser
+def parsers(parser: argparse.ArgumentParser, name: str = "nifcodec") -> Dict[str, argparse.ArgumentParser]:
+    """A parser and those of its commands, and theirs, by what calls them."""
+    found = {name: parser}
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            for command in action.choices.values():
-                yield from parsers(command)
+            for word, command in action.choices.items():
+                found.update(parsers(command, f"{name} {word}"))
+    return found
 
 
 def completion(shell: str) -> str:
@@ -67,7 +68,7 @@ def completion(shell: str) -> str:
     import shtab
 
     made = parser()
-    for action in (action for part in parsers(made) for action in part._actions):
+    for action in (action for part in parsers(made).values() for action in part._actions):
         kind = value_of(action)
         if kind is not None:
             action.complete = {FILES: shtab.FILE, FOLDERS: shtab.DIRECTORY}[kind]  # type: ignore[attr-defined]
@@ -78,9 +79,9 @@ def completion(shell: str) -> str:
 
 def value_of(action: argparse.Action) -> Any:
     """FILES or FOLDERS where an argument takes such paths, else None."""
-    if not isinstance(action.metavar, str) or action.choices:
+    if action.nargs == 0 or action.choices:
         return None
-    word = re.split(r"\W", action.metavar)[0]
+    word = re.split(r"\W", str(action.metavar or action.dest))[0].upper()
     return next((kind for kind in (FOLDERS, FILES) if word in kind), None if action.option_strings else FILES)
 
 
