@@ -86,7 +86,7 @@ def test_the_man_page_has_the_options_of_the_parser(files: Dict[str, str]) -> No
     top, *sections = files[generated.MAN_PAGE].split(".SS \\fBnifcodec ")
     described = {}
     for section in sections:
-        name, _, text = section.replace("\\-", "-").partition("\\fR")
+        name, _, text = section.partition("\n.SH ")[0].replace("\\-", "-").partition("\\fR")
         described[name] = {
             flag for line in re.findall(r"^\.TP\n(.*)$", text, re.M) for flag in re.findall(r"B(-[\w-]+)", line)
         }
