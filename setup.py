@@ -1,7 +1,7 @@
 """Builds the native library, a plain C99 shared library, where there is a C compiler, and what is made of the parser:
 completions and the man page. All else is in pyproject.toml.
 
-`NIFCODEC_NATIVE=0` leaves it out; `NIFCODEC_NATIVE=1` fails where it cannot be built, in place of going on without it.
+`NIFCODEC_NATIVE=0` leaves the library out; `NIFCODEC_NATIVE=1` fails where it cannot be built.
 `NIFCODEC_PLATFORM` is the tag of the platform that `CC` compiles for, where it is another one (.ci/wheels.py).
 """
 
@@ -88,16 +88,18 @@ class InstallShare(install_data):
 
     def run(self) -> None:
         super().run()
+        try:
+            import argparse_manpage  # noqa: F401
+            import shtab  # noqa: F401
+        except ImportError as error:
+            print(f"nifcodec is installed without completions and man page: {error}")
+            return
         sys.path.insert(0, str(ROOT))
         from desktop import generated
 
         about = self.distribution
-        try:
-            made = generated.write(Path(self.install_dir, "share"), about.get_version(), about.get_description())
-        except ImportError as error:
-            print(f"nifcodec is installed without completions and man page: {error}")
-        else:
-            self.outfiles += map(str, made)
+        made = generated.write(Path(self.install_dir, "share"), about.get_version(), about.get_description())
+        self.outfiles += map(str, made)
 
 
 class WheelOfPlatform(bdist_wheel):
