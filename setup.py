@@ -95,7 +95,7 @@ class InstallShare(install_data):
             print(f"nifcodec is installed without completions and man page: {error}")
             return
         sys.path.insert(0, str(ROOT))
-        from desktop import generated
+        from nifcodec.desktop import generated
 
         about = self.distribution
         made = generated.write(Path(self.install_dir, "share"), about.get_version(), about.get_description())

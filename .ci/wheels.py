@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
 sys.path.insert(0, str(ROOT))
 
-from desktop.generated import COMPLETIONS, MAN_PAGE  # noqa: E402  (not a package that is installed)
+from nifcodec.desktop.generated import COMPLETIONS, MAN_PAGE  # noqa: E402
 
 
 def build(environment: dict, *arguments: str) -> None:

@@ -18,14 +18,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from desktop import generated
 from nifcodec import EncodeConfig, encode
 from nifcodec.cli import main as command_line
+from nifcodec.desktop import generated
 from nifcodec.pillow_plugin import ENDING, MIME
 
 ROOT = Path(__file__).resolve().parents[1]
 MIME_XML, THUMBNAILER, DELEGATES = (
-    ROOT / "desktop" / name for name in ("nifcodec.xml", "nifcodec.thumbnailer", "delegates.xml")
+    ROOT / "nifcodec" / "desktop" / name for name in ("nifcodec.xml", "nifcodec.thumbnailer", "delegates.xml")
 )
 NAMESPACE = {"": "http://www.freedesktop.org/standards/shared-mime-info"}
 MODELS = (b"NetImmerse File Format, Version 4.0.0.2\n", b"Gamebryo File Format, Version 20.0.0.5\n")
