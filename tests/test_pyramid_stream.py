@@ -17,7 +17,6 @@ from nifcodec.fields.pyramid.networks import layout
 from nifcodec.fields.pyramid.weights import (
     FINEST_INTEGER_STEP,
     FINEST_STEP,
-    PULL,
     QuantizedWeights,
     best_steps,
     bit_gradient,
@@ -155,7 +154,7 @@ def test_bits_pull_by_their_derivative() -> None:
     off, sizes = np.array([-3.0, 0.0, 0.1, 200.0]), np.array([1.0, 2.0, 0.5, 1.0])
 
     def bits(of: np.ndarray) -> np.ndarray:
-        return np.asarray(PULL * np.log2(1 + (of / sizes) ** 2) / 2)
+        return np.asarray(np.log2(1 + (of / sizes) ** 2) / 2)
 
     np.testing.assert_allclose(bit_gradient(off, sizes), (bits(off + 1e-5) - bits(off - 1e-5)) / 2e-5, atol=1e-6)
 

@@ -180,7 +180,7 @@ class Training:
         quantizer = phase.quantizer(inside, self._seed * len(self._plan) + self._phase)
         loss, gradient = step.step(self._seen(), quantizer, price, phase.hidden)
         sizes = self._sizes * 2.0 ** phase.softness(inside)
-        pulled = self._moved * bit_gradient(self._weights - self._start, sizes)
+        pulled = phase.pull * self._moved * bit_gradient(self._weights - self._start, sizes)
         mean = (gradient + price * pulled) / step.pixels
         norm = float(np.sqrt((mean.astype(np.float64) ** 2).sum()))
         direction = self._soap.direction(mean * min(1.0, LARGEST_GRADIENT / max(norm, 1e-30)))

@@ -18,9 +18,11 @@ RATE, COLD_RATE, FINAL_RATE, HARD_RATE = 4e-3, 1e-2, 1e-5, 1e-4  # of the weight
 GAIN, COLD_GAIN = 40.0, 16.0  # of the latents: they move by so many times the rate
 SOFTEST, HARDEST = 0.35, 0.08  # temperatures
 FIRST_NOISE, LAST_NOISE = 0.22, 0.15  # deviations
-# Steps from which the hidden layers of 1, 2, ... groups' entropy networks are worth the bytes of their differences.
-HIDDEN_FROM = (400, 3000, 6000, 6000)
+# Steps from which the hidden layers of the first group's entropy network are worth the bytes of their differences.
+HIDDEN_FROM, HIDDEN = 400, 1
 ROUNDED_FROM = 0.9  # of the steps: then weights are rounded
+# How strongly bits pull at weights: in a short training the networks must get away from the start first.
+LEAST_PULL, MOST_PULL, PULLED_FROM = 1.2, 3.0, 500
 SOFTNESS = 4.0  # octaves by which a step of the weights is larger at first, so that they leave the start more easily
 EVALUATED = 100  # steps between two evaluations, at most
 EVALUATIONS = 8  # of a phase, at least
@@ -49,6 +51,7 @@ class Phase:
         rates: learning rate at the start and at the end, a cosine between.
         gain: of the latents, which move by so many times the rate.
         hidden: groups whose entropy networks' hidden layers are trained.
+        pull: of the bits that weights take, in parts of their price.
         rounded_from: the step from which on weights are rounded, in steps for the price of then.
     """
 
@@ -60,6 +63,7 @@ class Phase:
     rates: Tuple[float, float]
     gain: float
     hidden: int = GROUPS
+    pull: float = LEAST_PULL
     rounded_from: float = math.inf
 
     @property
@@ -88,7 +92,8 @@ class Phase:
 
 def phases(steps: int) -> List[Phase]:
     """Of a training of so many steps from a prior."""
-    hidden = sum(steps >= least for least in HIDDEN_FROM)
+    hidden = HIDDEN if steps >= HIDDEN_FROM else 0
+    pull = min(max(LEAST_PULL * math.sqrt(steps / PULLED_FROM), LEAST_PULL), MOST_PULL)
     return [
         Phase(
             steps,
@@ -99,6 +104,7 @@ def phases(steps: int) -> List[Phase]:
             (RATE, FINAL_RATE),
             GAIN,
             hidden,
+            pull,
             ROUNDED_FROM * steps,
         )
     ]
@@ -127,7 +133,15 @@ def cold_phases(steps: int, price: float) -> List[Phase]:
 def correction(steps: int) -> Phase:
     """That brings a trained pyramid from one price to another."""
     return Phase(
-        steps, (3 * HARDEST, HARDEST), (LAST_NOISE, LAST_NOISE), (0.8, 0.99), 2, (RATE / 2, FINAL_RATE), GAIN, 0, 0
+        steps,
+        (3 * HARDEST, HARDEST),
+        (LAST_NOISE, LAST_NOISE),
+        (0.8, 0.99),
+        2,
+        (RATE / 2, FINAL_RATE),
+        GAIN,
+        hidden=0,
+        rounded_from=0,
     )
 
 

@@ -35,9 +35,7 @@ TYPICAL_STEPS = {
     "synthesis bias": 11,
 }
 MOST_PLACE = 3  # of `_place`
-# Of bits: what a training pulls with. Above it photographs lose in what the networks can do.
-PULL = 1.2
-BITS = 2.2  # that weights of photographs take for each that the pull counts
+BITS = 2.2  # that weights of photographs take for each that `bit_gradient` counts
 
 
 def plain_start(layout: Layout) -> np.ndarray:
@@ -171,13 +169,13 @@ def estimated_bits(off: np.ndarray, sizes: np.ndarray) -> float:
 
 
 def bit_gradient(off: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """What pulls at weights: the derivative of `PULL` log2(1 + (off / size)^2) / 2.
+    """What pulls at weights: the derivative of log2(1 + (off / size)^2) / 2, which grows with the bits they take.
 
     Args:
         off: differences from the start.
         sizes: steps.
     """
-    return np.asarray(PULL / math.log(2) * off / (sizes**2 + off**2))
+    return np.asarray(off / (sizes**2 + off**2) / math.log(2))
 
 
 def _place(rows: "list[list[int]]", y: int, x: int) -> int:
