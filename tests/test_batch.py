@@ -320,6 +320,12 @@ def test_an_input_that_failed_is_left_out_until_it_is_another(task: Task) -> Non
     assert convert(known).status == DONE
 
 
+def test_an_input_that_is_gone(task: Task) -> None:
+    gone = convert(replace(task, source="/nowhere/a.png"))
+    assert (gone.status, gone.cause, gone.digest) == (FAILED, "FileNotFoundError", None)
+    assert gone.error == "cannot read or write /nowhere/a.png: No such file or directory"
+
+
 @pytest.mark.parametrize(
     ("error", "transient"),
     [

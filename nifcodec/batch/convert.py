@@ -93,7 +93,7 @@ class _Named(io.BytesIO):
 
     def __init__(self, path: str, data: bytes) -> None:
         super().__init__(data)
-        self.name = os.path.basename(path)
+        self.name = path
 
 
 def _encode(picture: BinaryIO, config: Any, interrupt: Callable[[], bool]) -> Tuple[bytes, Dict[str, Any]]:

@@ -35,7 +35,7 @@ def status(merged: Merged) -> str:
             lines.append(f"  warnings  of {warned}")
     for cause, found in sorted(_by_cause(failed).items(), key=lambda item: -len(item[1])):
         lines.append(f"  {len(found)} {cause}")
-        lines += [f"    {row.source}: {row.error}" for row in found[:MOST_EXAMPLES]]
+        lines += [f"    {row.complaint}" for row in found[:MOST_EXAMPLES]]
         if len(found) > MOST_EXAMPLES:
             lines.append(f"    and {len(found) - MOST_EXAMPLES} more")
     if merged.damaged:

@@ -85,6 +85,12 @@ class Row:
         except (ValueError, TypeError):
             return None
 
+    @property
+    def complaint(self) -> str:
+        """The error, with the input's name in it."""
+        said = str(self.error)
+        return said if self.source in said else f"{self.source}: {said}"
+
     def of(self, digest: str, settings: Mapping[str, Any]) -> bool:
         """Whether it speaks of an input of these bytes under these settings."""
         return self.digest == digest and self.settings == settings
@@ -135,6 +141,10 @@ class Task:
     def failure(self, error: BaseException, settings: Mapping[str, Any], **found: Any) -> Row:
         """The row of a failure."""
         said = str(error) or type(error).__name__
+        if isinstance(error, OSError) and error.strerror and error.filename is not None:
+            said = f"cannot read or write {error.filename}: {error.strerror}"
+        elif isinstance(error, FileNotFoundError):  # of a store
+            said = f"{said} is not there"
         return self.row(FAILED, settings, error=said, cause=type(error).__name__, **found)
 
     def again(self) -> "Task":

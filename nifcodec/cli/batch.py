@@ -127,10 +127,11 @@ def _batch(arguments: argparse.Namespace) -> int:
         if row.status == FAILED or (row.warnings and row.error is None and not arguments.quiet):
             line.clear()
         if row.status == FAILED:
-            say(f"nifcodec: {row.source}: {row.error}\n")
+            say(f"nifcodec: {row.complaint}\n")
         elif row.error is None and not arguments.quiet:
             for warning in row.warnings:
-                say(f"nifcodec: warning: {row.source}: {warning}\n")
+                named = warning if row.source in warning else f"{row.source}: {warning}"
+                say(f"nifcodec: warning: {named}\n")
 
     def show(tally: Any) -> None:
         if not arguments.quiet:
