@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from dataclasses import replace
 from typing import Callable, Deque, Dict, Iterable, List, Optional, Tuple
 
 from nifcodec.batch import stores
-from nifcodec.batch.pools import Function, Pool
+from nifcodec.batch.pools import DIED, Function, Pool
 from nifcodec.batch.tasks import FAILED, Row, Task, digest_of, settings_of
-from nifcodec.errors import NifError
+from nifcodec.errors import NifError, WorkerLostError
 from nifcodec.fields import families
 
 TICK = 0.2  # seconds between two looks at what is to be done
+DASKS = "KilledWorker"  # raised where workers died as often as the scheduler allows
 FIRST_PAUSE = 0.5  # seconds before the second attempt; twice as many before each further one
 
 
@@ -95,9 +97,11 @@ class Engine:
 def _lost(task: Task, error: BaseException) -> Row:
     """The row of a task whose workers were lost, with the input's digest, so that another run leaves it out."""
     size, digest = _read(task.source)
-    failure = NifError(f"{error or type(error).__name__} in each of {task.attempt} attempts at this picture")
-    row = task.failure(failure, settings_of(families.configure(**task.options)), size=size, digest=digest)
-    return Row(**{**vars(row), "cause": type(error).__name__})
+    settings = settings_of(families.configure(**task.options))
+    if type(error).__name__ == DASKS:
+        error = WorkerLostError(DIED)
+    row = task.failure(error, settings, size=size, digest=digest)
+    return replace(row, error=f"{row.error}, in the last of {task.attempt} attempts")
 
 
 def _read(path: str) -> Tuple[Optional[int], Optional[str]]:

@@ -18,6 +18,7 @@ from nifcodec.batch.tasks import Row, Task
 from nifcodec.errors import ConfigError, MissingDependencyError, WorkerLostError
 
 DASK = "dask://"
+DIED = "the worker died, by a signal or from lack of memory"
 CONNECT_SECONDS = 30
 ASK_SECONDS = 2.0  # between two questions for the size of a cluster
 AHEAD = 2  # tasks that a thread of a cluster has, so that it does not wait for the next
@@ -71,7 +72,7 @@ class Processes:
             error = done.exception()
             if isinstance(error, BrokenProcessPool):
                 self._drop(slot)
-                outer.set_exception(WorkerLostError("the worker died, by a signal or from lack of memory"))
+                outer.set_exception(WorkerLostError(DIED))
                 return
             with self._lock:
                 self._idle.append(slot)
