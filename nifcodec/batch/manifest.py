@@ -22,6 +22,7 @@ from nifcodec.files import locked
 
 SUFFIX = ".d"
 ENDING = ".jsonl"
+MOST_TRIES = 100
 ORDER = {WRITING: 0, FAILED: 1, DONE: 2}
 
 Key = Tuple[str, str]  # input and output
@@ -124,12 +125,18 @@ class Manifest:
         self._journal = journal(path)
         self._synced = time.monotonic()
         try:
-            os.makedirs(self._journal, exist_ok=True)
-            # By it a worker knows that this is the folder, and not another machine's of the same name.
-            open(_marker(self._journal, run), "wb").close()
+            self._mark()
             append(path, [])
         except OSError as error:
             raise self._unwritable(error) from None
+
+    def _mark(self) -> None:
+        """Leaves the run's name in the folder: a worker knows by it that this is not another machine's of that name."""
+        for _ in range(MOST_TRIES):
+            os.makedirs(self._journal, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another run has ended in between, and removed the folder
+                open(_marker(self._journal, self._run), "wb").close()
+                return
 
     def add(self, row: Row) -> None:
         """Adds a row. It is on the disk after a second at most, or at the end."""
@@ -141,16 +148,21 @@ class Manifest:
         self._synced = now if now > self._synced + 1 else self._synced
 
     def close(self, whole: bool) -> None:
-        """Ends the run; where all of its rows were added (`whole`), those of its workers are not needed any more."""
+        """Ends the run; where all of its rows were added (`whole`), those of its workers are not needed any more.
+
+        Else a worker may be at work still, and goes on adding to its own.
+        """
         try:
             append(self._path, [], sync=True)
         except OSError as error:
             raise self._unwritable(error) from None
+        if not whole:
+            return
         with contextlib.suppress(OSError):
             os.unlink(_marker(self._journal, self._run))
-            own = [name for name in _journals(self._path) if os.path.basename(name).startswith(self._run)]
-            for name in own if whole else ():
-                os.unlink(name)
+            for name in _journals(self._path):
+                if os.path.basename(name).startswith(self._run):
+                    os.unlink(name)
             os.rmdir(self._journal)  # unless another run is using it
 
     def _unwritable(self, error: OSError) -> OutputError:

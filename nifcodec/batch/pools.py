@@ -11,7 +11,7 @@ import time
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
-from typing import Any, Callable, List, Protocol
+from typing import Callable, List, Optional, Protocol
 
 from nifcodec.batch.convert import publishing
 from nifcodec.batch.tasks import Row, Task
@@ -189,6 +189,6 @@ def _version() -> str:
     return __version__
 
 
-def open_pool(workers: int, executor: "str | None") -> Any:
+def open_pool(workers: int, executor: Optional[str]) -> Pool:
     """The pool of `--executor`, or so many processes."""
     return Processes(workers) if executor is None else Cluster(executor)
