@@ -6,6 +6,7 @@ only a hanging run reaches.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import signal
@@ -53,20 +54,32 @@ def draw(folder: Path, names: "List[str]") -> None:
         Image.fromarray(pixels).resize((32, 24), Image.BICUBIC).save(folder / name)
 
 
+@pytest.fixture(autouse=True)
+def no_test_hangs() -> Iterator[None]:
+    """A run that waits for ever says where, and ends the tests."""
+    faulthandler.dump_traceback_later(2 * DEADLINE, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
     """The address of a Dask cluster of two workers, with a thread each."""
     distributed = pytest.importorskip("distributed")
     import dask
 
-    # One more death than that of whoever ran beside the picture that kills.
-    settings = {"distributed.scheduler.allowed-failures": 1, "distributed.admin.log-format": "%(message)s"}
+    settings = {
+        # One more death than that of whoever ran beside the picture that kills.
+        "distributed.scheduler.allowed-failures": 1,
+        # A cluster of this kind ends workers that are away so long after a death, also after another one.
+        "distributed.deploy.lost-worker-timeout": "1 hour",
+    }
     with dask.config.set(settings), distributed.LocalCluster(
         n_workers=2,
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # None is port 8787, which another run may have
         silence_logs=100,
         memory_limit=None,
     ) as cluster:
@@ -369,3 +382,28 @@ def test_ctrl_c_ends_the_command_and_it_goes_on(tmp_path: Path) -> None:
     again = subprocess.run([*command, "--quiet"], cwd=tmp_path, env=environment, check=False)
     assert again.returncode == 0
     check_outputs(tmp_path, names)
+
+
+def test_a_cluster_without_workers_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    distributed = pytest.importorskip("distributed")
+    draw(tmp_path / "in", ["a.png"])
+    with distributed.LocalCluster(
+        n_workers=0,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        silence_logs=100,
+    ) as cluster:
+        address = "dask://" + cluster.scheduler_address.split("://")[1]
+        looks = 0
+
+        def add_one(tally: Any) -> None:
+            nonlocal looks
+            looks += 1
+            if looks == 2:
+                cluster.scale(1)
+
+        assert driver.run(batch(tmp_path, {"executor": address}), show=add_one).done == 1
+    assert "has no workers: waiting for one" in capsys.readouterr().err
+    check_outputs(tmp_path, ["a.png"])

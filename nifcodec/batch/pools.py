@@ -16,6 +16,7 @@ from typing import Callable, List, Optional, Protocol
 from nifcodec.batch.convert import publishing
 from nifcodec.batch.tasks import Row, Task
 from nifcodec.errors import ConfigError, MissingDependencyError, WorkerLostError
+from nifcodec.files import say
 
 DASK = "dask://"
 DIED = "the worker died, by a signal or from lack of memory"
@@ -152,6 +153,7 @@ class Cluster:
             self._client.close()
             raise
         self._asked, self._threads = -ASK_SECONDS, 0
+        self._said = False  # that there are no workers
 
     def capacity(self) -> int:
         now = time.monotonic()
@@ -161,6 +163,9 @@ class Cluster:
             except Exception as error:  # which of them depends on when it went, and on the version
                 advice = "start it and give the same command again, which goes on"
                 raise WorkerLostError(f"the Dask scheduler at {self._address} is gone: {advice}") from error
+            if self._threads == 0 and not self._said:
+                say(f"\nnifcodec: the cluster at {self._address} has no workers: waiting for one\n")
+            self._said = self._threads == 0
         return max(1, AHEAD * self._threads)  # one may make an adaptive cluster start workers
 
     def submit(self, function: Function, task: Task) -> "Future[Row]":
