@@ -361,6 +361,7 @@ def test_a_cluster_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(WorkerLostError, match="no Dask scheduler answers"):
         driver.run(batch(tmp_path, {"executor": "dask://127.0.0.1:9"}))
     assert not rows(tmp_path)
+    assert not (tmp_path / "rows.jsonl.d").exists()
 
 
 def test_ctrl_c_ends_the_command_and_it_goes_on(tmp_path: Path) -> None:

@@ -83,9 +83,10 @@ def run(
         report(row)
 
     rows = manifest.Manifest(path, name)
-    whole = False
+    whole = True
     try:
         pool = open_pool(_workers(batch, len(tasks)), batch.executor)
+        whole = False
         try:
             engine = Engine(pool, function, batch.retries, finish, stopping, lambda: show(tally))
             engine.run(tasks)

@@ -179,11 +179,11 @@ class Cluster:
         """Raises WorkerLostError for workers that cannot do the work. There may be none yet."""
         from nifcodec import __version__
 
-        try:
-            found = self._client.run(_version)
-        except Exception as error:  # what unpickling on a worker raises
-            raise WorkerLostError(f"a worker of {self._address} has no nifcodec {__version__}: {error}") from None
-        for worker, version in found.items():
+        for worker, version in self._client.run(_version, on_error="return").items():
+            if isinstance(version, OSError):  # gone while it was asked; the scheduler knows soon
+                continue
+            if isinstance(version, Exception):  # what unpickling raises there
+                raise WorkerLostError(f"the worker {worker} has no nifcodec {__version__}: {version}")
             if version != __version__:
                 raise WorkerLostError(f"the worker {worker} has nifcodec {version}, and this is {__version__}")
 

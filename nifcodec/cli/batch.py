@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nifcodec.cli.options import add_encode_options, given_options
 from nifcodec.config import WATCH
-from nifcodec.errors import ConfigError
+from nifcodec.errors import ConfigError, InterruptedEncodeError
 from nifcodec.fields import families
 from nifcodec.files import say
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from nifcodec.batch.tasks import Row
 
 STATUS = "status"
-INTERRUPTED = 130
 SUFFIXES = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 # What is of one picture.
 NOT_OF_MANY = ("checkpoint", "checkpoint_every", "resume")
@@ -146,7 +145,7 @@ def _batch(arguments: argparse.Namespace) -> int:
         if not arguments.quiet:
             say(f"batch: {summary(tally)}; rows in {arguments.manifest}\n")
         if interrupt.requested and tally.settled < tally.total:
-            return INTERRUPTED
+            return InterruptedEncodeError.exit_code
     return 1 if tally.failed or tally.failed_before else 0
 
 
