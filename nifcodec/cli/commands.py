@@ -87,6 +87,7 @@ def decode_file(source: str, target: str, arguments: argparse.Namespace) -> None
         arguments.crop,
         _max_pixels(arguments),
         arguments.threads,
+        fit=arguments.fit,
     )
     if target == STREAM and arguments.format is None and image.depth == FLOAT_DEPTH:
         format = "EXR"

@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 import warnings
-from typing import Callable, List, NoReturn, Optional, Sequence, Tuple
+from typing import Any, Callable, List, NoReturn, Optional, Sequence, Tuple
 
 from nifcodec import __version__
 from nifcodec.cli.batch import add_batch
@@ -61,12 +61,23 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"usage: {self.prog} --help lists what can be given\n{self.prog}: error: {message}\n")
 
 
+class _Version(argparse._VersionAction):
+    """Loads the native library only where it is asked for: neither --help nor a build of the package needs it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *arguments: Any, **named: Any) -> None:
+        try:
+            self.version = f"nifcodec {__version__} ({backend()})"
+        except NifError as error:
+            parser.exit(error.exit_code, f"nifcodec: {error}\n")
+        super().__call__(parser, *arguments, **named)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = _Parser(
         prog="nifcodec", description="Stores a picture as a small neural field that was fitted to it alone."
     )
-    parser.add_argument("--version", action="version", version=f"nifcodec {__version__} ({backend()})")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     commands.required = True
     add_encode(commands, _encode)
     _add_decode(commands)
@@ -94,6 +105,7 @@ def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     size = command.add_mutually_exclusive_group()
     size.add_argument("--scale", type=float, metavar="F", help="factor of width and height")
     size.add_argument("--size", type=_size, metavar="WxH", help="pixels of the output; a 0 keeps the aspect ratio")
+    size.add_argument("--fit", type=_size, metavar="WxH", help="shrink to fit into so many pixels, as thumbnails do")
     command.add_argument(
         "--crop", type=_crop, metavar="X,Y,W,H", help="only this part, in pixels of the stored picture"
     )

@@ -22,7 +22,7 @@ from nifcodec.fields.pyramid.synthesis import Synthesis
 from nifcodec.fields.pyramid.tiling import Tiling
 from nifcodec.fields.pyramid.weights import QuantizedWeights, unpack_weights
 from nifcodec.native import library
-from nifcodec.native.pyramid import NativePyramid
+from nifcodec.native.synthesis import NativeSynthesis
 from nifcodec.threads import SharedCache
 
 COMPACT = 1 << 15
@@ -65,7 +65,7 @@ class PyramidRender:
         weights = unpack_weights(packed, self._layout, self._start).weights()
         region = Latents(parts, self.tiling, IntegerNetwork.of(self._layout, weights))
         loaded = library.load()
-        native = None if loaded is None else NativePyramid(loaded)
+        native = None if loaded is None else NativeSynthesis(loaded)
         size = self._file.width, self._file.height
         return Synthesis(self._layout, weights, size, native).field(region, self._cell)
 
