@@ -430,6 +430,7 @@ def test_the_command_and_its_status(folder: Path, capsys: pytest.CaptureFixture[
         (["a.png", "--out", "o", "--manifest", "m", "--time-limit", "nan"], "--time-limit is nan"),
         (["a.png", "--out", "o", "--manifest", "m", "--executor", "ray://x:1"], "dask://HOST:PORT"),
         (["a.png", "--out", "o", "--manifest", "m", "--executor", "dask://x:1", "--workers", "1"], "give one of them"),
+        (["a.png", "--out", "o", "--manifest", "m", "--executor", "dask://x:1", "--memory-limit", "1G"], "dask worker"),
         (["a.png", "--out", "o", "--manifest", "s3://b/m"], "a file of this machine"),
         (["a.png", "--out", "o", "--manifest", "a.png"], "is no manifest"),
         (["*.jpg", "--out", "o", "--manifest", "m"], "no file matches"),

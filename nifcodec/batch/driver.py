@@ -67,6 +67,9 @@ def run(
     """
     if batch.executor is not None and batch.workers is not None:
         raise ConfigError("--workers are processes of this machine, and --executor names others: give one of them")
+    if batch.executor is not None and batch.memory is not None:
+        advice = "give dask worker its own --memory-limit"
+        raise ConfigError(f"--memory-limit is of processes of this machine, and --executor names others: {advice}")
     if stores.is_url(batch.manifest):
         raise ConfigError("a manifest is added to, which stores of objects cannot: give a file of this machine")
     path = os.path.abspath(batch.manifest)

@@ -23,8 +23,8 @@ class Engine:
     """Runs a function on tasks by a pool.
 
     A failure that may be none the next time is tried again, `retries` times at most, after a pause. A task whose worker
-    was lost is one too, but waits for the end: tasks of one worker are lost together, and it is not known which of them
-    killed it. There it is tried with nothing beside it, so that it kills nobody else's worker.
+    was lost waits for the end: tasks of one worker are lost together, and it is not known which of them killed it.
+    There it is tried with nothing beside it, whatever `retries` is, so that it kills nobody else's worker.
 
     Args:
         retries: attempts beyond the first.
@@ -47,6 +47,7 @@ class Engine:
         self._running: "Dict[Future[Row], Task]" = {}
         self._paused: List[Tuple[float, Task]] = []
         self._suspects: Deque[Task] = deque()
+        self._alone: "Optional[Future[Row]]" = None
 
     def run(self, tasks: Iterable[Task]) -> bool:
         """Runs the tasks; whether all have got their rows. Raises WorkerLostError where no pool is left."""
@@ -73,17 +74,19 @@ class Engine:
         while waiting and len(self._running) < capacity:
             self._submit(waiting.popleft())
         if self._suspects and not (waiting or self._paused or self._running):
-            self._submit(self._suspects.popleft())
+            self._alone = self._submit(self._suspects.popleft())
 
-    def _submit(self, task: Task) -> None:
-        self._running[self._pool.submit(self._function, task)] = task
+    def _submit(self, task: Task) -> "Future[Row]":
+        future = self._pool.submit(self._function, task)
+        self._running[future] = task
+        return future
 
     def _end(self, future: "Future[Row]", task: Task) -> None:
         tried_last = task.attempt > self._retries
         try:
             row = future.result()
         except (CancelledError, Exception) as error:
-            if tried_last:
+            if tried_last and future is self._alone:
                 self._finish(_lost(task, error))
             else:
                 self._suspects.append(task.again())

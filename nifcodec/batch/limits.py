@@ -85,7 +85,8 @@ def _process_at_most_bytes(count: Optional[int]) -> Iterator[None]:
 
 
 # Bytes beyond what the process holds already: more is a MemoryError inside of the context. Linux alone says what a
-# process holds. The limit is the process's: pictures of several of its threads share it.
+# process holds. The limit is the process's: it is for one that has nothing else to do, since other threads, as those of
+# a worker of Dask, do not survive to be refused memory.
 at_most_bytes = Shared(_process_at_most_bytes)
 
 

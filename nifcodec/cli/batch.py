@@ -76,7 +76,11 @@ def _add_own(command: argparse.ArgumentParser) -> None:
     )
     work.add_argument("--time-limit", default=None, type=float, metavar="S", help="seconds of one picture at most")
     work.add_argument(
-        "--memory-limit", default=None, type=_size, metavar="BYTES", help="memory of one picture at most, as 800M or 4G"
+        "--memory-limit",
+        default=None,
+        type=_size,
+        metavar="BYTES",
+        help="memory of one picture in a process at most, as 800M or 4G",
     )
 
 
