@@ -31,6 +31,7 @@ CODES = {
     "ImageError": 1,
     "MissingDependencyError": 1,
     "OutputError": 1,
+    "TimeLimitError": 1,
     "TrainingError": 1,
     "ConfigError": 2,
     "DeviceError": 1,

@@ -1,4 +1,4 @@
-"""The command line: `nifcodec encode | decode | info | verify | export`.
+"""The command line: `nifcodec encode | decode | info | verify | export | batch`.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 corrupt or unsupported file, 4 output exists, 130 interrupted. Of several
 inputs one failure does not stop the rest; the code is then that of the failures where they agree, else 1.
@@ -13,6 +13,7 @@ import warnings
 from typing import Any, Callable, List, NoReturn, Optional, Sequence, Tuple
 
 from nifcodec import __version__
+from nifcodec.cli.batch import add_batch
 from nifcodec.cli.options import add_encode, add_option, add_outputs, given_options
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError, InterruptedEncodeError, NifError
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_info(commands)
     _add_verify(commands)
     _add_export(commands)
+    add_batch(commands)
     return parser
 
 
