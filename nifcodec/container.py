@@ -20,6 +20,7 @@ from nifcodec.errors import (
     TruncatedError,
     UnsupportedVersionError,
 )
+from nifcodec.picture.bombs import LARGEST_METADATA
 from nifcodec.picture.transfer import BYTES as TRANSFER_BYTES
 from nifcodec.picture.transfer import Transfer
 from nifcodec.picture.transfer import unpack as unpack_transfer
@@ -56,7 +57,7 @@ class Limits:
     side: int = 1 << 17
     pixels: int = 1 << 29
     description: int = 1 << 16
-    metadata: int = 1 << 24
+    metadata: int = LARGEST_METADATA
 
 
 DEFAULT_LIMITS = Limits()

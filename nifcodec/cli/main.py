@@ -31,7 +31,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     arguments = _parser().parse_args(argv)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        warnings.filterwarnings("always", category=UserWarning, module=r"nifcodec\.")
+        if not getattr(arguments, "quiet", False):
+            warnings.filterwarnings("always", category=UserWarning, module=r"nifcodec\.")
         warnings.showwarning = _show_warning
         try:
             code = int(arguments.run(arguments))

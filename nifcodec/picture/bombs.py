@@ -8,6 +8,8 @@ MAX_PIXELS = 2**27  # 2 GiB of float RGBA
 # No compression in use makes more of a byte than this (Zstandard 32768, fax G4 of a blank page 20000). The first are
 # free, since one colour all over compresses almost without limit in WebP and AVIF.
 LARGEST_RATIO, FREE_BYTES = 2**16, 2**23
+# Bytes of each unpacked ICC profile, EXIF and XMP that a .nif holds: the largest printer profiles have a few MiB.
+LARGEST_METADATA = 2**24
 
 
 def check_size(width: int, height: int, pixel_bytes: int, file_bytes: int, name: str) -> None:

@@ -35,6 +35,11 @@ def colour_count(pixels: np.ndarray) -> int:
     return pixels.shape[-1] - has_alpha(pixels)
 
 
+def is_opaque(pixels: np.ndarray) -> bool:
+    """True where there is no alpha, or it is full everywhere. pixels: (H, W, C)."""
+    return not has_alpha(pixels) or bool((pixels[..., -1] == white(pixels.dtype)).all())
+
+
 def to_rgb(pixels: np.ndarray) -> np.ndarray:
     """(H, W, 1..4) -> (H, W, 3) of the same type: grey is repeated, alpha left out."""
     colours = pixels[..., : colour_count(pixels)]
