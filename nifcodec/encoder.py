@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 import warnings
 from dataclasses import dataclass, replace
@@ -35,9 +36,9 @@ class Report:
     Attributes:
         bytes: of the whole file; `parts` says where they are ("header", "weights", "metadata") and sums to it.
         bpp: 8 x bytes / pixels.
-        psnr_rgb: dB, RGB of the decoded file, MSE over the three channels; None for a float picture.
-        ms_ssim: multi-scale structural similarity; None for a float picture.
-        seconds: from the picture to the measured file.
+        psnr_rgb: dB, RGB of the decoded file, MSE over the three channels; None for floats, and if not measured.
+        ms_ssim: multi-scale structural similarity; None as `psnr_rgb`.
+        seconds: from the picture to the file, which is measured in them where it is measured.
         steps: training steps.
         field: name of the family.
         device: what it was trained on, and how batches were split or the picture cut, in words; None if untrained.
@@ -61,10 +62,11 @@ class Report:
 
 @dataclass(frozen=True)
 class Encoded:
-    """The file and what is to be said of it."""
+    """The file and what is to be said of it; `missed` says how a target was missed, None where it was not."""
 
     data: bytes
     report: Report
+    missed: Optional[str] = None
 
 
 def encode(
@@ -90,7 +92,9 @@ def encode(
     with at_most(config.threads):
         file = _encode(image, config, progress, interrupt)
         reached = None if file.goal.psnr is None else file.goal.measure(file.data)
-    _warn_of_a_missed_goal(file, reached)
+    missed = _missed(file, reached)
+    if missed is not None:
+        warnings.warn(missed, stacklevel=2)
     return file.data
 
 
@@ -99,14 +103,26 @@ def encode_image(
     config: EncodeConfig = EncodeConfig(),  # noqa: B008  frozen
     progress: Optional[Progress] = None,
     interrupt: Optional[Interrupt] = None,
+    measure: bool = True,
 ) -> Encoded:
-    """`encode`, with a report of the file, which is decoded for it."""
+    """`encode`, with a report of the file, which is decoded for it. A missed target is told without a warning.
+
+    Args:
+        measure: False leaves out what needs the decoded picture, but for a PSNR that was asked for.
+    """
     started = time.monotonic()
     with at_most(config.threads):
         file = _encode(image, config, progress, interrupt)
-        report = _report(file, started)
-    _warn_of_a_missed_goal(file, report.psnr_log if report.psnr_rgb is None else report.psnr_rgb)
-    return Encoded(file.data, report)
+        reached = None
+        if measure:
+            _tell(progress, started)
+            measured = _measured(file)
+            reached = measured["psnr_log"] if measured["psnr_rgb"] is None else measured["psnr_rgb"]
+        else:
+            measured = dict.fromkeys(("psnr_rgb", "ms_ssim", "psnr_log", "psnr_pu21"))
+            if file.goal.psnr is not None:
+                reached = file.goal.measure(file.data)
+    return Encoded(file.data, _report(file, measured, started), _missed(file, reached))
 
 
 @dataclass(frozen=True)
@@ -159,10 +175,20 @@ def _watcher(image: Image, config: EncodeConfig, signal: Signal) -> "ContextMana
     return Watcher(config.tensorboard, config.eval_every, image, signal.transfer)
 
 
-def _report(file: _File, started: float) -> Report:
-    """What the bytes decode to; only the steps, their place and the time are not in them."""
+def _tell(progress: Optional[Progress], started: float) -> None:
+    """Says that the file is being decoded and measured."""
+    Hooks(progress).report("measure", 0, 1, started, {"psnr": math.nan, "bits_per_pixel": math.nan})
+
+
+def _measured(file: _File) -> Dict[str, Optional[float]]:
+    """What the bytes decode to, against the picture."""
+    decoded = decoder.decode(file.data, max_pixels=file.pixels.shape[0] * file.pixels.shape[1])
+    return metrics.measure(file.pixels, decoded)
+
+
+def _report(file: _File, measured: Dict[str, Optional[float]], started: float) -> Report:
+    """Only the steps, their place and the time are not in the bytes."""
     info = decoder.inspect(file.data)
-    decoded = decoder.decode(file.data, max_pixels=info.width * info.height)
     return Report(
         bytes=info.bytes,
         width=info.width,
@@ -173,19 +199,19 @@ def _report(file: _File, started: float) -> Report:
         field=info.field,
         parts=info.parts,
         device=file.coded.placement,
-        **metrics.measure(file.pixels, decoded),
+        **measured,
     )
 
 
-def _warn_of_a_missed_goal(file: _File, reached: Optional[float]) -> None:
-    """Says how close the file came where that is not what was asked for.
+def _missed(file: _File, reached: Optional[float]) -> Optional[str]:
+    """How close the file came where that is not what was asked for.
 
     Args:
         reached: the PSNR that the goal speaks of; None where nobody asked.
     """
     asked, size = file.goal.target_bytes, len(file.data)
     if asked is not None and size > asked:
-        warnings.warn(f"{asked} bytes were asked for; the smallest file found has {size}", stacklevel=3)
+        return f"{asked} bytes were asked for; the smallest file found has {size}"
     if file.goal.psnr is not None and reached is not None and reached < file.goal.psnr:
-        message = f"{file.goal.psnr} dB were asked for; the file reaches {reached:.2f}: {file.advice}"
-        warnings.warn(message, stacklevel=3)
+        return f"{file.goal.psnr} dB were asked for; the file reaches {reached:.2f}: {file.advice}"
+    return None

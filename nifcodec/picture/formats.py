@@ -128,6 +128,14 @@ def check(
         )
     if not format.colours and channels >= 3:
         raise ConfigError(f"{name} holds grey and the picture has colours: write PPM, by the ending .ppm")
+    if max(size) > format.side:
+        raise ConfigError(
+            f"{name} holds {format.side} pixels a side, and the picture has {size[0]}x{size[1]}: write PNG or TIFF, or "
+            "give --scale, --size or --crop"
+        )
+    if quality is not None and format.quality is None:
+        lossy = ", ".join(format.name for format in TABLE if format.quality is not None)
+        raise ConfigError(f"{name} is written without loss and has no quality: leave it out, or write one of {lossy}")
     _check_installed(format, channels, depth)
 
 

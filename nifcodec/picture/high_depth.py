@@ -16,7 +16,7 @@ import numpy as np
 
 from nifcodec.errors import ImageError
 from nifcodec.picture import metadata
-from nifcodec.picture.bombs import check_size
+from nifcodec.picture.bombs import MAX_PIXELS, check_size
 from nifcodec.picture.colour import has_alpha, premultiplied, straight
 from nifcodec.picture.linear_light import load
 from nifcodec.picture.png import SIGNATURE as PNG_SIGNATURE
@@ -49,11 +49,11 @@ def is_deep_png(data: bytes) -> bool:
     return data[:8] == PNG_SIGNATURE and data[24:25] == b"\x10"
 
 
-def read_png(data: bytes, name: str) -> np.ndarray:
+def read_png(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """uint16 (H, W, C) of a PNG of 16 bits a channel. Raises ImageError."""
     library = load("imagecodecs", "a PNG of 16 bits and several channels")
     width, height = struct.unpack(">II", data[16:24])
-    check_size(width, height, 8, len(data), name)
+    check_size(width, height, 8, len(data), name, max_pixels)
     try:
         return np.asarray(library.png_decode(data))
     except (library.PngError, ValueError, MemoryError) as error:
@@ -66,7 +66,7 @@ def write_png(pixels: np.ndarray) -> bytes:
     return bytes(library.png_encode(np.ascontiguousarray(pixels)))
 
 
-def read_tiff(data: bytes, name: str) -> DeepTiff:
+def read_tiff(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> DeepTiff:
     """A TIFF of 16-bit integers or floats, grey or RGB. Raises ImageError for others and for damaged ones."""
     library = load("tifffile", "a TIFF of 16 bits or floats and several channels")
     load("imagecodecs", "a TIFF of 16 bits or floats and several channels")
@@ -76,7 +76,7 @@ def read_tiff(data: bytes, name: str) -> DeepTiff:
         with library.TiffFile(io.BytesIO(data)) as file:
             page, frames = file.pages[0], len(file.pages)
             pixel_bytes = int(page.samplesperpixel) * -(-int(page.bitspersample) // 8)
-            check_size(int(page.imagewidth), int(page.imagelength), pixel_bytes, len(data), name)
+            check_size(int(page.imagewidth), int(page.imagelength), pixel_bytes, len(data), name, max_pixels)
             if page.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB):
                 raise ImageError(f"{name} is a TIFF of the kind {page.photometric}, not grey or RGB: convert it first")
             samples = page.asarray()

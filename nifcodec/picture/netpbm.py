@@ -8,7 +8,7 @@ from typing import Optional
 import numpy as np
 
 from nifcodec.errors import ImageError
-from nifcodec.picture.bombs import check_size
+from nifcodec.picture.bombs import MAX_PIXELS, check_size
 
 # Numbers are apart by white space, in which comments may stand; one white space is before the samples.
 GAP = rb"(?:\s*#[^\n]*\n|\s)+"
@@ -17,7 +17,9 @@ PLAIN = b"3"
 LARGEST = 65535
 
 
-def read_deep(data: bytes, name: str, allow_truncated: bool = False) -> Optional[np.ndarray]:
+def read_deep(
+    data: bytes, name: str, allow_truncated: bool = False, max_pixels: int = MAX_PIXELS
+) -> Optional[np.ndarray]:
     """uint16 (H, W, 3) of a colour picture whose largest sample is above 255; None for any other file.
 
     Raises ImageError for one that is cut short or damaged.
@@ -27,7 +29,7 @@ def read_deep(data: bytes, name: str, allow_truncated: bool = False) -> Optional
     if head is None or not 255 < largest <= LARGEST:
         return None
     width, height = int(head[2]), int(head[3])
-    check_size(width, height, 6, len(data), name)
+    check_size(width, height, 6, len(data), name, max_pixels)
     count, body = 3 * width * height, data[head.end() :]
     samples: np.ndarray
     try:

@@ -7,7 +7,7 @@ import io
 import os
 import warnings
 from dataclasses import replace
-from typing import Any, BinaryIO, Mapping, Optional, Tuple, Union
+from typing import Any, BinaryIO, Iterator, Mapping, Optional, Tuple, Union
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -16,7 +16,7 @@ from PIL import ImageFile, UnidentifiedImageError
 from nifcodec.errors import ImageError, NifError
 from nifcodec.files import PathLike, read_bytes
 from nifcodec.picture import high_depth, jpeg, linear_light, metadata, netpbm, png, resolution
-from nifcodec.picture.bombs import check_ratio
+from nifcodec.picture.bombs import MAX_PIXELS, check_size
 from nifcodec.picture.image import Image, from_array
 from nifcodec.picture.pillow_modes import PLAIN_MODE, plain_pixels
 
@@ -29,7 +29,7 @@ PROGRAMS = ("EPS",)
 VIEWS = ("MPO",)
 
 
-def read_image(source: Source, allow_truncated: bool = False) -> Image:
+def read_image(source: Source, allow_truncated: bool = False, max_pixels: int = MAX_PIXELS) -> Image:
     """Reads a picture from a path ("-" is standard input), its bytes or a binary file.
 
     EXIF orientation is applied; CMYK goes to sRGB through its profile where it has one. A UserWarning names what of the
@@ -37,6 +37,7 @@ def read_image(source: Source, allow_truncated: bool = False) -> Image:
 
     Args:
         allow_truncated: read what there is of a file that is cut short, with a warning.
+        max_pixels: limit of the picture.
 
     Raises ImageError for what is no whole picture or too large to be trusted, MissingDependencyError for what needs the
     extra `hdr`.
@@ -48,16 +49,16 @@ def read_image(source: Source, allow_truncated: bool = False) -> Image:
     else:
         name, data = str(getattr(source, "name", "the picture")), source.read()
     if data.startswith(linear_light.EXR_SIGNATURE):
-        return from_array(linear_light.read_exr(data, name))
+        return from_array(linear_light.read_exr(data, name, max_pixels))
     if data.startswith(linear_light.RADIANCE_SIGNATURE):
-        return from_array(linear_light.read_radiance(data, name))
+        return from_array(linear_light.read_radiance(data, name, max_pixels))
     try:
-        return _read_integers(data, name, allow_truncated)
+        return _read_integers(data, name, allow_truncated, max_pixels)
     except NifError:
         raise
     except UnidentifiedImageError:
         if data[:4] in high_depth.TIFF_SIGNATURES:
-            return _from_deep_tiff(high_depth.read_tiff(data, name), name)
+            return _from_deep_tiff(high_depth.read_tiff(data, name, max_pixels), name)
         raise ImageError(f"{name} is not a picture that Pillow can read") from None
     except PillowImage.DecompressionBombError as error:
         raise ImageError(f"{name} is too large: {error}") from None
@@ -104,31 +105,31 @@ def from_pillow(
     )
 
 
-def _read_integers(data: bytes, name: str, allow_truncated: bool) -> Image:
+def _read_integers(data: bytes, name: str, allow_truncated: bool, max_pixels: int) -> Image:
     """What stands beside the pixels is read here where Pillow drops it."""
-    deep = netpbm.read_deep(data, name, allow_truncated)
+    deep = netpbm.read_deep(data, name, allow_truncated, max_pixels)
     if deep is not None:
         return from_array(deep)
     if not data.startswith(png.SIGNATURE):
-        return _read_with_pillow(data, name, allow_truncated)
+        return _read_with_pillow(data, name, allow_truncated, max_pixels)
     file = png.read(data, name, allow_truncated)
     given = {"icc_profile": file.icc, "exif": file.exif, "xmp": file.xmp, "dpi": file.dpi}
-    return _read_with_pillow(file.plain, name, allow_truncated, given)
+    return _read_with_pillow(file.plain, name, allow_truncated, max_pixels, given)
 
 
 def _read_with_pillow(
-    data: bytes, name: str, allow_truncated: bool, given: Optional[Mapping[str, Any]] = None
+    data: bytes, name: str, allow_truncated: bool, max_pixels: int, given: Optional[Mapping[str, Any]] = None
 ) -> Image:
-    picture, frames, lay = _opened(data, name)
+    picture, frames, lay = _opened(data, name, max_pixels)
     try:
         picture.load()
     except OSError:
-        picture, data = _mended(data, name, allow_truncated)
+        picture, data = _mended(data, name, allow_truncated, max_pixels)
     # Of 16 bits a channel Pillow has a mode for grey only, and keeps the upper 8 of the others.
     if picture.mode in ("LA", "RGB", "RGBA") and high_depth.is_deep_png(data):
-        return from_pillow(picture, name, given, high_depth.read_png(data, name))
+        return from_pillow(picture, name, given, high_depth.read_png(data, name, max_pixels))
     if picture.format == "TIFF" and max(picture.tag_v2.get(BITS_TAG, (8,))) > 8 and picture.mode in PLAIN_MODE:
-        image = _from_deep_tiff(high_depth.read_tiff(data, name), name)
+        image = _from_deep_tiff(high_depth.read_tiff(data, name, max_pixels), name)
         return replace(image, exif=metadata.exif_of_tiff(picture))
     if picture.format not in VIEWS:
         high_depth.warn_of_frames(name, frames, "pages" if picture.format == "TIFF" else "frames")
@@ -140,27 +141,40 @@ def _read_with_pillow(
     return image if lay == 1 else replace(image, orientation=lay)
 
 
-def _opened(data: bytes, name: str) -> Tuple[Any, int, int]:
+def _opened(data: bytes, name: str, max_pixels: int) -> Tuple[Any, int, int]:
     """A picture of Pillow's that is not loaded, its frames, and the orientation of a TIFF."""
     with warnings.catch_warnings():
         # Pillow warns at half of the size that it refuses; only the refusal matters here.
         warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
-        picture: Any = PillowImage.open(io.BytesIO(data))
+        with _pillow_limit(max_pixels):
+            picture: Any = PillowImage.open(io.BytesIO(data))
         if picture.format in PROGRAMS:
             raise ImageError(f"{name} is a program that draws a picture ({picture.format}): convert it to PNG first")
-        check_ratio(picture.width * picture.height * len(picture.getbands()), len(data), name)
+        check_size(picture.width, picture.height, len(picture.getbands()), len(data), name, max_pixels)
         frames = getattr(picture, "n_frames", 1)
         lay = metadata.orientation_of_tiff(picture) if picture.format == "TIFF" else 1
     return picture, frames, lay
 
 
-def _mended(data: bytes, name: str, allow_truncated: bool) -> Tuple[Any, bytes]:
+@contextlib.contextmanager
+def _pillow_limit(max_pixels: int) -> Iterator[None]:
+    """Lets Pillow read what is within a limit that was raised above its own, which it keeps for all of the process."""
+    before = PillowImage.MAX_IMAGE_PIXELS
+    try:
+        if before is not None and 2 * before < max_pixels != MAX_PIXELS:
+            PillowImage.MAX_IMAGE_PIXELS = max_pixels
+        yield
+    finally:
+        PillowImage.MAX_IMAGE_PIXELS = before
+
+
+def _mended(data: bytes, name: str, allow_truncated: bool, max_pixels: int) -> Tuple[Any, bytes]:
     """A loaded picture of a file that ends too early: whole where it lacks its end alone. Raises ImageError."""
     if data.startswith(jpeg.SIGNATURE):
         with contextlib.suppress(OSError):
             ended = jpeg.whole(data)
             warnings.warn(f"{name}: its end is missing, its pixels are complete", stacklevel=4)
-            picture = _opened(ended, name)[0]
+            picture = _opened(ended, name, max_pixels)[0]
             picture.load()
             return picture, ended
     if not allow_truncated:
@@ -168,7 +182,7 @@ def _mended(data: bytes, name: str, allow_truncated: bool) -> Tuple[Any, bytes]:
     before = ImageFile.LOAD_TRUNCATED_IMAGES
     try:
         ImageFile.LOAD_TRUNCATED_IMAGES = True
-        picture = _opened(data, name)[0]
+        picture = _opened(data, name, max_pixels)[0]
         picture.load()
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
