@@ -20,6 +20,10 @@ from nifcodec.errors import (
     TruncatedError,
     UnsupportedVersionError,
 )
+from nifcodec.exact.constants import LARGEST as MOST_CONSTANTS
+from nifcodec.exact.constants import NONE as NO_CONSTANTS
+from nifcodec.exact.constants import Constants
+from nifcodec.exact.constants import unpack as unpack_constants
 from nifcodec.picture.bombs import LARGEST_METADATA
 from nifcodec.picture.transfer import BYTES as TRANSFER_BYTES
 from nifcodec.picture.transfer import Transfer
@@ -29,11 +33,14 @@ from nifcodec.picture.transfer import unpack as unpack_transfer
 SIGNATURE = b"\x89NIF\r\n\x1a\n"
 MAJOR, MINOR = 1, 0
 
-HEADER, INDEX, WEIGHTS = "H", "i", "W"
+HEADER, ALPHA, INDEX, WEIGHTS = "H", "A", "i", "W"
 METADATA = {"c": "icc", "e": "exif", "x": "xmp"}
+ORDER = (HEADER, ALPHA, *METADATA, INDEX, WEIGHTS)
 STORED, ZSTANDARD = 0, 1
 DEPTH_CODES = {8: 0, 16: 1, 32: 2}
 FLOAT_DEPTH = 32
+HAS_CONSTANTS = 8  # beside the channels
+FLAT = 0  # the family where all channels are constant
 
 # Chunks of six bytes would cost thirty times their size in memory; a file of this version has at most five known ones.
 MAX_CHUNKS = 256
@@ -71,12 +78,14 @@ class NifFile:
         width, height: of the picture, in pixels, 1 or more.
         channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; alpha is straight.
         depth: bits a channel: 8 and 16 are integers, 32 is float.
-        family: kind of field: 1 fourier, 2 siren, 3 wavelet, 4 pyramid.
+        family: kind of field: 1 fourier, 2 siren, 3 wavelet, 4 pyramid; 0 where all channels are constant.
         description: what the family needs to know besides its weights, packed by the family.
         payload: the coded weights.
         icc, exif, xmp: metadata as it stands in picture files, b"" where there is none.
         transfer: of a float picture, from what the field gives to linear light; None for integers.
         index: where the parts of the payload lie, packed by the family; b"" where there is none.
+        constants: channels that have one value everywhere.
+        alpha_map: where alpha is 0 or full, as `exact.alpha_map` packs it; b"" where there is none.
     """
 
     width: int
@@ -91,6 +100,14 @@ class NifFile:
     xmp: bytes = b""
     transfer: Optional[Transfer] = None
     index: bytes = b""
+    constants: Constants = NO_CONSTANTS
+    alpha_map: bytes = b""
+
+    @property
+    def of_field(self) -> "NifFile":
+        """The file as its family sees it: a picture of the channels that the field has."""
+        channels = len(self.constants.field_channels(self.channels))
+        return replace(self, channels=channels, constants=NO_CONSTANTS, alpha_map=b"")
 
 
 class _Chunk(NamedTuple):
@@ -138,15 +155,19 @@ class Packer:
     def __call__(self, family: int, description: bytes, payload: bytes, index: bytes = b"") -> bytes:
         """The bytes of the file with this field. Raises LimitError, ValueError."""
         picture = self._picture
-        if not 1 <= family <= 255:
-            raise ValueError(f"the format has no family {family}")
+        field_channels = picture.of_field.channels
+        if not 0 <= family <= 255 or (family == FLAT) != (field_channels == 0):
+            raise ValueError(f"the format has no family {family} of {field_channels} channels")
         _check_limits(replace(picture, description=description), DEFAULT_LIMITS)
-        kind = picture.channels | DEPTH_CODES[picture.depth] << 4
+        kind = picture.channels | (HAS_CONSTANTS if picture.constants else 0) | DEPTH_CODES[picture.depth] << 4
         curve = picture.transfer.pack() if picture.transfer is not None else b""
+        curve += picture.constants.pack(picture.depth) if picture.constants else b""
         size = write_varint(picture.width) + write_varint(picture.height)
         head = _chunk(HEADER, size + bytes([kind, family]) + curve + description)
+        alpha = _chunk(ALPHA, picture.alpha_map) if picture.alpha_map else b""
         parts = _chunk(INDEX, index) if index else b""
-        return b"".join([SIGNATURE, bytes([MAJOR, MINOR]), head, self._metadata, parts, _chunk(WEIGHTS, payload)])
+        start = SIGNATURE + bytes([MAJOR, MINOR])
+        return b"".join([start, head, alpha, self._metadata, parts, _chunk(WEIGHTS, payload)])
 
 
 def unpack(data: bytes, limits: Limits = DEFAULT_LIMITS) -> NifFile:
@@ -159,7 +180,10 @@ def unpack(data: bytes, limits: Limits = DEFAULT_LIMITS) -> NifFile:
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise TypeError(f"the bytes of a .nif are needed, not {type(data).__name__}: read the file first")
     chunks = list(_chunks(bytes(data)))
-    return replace(_read(chunks, limits), payload=bytes(chunks[-1].data))
+    file = replace(_read(chunks, limits), payload=bytes(chunks[-1].data))
+    if file.family == FLAT and (file.payload or file.index):
+        raise MalformedError("payload", "is there, and the picture has no field", chunks[-1].offset)
+    return file
 
 
 def read_header(data: bytes, limits: Limits = DEFAULT_LIMITS) -> NifFile:
@@ -175,7 +199,7 @@ def part_sizes(data: bytes) -> Dict[str, int]:
     """Bytes of a file by part, which sum to its length.
 
     "weights" is the payload, "metadata" the ancillary chunks with their framing, "header" everything else, the index
-    too.
+    and the map of alpha too.
     """
     chunks = list(_chunks(data))
     weights = len(chunks[-1].data)
@@ -213,7 +237,7 @@ def _chunks(data: bytes, weights: bool = True) -> Iterator[_Chunk]:
             raise TruncatedError(f"the file ends after {len(data)} bytes of {end + _CRC_BYTES} or more: get it again")
         if zlib.crc32(view[offset:end]) != int.from_bytes(view[end : end + _CRC_BYTES], "little"):
             raise ChecksumError(f"the file is damaged: chunk {kind} at byte {offset} does not match its checksum")
-        if kind.isupper() and kind not in (HEADER, WEIGHTS):
+        if kind.isupper() and kind not in (HEADER, ALPHA, WEIGHTS):
             raise UnsupportedVersionError(f"the file needs a newer nifcodec: its chunk {kind} is not known to this one")
         _check_order(kind, last, offset)
         chunk = _Chunk(kind, start, view[start:end], end + _CRC_BYTES - offset)
@@ -223,7 +247,7 @@ def _chunks(data: bytes, weights: bool = True) -> Iterator[_Chunk]:
         yield chunk
         if kind == WEIGHTS:
             return
-        if kind in (HEADER, *METADATA, INDEX):
+        if kind in ORDER:
             last = kind
     raise LimitError(f"the file has more than {MAX_CHUNKS} chunks")
 
@@ -247,22 +271,22 @@ def _start(data: bytes) -> int:
 
 
 def _check_order(kind: str, last: str, offset: int) -> None:
-    order = (HEADER, *METADATA, INDEX, WEIGHTS)
     if not last and kind != HEADER:
         raise MalformedError("chunk order", f"has {kind} where the header H must be", offset)
     if last == INDEX and kind != WEIGHTS:
         raise MalformedError("chunk order", f"has {kind} between the index and the weights", offset)
-    if last and kind in order and order.index(kind) <= order.index(last):
+    if last and kind in ORDER and ORDER.index(kind) <= ORDER.index(last):
         raise MalformedError("chunk order", f"has {kind} behind {last}", offset)
 
 
 def _read(chunks: List[_Chunk], limits: Limits) -> NifFile:
     header = _unpack_header(chunks[0], limits)
     metadata = {chunk.kind: _unpack_metadata(chunk, limits) for chunk in chunks if chunk.kind in METADATA}
-    index = next((bytes(chunk.data) for chunk in chunks if chunk.kind == INDEX), b"")
-    return replace(
-        header, icc=metadata.get("c", b""), exif=metadata.get("e", b""), xmp=metadata.get("x", b""), index=index
-    )
+    alpha, index = (next((bytes(chunk.data) for chunk in chunks if chunk.kind == kind), b"") for kind in (ALPHA, INDEX))
+    if any(chunk.kind == ALPHA for chunk in chunks) and (not alpha or header.channels not in (2, 4)):
+        raise MalformedError("alpha map", "is empty, or of a picture without alpha")
+    icc, exif, xmp = (metadata.get(letter, b"") for letter in METADATA)
+    return replace(header, icc=icc, exif=exif, xmp=xmp, index=index, alpha_map=alpha)
 
 
 def _unpack_header(chunk: _Chunk, limits: Limits) -> NifFile:
@@ -273,13 +297,12 @@ def _unpack_header(chunk: _Chunk, limits: Limits) -> NifFile:
     if len(chunk.data) < offset + 2:
         raise MalformedError("header", "ends before the kind of field", chunk.offset + offset)
     kind, family = chunk.data[offset], chunk.data[offset + 1]
-    if not 1 <= kind & 15 <= 4:
-        raise MalformedError("channels", f"are {kind & 15}, not 1 to 4", chunk.offset + offset)
+    channels = kind & 7
+    if not 1 <= channels <= 4:
+        raise MalformedError("channels", f"are {channels}, not 1 to 4", chunk.offset + offset)
     depth = next((bits for bits, code in DEPTH_CODES.items() if code == kind >> 4), None)
     if depth is None:
         raise UnsupportedVersionError(f"the file needs a newer nifcodec: its bit depth has the code {kind >> 4}")
-    if family == 0:
-        raise MalformedError("family", "is 0", chunk.offset + offset + 1)
     offset += 2
     curve = None
     if depth == FLOAT_DEPTH:
@@ -287,9 +310,20 @@ def _unpack_header(chunk: _Chunk, limits: Limits) -> NifFile:
             raise MalformedError("transfer", "is cut short by the end of its chunk", chunk.offset + offset)
         curve = unpack_transfer(bytes(chunk.data[offset : offset + TRANSFER_BYTES]))
         offset += TRANSFER_BYTES
+    constants = NO_CONSTANTS
+    if kind & HAS_CONSTANTS:
+        try:
+            constants, length = unpack_constants(bytes(chunk.data[offset : offset + MOST_CONSTANTS]), channels, depth)
+        except TruncatedError:  # of a chunk that is whole
+            raise MalformedError("constants", "are cut short by the end of the chunk", chunk.offset + offset) from None
+        offset += length
+    if (family == FLAT) != (not constants.field_channels(channels)):
+        raise MalformedError("family", f"is {family}, which does not go with the constant channels", chunk.offset)
     # A slice of at most one byte too many, so that an oversized description is refused before it is copied.
     description = bytes(chunk.data[offset:][: limits.description + 1])
-    file = NifFile(width, height, kind & 15, depth, family, description, b"", transfer=curve)
+    file = NifFile(width, height, channels, depth, family, description, b"", transfer=curve, constants=constants)
+    if family == FLAT and description:
+        raise MalformedError("description", "is there, and the picture has no field", chunk.offset + offset)
     _check_limits(file, limits)
     return file
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from nifcodec import decoder
 from nifcodec.config import EncodeConfig
-from nifcodec.container import NifFile, Packer
+from nifcodec.container import FLAT, NifFile, Packer
+from nifcodec.exact.parts import ExactParts, separate
 from nifcodec.fields import families
 from nifcodec.fields.contest import best_of
 from nifcodec.fields.family import CodedField
@@ -142,16 +143,20 @@ def _encode(image: Image, config: EncodeConfig, progress: Optional[Progress], in
     if config.strip:
         image = replace(image, exif=b"", xmp=b"")
     image = replace(image, pixels=finite(image.pixels, config.sanitize))
-    signal = to_signal(image, config.transfer)
-    pack = _packer(image, signal)
+    exact, pixels = separate(image.pixels)
+    signal = to_signal(pixels, image.depth, config.transfer)
+    pack = _packer(image, signal, exact)
 
     def measure(data: bytes) -> float:
         return metrics.fidelity(image.pixels, decoder.decode(data, max_pixels=signal.pixels))
 
-    goal = Goal.of(config, signal.pixels, pack, measure, strippable=bool(image.exif or image.xmp))
-    with _watcher(image, config, signal) as watcher:
+    goal = Goal.of(config, signal.pixels, pack, measure, bool(image.exif or image.xmp), 1 if signal.channels else FLAT)
+    with _watcher(image, config, signal, exact) as watcher:
         hooks = Hooks(progress, interrupt, watcher)
-        if config.field == families.AUTO:
+        if not signal.channels:
+            family = families.numbered(FLAT)
+            coded = family.encode(signal, goal, config, hooks)
+        elif config.field == families.AUTO:
             coded, family = best_of(signal, goal, config, hooks)
         else:
             family = families.named(config.field)
@@ -162,17 +167,20 @@ def _encode(image: Image, config: EncodeConfig, progress: Optional[Progress], in
     return _File(data, image.pixels, coded, goal, family.missed)
 
 
-def _packer(image: Image, signal: Signal) -> Callable[[CodedField], bytes]:
+def _packer(image: Image, signal: Signal, exact: ExactParts) -> Callable[[CodedField], bytes]:
     """What makes a file of a field of the picture."""
     size = image.width, image.height, image.channels, image.depth
-    packer = Packer(NifFile(*size, 0, b"", b"", image.icc, image.exif, image.xmp, signal.transfer))
+    picture = NifFile(*size, 0, b"", b"", image.icc, image.exif, image.xmp, signal.transfer)
+    packer = Packer(replace(picture, constants=exact.constants, alpha_map=exact.packed_alpha()))
     return lambda coded: packer(coded.family, coded.description, coded.payload, coded.index)
 
 
-def _watcher(image: Image, config: EncodeConfig, signal: Signal) -> "ContextManager[Optional[Watcher]]":
+def _watcher(
+    image: Image, config: EncodeConfig, signal: Signal, exact: ExactParts
+) -> "ContextManager[Optional[Watcher]]":
     if config.tensorboard is None:
         return contextlib.nullcontext()
-    return Watcher(config.tensorboard, config.eval_every, image, signal.transfer)
+    return Watcher(config.tensorboard, config.eval_every, image, signal.transfer, exact)
 
 
 def _tell(progress: Optional[Progress], started: float) -> None:

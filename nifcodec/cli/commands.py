@@ -32,6 +32,9 @@ def print_info(source: str, as_json: bool, verbose: bool) -> None:
         return
     kind = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}[info["channels"]]
     print(f"{source}: {size_of(info)}, {kind}, {info['depth']} bits a channel")
+    if info["constants"]:
+        values = ", ".join("-" if value is None else f"{value:g}" for value in info["constants"])
+        print(f"  constant  {values}")
     if info["transfer"]:
         print("  light     {kind}, {low:.6g} to {high:.6g}, scale {scale:.6g}".format(**info["transfer"]))
     settings = ", ".join(f"{name} {value}" for name, value in info["settings"].items())
@@ -83,7 +86,7 @@ def export_keras(source: str, target: str, force: bool) -> None:
     except OutputExistsError as error:
         raise OutputExistsError(f"{error}, or export to another folder: readers of the model know that name") from None
     file = container.unpack(read_bytes(source))
-    field = families.numbered(file.family).open(file)
+    field = families.numbered(file.family).open(file.of_field)
     from nifcodec.fields.mlp.decode import MlpRender
 
     if not isinstance(field, MlpRender):

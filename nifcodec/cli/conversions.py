@@ -142,7 +142,8 @@ def _check_writable(header: NifFile, format: str, arguments: argparse.Namespace)
         channels = flatten.channels_over(channels, flatten.colour_of(arguments.background))
     elif arguments.opaque:
         channels = flatten.channels_without_alpha(channels)
-    formats.check(format, (window.columns, window.rows), channels, header.depth, False, arguments.quality)
+    opaque = header.constants.is_opaque(header.channels, header.depth)
+    formats.check(format, (window.columns, window.rows), channels, header.depth, opaque, arguments.quality)
 
 
 def _with_metadata(image: Image, given: "dict[str, bytes]") -> Image:

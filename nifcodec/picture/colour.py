@@ -119,8 +119,8 @@ def tone_map(pixels: np.ndarray) -> np.ndarray:
     """Linear light float32 (H, W, C) -> uint8 sRGB to be looked at: the global operator of Reinhard et al. 2002.
 
     Equations 1, 2 and 4; the smallest luminance that becomes white is the picture's largest. Alpha becomes straight.
-    Light under no alpha, as of a flame, adds to what is behind it. No straight alpha does that: it gets as much alpha as
-    its brightest colour, which over black is the same.
+    Light under no alpha, as of a flame, adds to what is behind it. No straight alpha does that: it gets as much alpha
+    as its brightest colour, which over black is the same.
     """
     colours = np.maximum(pixels[..., : colour_count(pixels)].astype(np.float64), 0.0)
     light = np.maximum(to_rgb(pixels).astype(np.float64), 0.0) @ LUMINANCE
