@@ -26,6 +26,8 @@ from nifcodec.picture.image import Image, finite, from_array
 from nifcodec.picture.signal import Signal, to_signal
 from nifcodec.threads import at_most
 
+SAMPLE_SIDE = 256  # of the part of a picture that shows how long measuring takes
+
 Progress = Callable[[Any], None]
 Interrupt = Callable[[], bool]
 
@@ -113,11 +115,10 @@ def encode_image(
     """
     started = time.monotonic()
     with at_most(config.threads):
-        file = _encode(image, config, progress, interrupt)
+        file = _encode(image, config, progress, interrupt, measure)
         reached = None
         if measure:
-            _tell(progress, started)
-            measured = _measured(file)
+            measured = _measured(file, Hooks(progress, after=0.0))
             reached = measured["psnr_log"] if measured["psnr_rgb"] is None else measured["psnr_rgb"]
         else:
             measured = dict.fromkeys(("psnr_rgb", "ms_ssim", "psnr_log", "psnr_pu21"))
@@ -137,8 +138,18 @@ class _File:
     advice: str
 
 
-def _encode(image: Image, config: EncodeConfig, progress: Optional[Progress], interrupt: Optional[Interrupt]) -> _File:
-    """The forward chain. Fully transparent pixels lose their hidden colour."""
+def _encode(
+    image: Image,
+    config: EncodeConfig,
+    progress: Optional[Progress],
+    interrupt: Optional[Interrupt],
+    measured: bool = False,
+) -> _File:
+    """The forward chain. Fully transparent pixels lose their hidden colour.
+
+    Args:
+        measured: whether the file will be measured.
+    """
     config = families.complete(config)
     if config.strip:
         image = replace(image, exif=b"", xmp=b"")
@@ -152,7 +163,10 @@ def _encode(image: Image, config: EncodeConfig, progress: Optional[Progress], in
 
     goal = Goal.of(config, signal.pixels, pack, measure, bool(image.exif or image.xmp), 1 if signal.channels else FLAT)
     with _watcher(image, config, signal, exact) as watcher:
-        hooks = Hooks(progress, interrupt, watcher)
+        after = _seconds_to_measure(image) if measured and progress is not None else 0.0
+        # Where a goal is searched for, or fields are compared, other stages follow those that tell of themselves.
+        one_stage = goal.is_quality and config.field == families.names()[0]
+        hooks = Hooks(progress, interrupt, watcher, after if one_stage else math.nan)
         if not signal.channels:
             family = families.numbered(FLAT)
             coded = family.encode(signal, goal, config, hooks)
@@ -183,15 +197,23 @@ def _watcher(
     return Watcher(config.tensorboard, config.eval_every, image, signal.transfer, exact)
 
 
-def _tell(progress: Optional[Progress], started: float) -> None:
-    """Says that the file is being decoded and measured."""
-    Hooks(progress).report("measure", 0, 1, started, {"psnr": math.nan, "bits_per_pixel": math.nan})
-
-
-def _measured(file: _File) -> Dict[str, Optional[float]]:
+def _measured(file: _File, hooks: Hooks) -> Dict[str, Optional[float]]:
     """What the bytes decode to, against the picture."""
-    decoded = decoder.decode(file.data, max_pixels=file.pixels.shape[0] * file.pixels.shape[1])
+    height, width = file.pixels.shape[:2]
+    unknown = {"psnr": math.nan, "bits_per_pixel": metrics.bits_per_pixel(len(file.data), width, height)}
+    began = time.monotonic()
+    hooks.report("measure", 0, 2, began, unknown)
+    decoded = decoder.decode(file.data, max_pixels=height * width)
+    hooks.report("measure", 1, 2, began, unknown)  # measuring takes about as long as decoding
     return metrics.measure(file.pixels, decoded)
+
+
+def _seconds_to_measure(image: Image) -> float:
+    """How long it will take to decode and measure a picture: twice what a part of it takes to be measured."""
+    part = image.pixels[:SAMPLE_SIDE, :SAMPLE_SIDE]
+    began = time.monotonic()
+    metrics.measure(part, part[::-1])
+    return 2 * (time.monotonic() - began) * image.width * image.height / (part.shape[0] * part.shape[1])
 
 
 def _report(file: _File, measured: Dict[str, Optional[float]], started: float) -> Report:
