@@ -266,7 +266,7 @@ def _outputs(arguments: argparse.Namespace, ending: Callable[[str], str]) -> Lis
     if arguments.out_dir is not None and STREAM in sources:
         raise ConfigError("standard input has no name to be kept in --out-dir: give -o FILE")
     for source in sources:
-        if source != STREAM and is_device(source):
+        if source.startswith("/dev/") or is_device(source):
             raise ConfigError(f"{source} is no file that an output could be named after: give -o FILE")
     targets = [_named_after(source, arguments.out_dir, ending(source)) for source in sources]
     for index, target in enumerate(targets):
