@@ -157,6 +157,8 @@ def odd_ones() -> Sources:
         "dependent": (scene(41, 26, 4, 8), replace(fast, quality=60, effort=2)),
         "dependent-fine": (scene(18, 21, 2, 16), replace(fast, quality=95, effort=2)),
         "example": (scene(9, 3, 1, 8), replace(fast, quality=70, effort=2)),
+        "fine": (scene(20, 13, 3, 8), replace(fast, quality=3)),
+        "fine-tiles": (scene(134, 5, 1, 8), configure(quality=3, effort=2, **SMALL_TILES)),
         "tiles-row": (scene(530, 5, 3, 8), configure(quality=80, effort=1, **SMALL_TILES)),
         "metadata": (replace(scene(8, 8, 1, 8), icc=b"profile", exif=b"MM\0*\0\0\0\x08\0\0\0\0\0\0", xmp=note), fast),
     }
@@ -168,7 +170,7 @@ def exact_ones() -> Sources:
     flat = np.empty((5, 300, 4), np.float32)
     flat[:] = (0.25, -1.5, 7.0, 1.0)
     opaque, two, one, edges, alone = (
-        scene(*size, 4, 8).pixels for size in ((40, 9), (20, 12), (19, 18), (41, 21), (19, 17))
+        scene(*size, 4, 8).pixels for size in ((40, 9), (20, 12), (19, 18), (33, 18), (19, 9))
     )
     opaque[..., 3], two[..., 1], two[..., 3], one[..., :2] = 255, 200, 128, (255, 3)
     edges[..., 3] = np.where(edges[..., 3] > 99, 255, 0)
@@ -284,12 +286,12 @@ def digest(arrays: List[np.ndarray], dtype: str) -> str:
 
 
 def main(fields: Collection[str]) -> None:
-    """Writes the files of these fields, "exact" for those of `exact_ones`; those of the others stay as they are."""
+    """Writes the files of these fields or names, "exact" for those of `exact_ones`; others stay as they are."""
     FOLDER.mkdir(exist_ok=True)
     made = {
         name: partial(encoder.encode, *source)
         for name, source in sources().items()
-        if (EXACT if name.startswith(EXACT) else source[1].field) in fields
+        if name in fields or (EXACT if name.startswith(EXACT) else source[1].field) in fields
     }
     if "pyramid" in fields:
         made["pyramid-extremes"] = extreme_pyramid

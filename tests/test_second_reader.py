@@ -96,6 +96,7 @@ def flipped(data: bytes, rng: random.Random) -> bytes:
 
 SMALL = ["fourier-8-rgba", "siren-16-rgb", "siren-32-grey", "wavelet-8-rgb", "wavelet-32-grey-alpha", "row", "column"]
 SMALL += ["tiles-row", "tiles-dependent", "example", "dependent-fine", "wavelet-pixel"]
+SMALL += ["fine", "fine-tiles"]
 SMALL += ["pyramid-8-rgb", "pyramid-32-grey-alpha", "pyramid-extremes", "pyramid-pixel", "pyramid-tiles-row"]
 
 
