@@ -21,6 +21,7 @@ EXIF_HEADER = b"Exif\0\0"
 # Windows' title, comment, author, keywords and subject.
 DESCRIPTIVE_TAGS = (270, 271, 272, 305, 306, 315, 316, 318, 319, 33432, *range(0x9C9B, 0x9CA0))
 RESOLUTION_TAGS = (282, 283, 296)
+WITHOUT_PROFILE = ("JXL",)  # whose plugin for Pillow writes none
 FORMATS_WITH_METADATA = ("PNG", "JPEG", "WEBP", "AVIF", "JXL", "TIFF")
 JPEG_ROOM = 65533 - len(JPEG_XMP_HEADER)  # bytes of a segment, less what stands before the data
 # EXIF orientation -> what makes pixels (H, W, C) upright.
@@ -166,7 +167,7 @@ def with_room(
     if kind not in FORMATS_WITH_METADATA:
         room = 0
     kept = (
-        fitting_profile(icc, channels) if room else b"",
+        fitting_profile(icc, channels) if room and kind not in WITHOUT_PROFILE else b"",
         exif if len(exif) <= room and not without_exif else b"",
         xmp if len(xmp) <= room else b"",
     )
