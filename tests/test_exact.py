@@ -242,6 +242,21 @@ def test_damaged_maps_are_refused() -> None:
         container.unpack(container.pack(replace(plain, alpha_map=b"\1")))
 
 
+def test_any_bytes_are_a_map_or_refused() -> None:
+    """Within a bound of work: what a stream may hold follows from its length."""
+    random, found = np.random.default_rng(2), 0
+    for length in range(1, 60):
+        height, width = random.integers(1, 200, 2).tolist()
+        data = random.integers(0, 256, length, dtype=np.uint8).tobytes()
+        try:
+            states = alpha_map.unpack(data, height, width).states((0, height), (0, width))
+        except CorruptFileError:
+            continue
+        assert states.shape == (height, width) and states.max() <= 2
+        found += 1
+    assert found > 0
+
+
 def test_opaque_pictures_are_written_to_formats_without_alpha(tmp_path: Path) -> None:
     pixels = np.concatenate([scaled(waves(3), np.uint8), np.full((48, 64, 1), 255, np.uint8)], axis=2)
     write_image(from_array(pixels), tmp_path / "a.png")
