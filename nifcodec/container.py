@@ -1,45 +1,43 @@
-"""A `.nif` file as chunks: signature, version, lengths, checksums and limits (FORMAT.md, "Container").
+"""What the chunks of a `.nif` file hold: header, metadata, alpha map, index and payload (FORMAT.md, "Container").
 
-Reading validates before it allocates: a file is one contiguous list of chunks, each inside of the file, each with its
-checksum, nothing before, between or after them.
+Reading validates before it allocates.
 """
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, replace
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
+from nifcodec.chunks import (
+    ALPHA,
+    HEADER,
+    INDEX,
+    MAJOR,
+    METADATA,
+    MINOR,
+    SIGNATURE,
+    WEIGHTS,
+    Chunk,
+    chunks_of,
+    packed,
+)
 from nifcodec.entropy.varint import read_varint, write_varint
 from nifcodec.entropy.zstd import compress, decompress
-from nifcodec.errors import (
-    ChecksumError,
-    LimitError,
-    MalformedError,
-    NotANifError,
-    TruncatedError,
-    UnsupportedVersionError,
-)
+from nifcodec.errors import LimitError, MalformedError, TruncatedError, UnsupportedVersionError
+from nifcodec.exact.constants import LARGEST as MOST_CONSTANTS
+from nifcodec.exact.constants import NONE as NO_CONSTANTS
+from nifcodec.exact.constants import Constants
+from nifcodec.exact.constants import unpack as unpack_constants
+from nifcodec.picture.bombs import LARGEST_METADATA
 from nifcodec.picture.transfer import BYTES as TRANSFER_BYTES
 from nifcodec.picture.transfer import Transfer
 from nifcodec.picture.transfer import unpack as unpack_transfer
 
-# As in PNG: a byte above 127 shows 7-bit transfers, CR LF and LF show text-mode ones, 1A ends a listing on old systems.
-SIGNATURE = b"\x89NIF\r\n\x1a\n"
-MAJOR, MINOR = 1, 0
-
-HEADER, INDEX, WEIGHTS = "H", "i", "W"
-METADATA = {"c": "icc", "e": "exif", "x": "xmp"}
 STORED, ZSTANDARD = 0, 1
 DEPTH_CODES = {8: 0, 16: 1, 32: 2}
 FLOAT_DEPTH = 32
-
-# Chunks of six bytes would cost thirty times their size in memory; a file of this version has at most five known ones.
-MAX_CHUNKS = 256
-
-_CRC_BYTES = 4
-# Changed line ends, a cleared top bit, Latin-1 read as UTF-8, a byte that was no UTF-8.
-_TEXT_DAMAGE = (SIGNATURE[:4], b"\x09NIF", b"\xc2\x89NIF", b"\xef\xbf\xbdNIF")
+HAS_CONSTANTS = 8  # beside the channels
+FLAT = 0  # the family where all channels are constant
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Limits:
     side: int = 1 << 17
     pixels: int = 1 << 29
     description: int = 1 << 16
-    metadata: int = 1 << 24
+    metadata: int = LARGEST_METADATA
 
 
 DEFAULT_LIMITS = Limits()
@@ -70,12 +68,14 @@ class NifFile:
         width, height: of the picture, in pixels, 1 or more.
         channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; alpha is straight.
         depth: bits a channel: 8 and 16 are integers, 32 is float.
-        family: kind of field: 1 fourier, 2 siren, 3 wavelet, 4 pyramid.
+        family: kind of field: 1 fourier, 2 siren, 3 wavelet, 4 pyramid; 0 where all channels are constant.
         description: what the family needs to know besides its weights, packed by the family.
         payload: the coded weights.
         icc, exif, xmp: metadata as it stands in picture files, b"" where there is none.
         transfer: of a float picture, from what the field gives to linear light; None for integers.
         index: where the parts of the payload lie, packed by the family; b"" where there is none.
+        constants: channels that have one value everywhere.
+        alpha_map: where alpha is 0 or full, as `exact.alpha_map` packs it; b"" where there is none.
     """
 
     width: int
@@ -90,13 +90,14 @@ class NifFile:
     xmp: bytes = b""
     transfer: Optional[Transfer] = None
     index: bytes = b""
+    constants: Constants = NO_CONSTANTS
+    alpha_map: bytes = b""
 
-
-class _Chunk(NamedTuple):
-    kind: str
-    offset: int
-    data: memoryview
-    size: int
+    @property
+    def of_field(self) -> "NifFile":
+        """The file as its family sees it: a picture of the channels that the field has."""
+        channels = len(self.constants.field_channels(self.channels))
+        return replace(self, channels=channels, constants=NO_CONSTANTS, alpha_map=b"")
 
 
 def pack(file: NifFile) -> bytes:
@@ -129,7 +130,7 @@ class Packer:
         self._picture = picture
         _check_limits(picture, DEFAULT_LIMITS)
         self._metadata = b"".join(
-            _chunk(letter, _pack_metadata(getattr(picture, name)))
+            packed(letter, _pack_metadata(getattr(picture, name)))
             for letter, name in METADATA.items()
             if getattr(picture, name)
         )
@@ -137,15 +138,19 @@ class Packer:
     def __call__(self, family: int, description: bytes, payload: bytes, index: bytes = b"") -> bytes:
         """The bytes of the file with this field. Raises LimitError, ValueError."""
         picture = self._picture
-        if not 1 <= family <= 255:
-            raise ValueError(f"the format has no family {family}")
+        field_channels = picture.of_field.channels
+        if not 0 <= family <= 255 or (family == FLAT) != (field_channels == 0):
+            raise ValueError(f"the format has no family {family} of {field_channels} channels")
         _check_limits(replace(picture, description=description), DEFAULT_LIMITS)
-        kind = picture.channels | DEPTH_CODES[picture.depth] << 4
+        kind = picture.channels | (HAS_CONSTANTS if picture.constants else 0) | DEPTH_CODES[picture.depth] << 4
         curve = picture.transfer.pack() if picture.transfer is not None else b""
+        curve += picture.constants.pack(picture.depth) if picture.constants else b""
         size = write_varint(picture.width) + write_varint(picture.height)
-        head = _chunk(HEADER, size + bytes([kind, family]) + curve + description)
-        parts = _chunk(INDEX, index) if index else b""
-        return b"".join([SIGNATURE, bytes([MAJOR, MINOR]), head, self._metadata, parts, _chunk(WEIGHTS, payload)])
+        head = packed(HEADER, size + bytes([kind, family]) + curve + description)
+        alpha = packed(ALPHA, picture.alpha_map) if picture.alpha_map else b""
+        parts = packed(INDEX, index) if index else b""
+        start = SIGNATURE + bytes([MAJOR, MINOR])
+        return b"".join([start, head, alpha, self._metadata, parts, packed(WEIGHTS, payload)])
 
 
 def unpack(data: bytes, limits: Limits = DEFAULT_LIMITS) -> NifFile:
@@ -157,8 +162,11 @@ def unpack(data: bytes, limits: Limits = DEFAULT_LIMITS) -> NifFile:
     """
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise TypeError(f"the bytes of a .nif are needed, not {type(data).__name__}: read the file first")
-    chunks = list(_chunks(bytes(data)))
-    return replace(_read(chunks, limits), payload=bytes(chunks[-1].data))
+    chunks = list(chunks_of(bytes(data)))
+    file = replace(_read(chunks, limits), payload=bytes(chunks[-1].data))
+    if file.family == FLAT and (file.payload or file.index):
+        raise MalformedError("payload", "is there, and the picture has no field", chunks[-1].offset)
+    return file
 
 
 def read_header(data: bytes, limits: Limits = DEFAULT_LIMITS) -> NifFile:
@@ -167,104 +175,38 @@ def read_header(data: bytes, limits: Limits = DEFAULT_LIMITS) -> NifFile:
     Args:
         data: a file, or as much of its beginning as reaches the first byte of the `W` chunk.
     """
-    return _read(list(_chunks(data, weights=False)), limits)
+    return _read(list(chunks_of(data, weights=False)), limits)
 
 
 def part_sizes(data: bytes) -> Dict[str, int]:
     """Bytes of a file by part, which sum to its length.
 
     "weights" is the payload, "metadata" the ancillary chunks with their framing, "header" everything else, the index
-    too.
+    and the map of alpha too.
     """
-    chunks = list(_chunks(data))
+    chunks = list(chunks_of(data))
     weights = len(chunks[-1].data)
     metadata = sum(chunk.size for chunk in chunks if chunk.kind.islower() and chunk.kind != INDEX)
     return {"header": len(data) - weights - metadata, "weights": weights, "metadata": metadata}
 
 
-def _chunk(kind: str, data: bytes) -> bytes:
-    body = kind.encode("ascii") + write_varint(len(data)) + data
-    return body + zlib.crc32(body).to_bytes(_CRC_BYTES, "little")
-
-
 def _pack_metadata(raw: bytes) -> bytes:
-    packed = compress(raw)
-    method, content = (ZSTANDARD, packed) if len(packed) < len(raw) else (STORED, raw)
+    smaller = compress(raw)
+    method, content = (ZSTANDARD, smaller) if len(smaller) < len(raw) else (STORED, raw)
     return bytes([method]) + write_varint(len(raw)) + content
 
 
-def _chunks(data: bytes, weights: bool = True) -> Iterator[_Chunk]:
-    """The chunks of a file in their order, checked one by one; ends behind `W`, or before it without `weights`."""
-    offset, last = _start(data), ""
-    view = memoryview(data)
-    for _ in range(MAX_CHUNKS):
-        if offset >= len(data):
-            raise TruncatedError(f"the file ends after {len(data)} bytes, before its weights: get it again")
-        kind = chr(data[offset])
-        if not (kind.isascii() and kind.isalpha()):
-            raise MalformedError("chunk type", f"is {data[offset]}, not a letter", offset)
-        if kind == WEIGHTS and not weights:
-            _check_order(kind, last, offset)
-            return
-        length, start = read_varint(data, offset + 1, "a chunk's length")
-        end = start + length
-        if end + _CRC_BYTES > len(data):
-            raise TruncatedError(f"the file ends after {len(data)} bytes of {end + _CRC_BYTES} or more: get it again")
-        if zlib.crc32(view[offset:end]) != int.from_bytes(view[end : end + _CRC_BYTES], "little"):
-            raise ChecksumError(f"the file is damaged: chunk {kind} at byte {offset} does not match its checksum")
-        if kind.isupper() and kind not in (HEADER, WEIGHTS):
-            raise UnsupportedVersionError(f"the file needs a newer nifcodec: its chunk {kind} is not known to this one")
-        _check_order(kind, last, offset)
-        chunk = _Chunk(kind, start, view[start:end], end + _CRC_BYTES - offset)
-        offset = end + _CRC_BYTES
-        if kind == WEIGHTS and offset < len(data):
-            raise MalformedError("end of file", f"is followed by {len(data) - offset} bytes", offset)
-        yield chunk
-        if kind == WEIGHTS:
-            return
-        if kind in (HEADER, *METADATA, INDEX):
-            last = kind
-    raise LimitError(f"the file has more than {MAX_CHUNKS} chunks")
-
-
-def _start(data: bytes) -> int:
-    if data and len(data) < len(SIGNATURE) and SIGNATURE.startswith(data):
-        raise TruncatedError(f"the file ends after {len(data)} bytes, inside of its signature: get it again")
-    if not data.startswith(SIGNATURE):
-        if any(data.startswith(damage) for damage in _TEXT_DAMAGE):
-            raise NotANifError("the file was damaged, perhaps by a text-mode transfer: get it again in binary mode")
-        raise NotANifError("this is not a .nif file: encode makes one of a picture" if data else "the file is empty")
-    start = len(SIGNATURE) + 2
-    if len(data) < start:
-        raise TruncatedError(f"the file ends after {len(data)} bytes, before its version: get it again")
-    major, minor = data[start - 2], data[start - 1]
-    if major != MAJOR:
-        raise UnsupportedVersionError(
-            f"the file has version {major}.{minor} of the format, this nifcodec reads {MAJOR}.x: install another one"
-        )
-    return start
-
-
-def _check_order(kind: str, last: str, offset: int) -> None:
-    order = (HEADER, *METADATA, INDEX, WEIGHTS)
-    if not last and kind != HEADER:
-        raise MalformedError("chunk order", f"has {kind} where the header H must be", offset)
-    if last == INDEX and kind != WEIGHTS:
-        raise MalformedError("chunk order", f"has {kind} between the index and the weights", offset)
-    if last and kind in order and order.index(kind) <= order.index(last):
-        raise MalformedError("chunk order", f"has {kind} behind {last}", offset)
-
-
-def _read(chunks: List[_Chunk], limits: Limits) -> NifFile:
+def _read(chunks: List[Chunk], limits: Limits) -> NifFile:
     header = _unpack_header(chunks[0], limits)
     metadata = {chunk.kind: _unpack_metadata(chunk, limits) for chunk in chunks if chunk.kind in METADATA}
-    index = next((bytes(chunk.data) for chunk in chunks if chunk.kind == INDEX), b"")
-    return replace(
-        header, icc=metadata.get("c", b""), exif=metadata.get("e", b""), xmp=metadata.get("x", b""), index=index
-    )
+    alpha, index = (next((bytes(chunk.data) for chunk in chunks if chunk.kind == kind), b"") for kind in (ALPHA, INDEX))
+    if any(chunk.kind == ALPHA for chunk in chunks) and (not alpha or header.channels not in (2, 4)):
+        raise MalformedError("alpha map", "is empty, or of a picture without alpha")
+    icc, exif, xmp = (metadata.get(letter, b"") for letter in METADATA)
+    return replace(header, icc=icc, exif=exif, xmp=xmp, index=index, alpha_map=alpha)
 
 
-def _unpack_header(chunk: _Chunk, limits: Limits) -> NifFile:
+def _unpack_header(chunk: Chunk, limits: Limits) -> NifFile:
     width, offset = _varint(chunk, 0, "width")
     height, offset = _varint(chunk, offset, "height")
     if width == 0 or height == 0:
@@ -272,13 +214,12 @@ def _unpack_header(chunk: _Chunk, limits: Limits) -> NifFile:
     if len(chunk.data) < offset + 2:
         raise MalformedError("header", "ends before the kind of field", chunk.offset + offset)
     kind, family = chunk.data[offset], chunk.data[offset + 1]
-    if not 1 <= kind & 15 <= 4:
-        raise MalformedError("channels", f"are {kind & 15}, not 1 to 4", chunk.offset + offset)
+    channels = kind & 7
+    if not 1 <= channels <= 4:
+        raise MalformedError("channels", f"are {channels}, not 1 to 4", chunk.offset + offset)
     depth = next((bits for bits, code in DEPTH_CODES.items() if code == kind >> 4), None)
     if depth is None:
         raise UnsupportedVersionError(f"the file needs a newer nifcodec: its bit depth has the code {kind >> 4}")
-    if family == 0:
-        raise MalformedError("family", "is 0", chunk.offset + offset + 1)
     offset += 2
     curve = None
     if depth == FLOAT_DEPTH:
@@ -286,14 +227,25 @@ def _unpack_header(chunk: _Chunk, limits: Limits) -> NifFile:
             raise MalformedError("transfer", "is cut short by the end of its chunk", chunk.offset + offset)
         curve = unpack_transfer(bytes(chunk.data[offset : offset + TRANSFER_BYTES]))
         offset += TRANSFER_BYTES
+    constants = NO_CONSTANTS
+    if kind & HAS_CONSTANTS:
+        try:
+            constants, length = unpack_constants(bytes(chunk.data[offset : offset + MOST_CONSTANTS]), channels, depth)
+        except TruncatedError:  # of a chunk that is whole
+            raise MalformedError("constants", "are cut short by the end of the chunk", chunk.offset + offset) from None
+        offset += length
+    if (family == FLAT) != (not constants.field_channels(channels)):
+        raise MalformedError("family", f"is {family}, which does not go with the constant channels", chunk.offset)
     # A slice of at most one byte too many, so that an oversized description is refused before it is copied.
     description = bytes(chunk.data[offset:][: limits.description + 1])
-    file = NifFile(width, height, kind & 15, depth, family, description, b"", transfer=curve)
+    file = NifFile(width, height, channels, depth, family, description, b"", transfer=curve, constants=constants)
+    if family == FLAT and description:
+        raise MalformedError("description", "is there, and the picture has no field", chunk.offset + offset)
     _check_limits(file, limits)
     return file
 
 
-def _unpack_metadata(chunk: _Chunk, limits: Limits) -> bytes:
+def _unpack_metadata(chunk: Chunk, limits: Limits) -> bytes:
     name = METADATA[chunk.kind]
     if not chunk.data:
         raise MalformedError(name, "has no method", chunk.offset)
@@ -313,7 +265,7 @@ def _unpack_metadata(chunk: _Chunk, limits: Limits) -> bytes:
     raise MalformedError(name, f"has the method {method}, which is not defined", chunk.offset)
 
 
-def _varint(chunk: _Chunk, offset: int, field: str) -> Tuple[int, int]:
+def _varint(chunk: Chunk, offset: int, field: str) -> Tuple[int, int]:
     try:
         return read_varint(chunk.data, offset, field)
     except TruncatedError:  # the checksum was right: nothing was cut off, the chunk was written wrong

@@ -6,12 +6,13 @@ Never imports TensorFlow.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
 from nifcodec import container
 from nifcodec.config import EncodeConfig
+from nifcodec.exact.parts import ExactParts
 from nifcodec.fields import families
 from nifcodec.fields.rendering import render
 from nifcodec.options import described
@@ -28,7 +29,8 @@ class FileInfo:
     Attributes:
         width, height, channels, depth: of the picture; depth in bits a channel, 8 or 16 of an integer or 32 of a float.
         transfer: of a float picture: kind, low, high and scale; empty for integers.
-        field: name of the family.
+        constants: the value of each channel that has one alone, None of the others; empty where there is no such one.
+        field: name of the family; "none" where all channels are constant.
         bytes: of the whole file; `parts` says where they are ("header", "weights", "metadata") and sums to it.
         bpp: 8 x bytes / pixels.
         parameters, macs_per_pixel, settings: of the field.
@@ -48,6 +50,7 @@ class FileInfo:
     settings: Dict[str, Any]
     metadata: Dict[str, int]
     transfer: Dict[str, Any]
+    constants: List[Optional[float]]
 
 
 def decode(
@@ -92,11 +95,14 @@ def decode_image(
     described(EncodeConfig)["threads"].check("threads", threads)
     file = container.unpack(data)
     window = choose_window((file.width, file.height), scale, size, crop, max_pixels, fit=fit)
-    field = families.numbered(file.family).open(file)
+    exact = ExactParts.read(file.constants, file.alpha_map, file.height, file.width)
+    of_field = file.of_field
+    field = families.numbered(file.family).open(of_field)
     # What a field gives of a float picture are codes: only their light can be averaged.
     reduction = min(window.halvings(), field.reductions) if file.transfer is None else 0
     with at_most(threads):
-        pixels = render(field.samples(reduction), window, file.channels, reduction, file.depth, file.transfer)
+        pixels = render(field.samples(reduction), window, of_field.channels, reduction, file.depth, file.transfer)
+        pixels = exact.put_back(pixels, file.channels, window)
     return Image(pixels, file.icc, file.exif, file.xmp)
 
 
@@ -104,7 +110,7 @@ def inspect(data: bytes) -> FileInfo:
     """What a file holds, from its header: checks the container, not the weights. Raises CorruptFileError."""
     file = container.unpack(data)
     family = families.numbered(file.family)
-    description = family.describe(file)
+    description = family.describe(file.of_field)
     return FileInfo(
         file.width,
         file.height,
@@ -119,4 +125,5 @@ def inspect(data: bytes) -> FileInfo:
         dict(description.settings),
         {"icc": len(file.icc), "exif": len(file.exif), "xmp": len(file.xmp)},
         {} if file.transfer is None else asdict(file.transfer),
+        list(file.constants.values),
     )

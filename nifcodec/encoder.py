@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 import warnings
 from dataclasses import dataclass, replace
@@ -12,7 +13,8 @@ import numpy as np
 
 from nifcodec import decoder
 from nifcodec.config import EncodeConfig
-from nifcodec.container import NifFile, Packer
+from nifcodec.container import FLAT, NifFile, Packer
+from nifcodec.exact.parts import ExactParts, separate
 from nifcodec.fields import families
 from nifcodec.fields.contest import best_of
 from nifcodec.fields.family import CodedField
@@ -23,6 +25,8 @@ from nifcodec.picture import metrics
 from nifcodec.picture.image import Image, finite, from_array
 from nifcodec.picture.signal import Signal, to_signal
 from nifcodec.threads import at_most
+
+SAMPLE_SIDE = 256  # of the part of a picture that shows how long measuring takes
 
 Progress = Callable[[Any], None]
 Interrupt = Callable[[], bool]
@@ -35,9 +39,9 @@ class Report:
     Attributes:
         bytes: of the whole file; `parts` says where they are ("header", "weights", "metadata") and sums to it.
         bpp: 8 x bytes / pixels.
-        psnr_rgb: dB, RGB of the decoded file, MSE over the three channels; None for a float picture.
-        ms_ssim: multi-scale structural similarity; None for a float picture.
-        seconds: from the picture to the measured file.
+        psnr_rgb: dB, RGB of the decoded file, MSE over the three channels; None for floats, and if not measured.
+        ms_ssim: multi-scale structural similarity; None as `psnr_rgb`.
+        seconds: from the picture to the file, which is measured in them where it is measured.
         steps: training steps.
         field: name of the family.
         device: what it was trained on, and how batches were split or the picture cut, in words; None if untrained.
@@ -61,10 +65,11 @@ class Report:
 
 @dataclass(frozen=True)
 class Encoded:
-    """The file and what is to be said of it."""
+    """The file and what is to be said of it; `missed` says how a target was missed, None where it was not."""
 
     data: bytes
     report: Report
+    missed: Optional[str] = None
 
 
 def encode(
@@ -90,7 +95,9 @@ def encode(
     with at_most(config.threads):
         file = _encode(image, config, progress, interrupt)
         reached = None if file.goal.psnr is None else file.goal.measure(file.data)
-    _warn_of_a_missed_goal(file, reached)
+    missed = _missed(file, reached)
+    if missed is not None:
+        warnings.warn(missed, stacklevel=2)
     return file.data
 
 
@@ -99,14 +106,25 @@ def encode_image(
     config: EncodeConfig = EncodeConfig(),  # noqa: B008  frozen
     progress: Optional[Progress] = None,
     interrupt: Optional[Interrupt] = None,
+    measure: bool = True,
 ) -> Encoded:
-    """`encode`, with a report of the file, which is decoded for it."""
+    """`encode`, with a report of the file, which is decoded for it. A missed target is told without a warning.
+
+    Args:
+        measure: False leaves out what needs the decoded picture, but for a PSNR that was asked for.
+    """
     started = time.monotonic()
     with at_most(config.threads):
-        file = _encode(image, config, progress, interrupt)
-        report = _report(file, started)
-    _warn_of_a_missed_goal(file, report.psnr_log if report.psnr_rgb is None else report.psnr_rgb)
-    return Encoded(file.data, report)
+        file = _encode(image, config, progress, interrupt, measure)
+        reached = None
+        if measure:
+            measured = _measured(file, Hooks(progress, after=0.0))
+            reached = measured["psnr_log"] if measured["psnr_rgb"] is None else measured["psnr_rgb"]
+        else:
+            measured = dict.fromkeys(("psnr_rgb", "ms_ssim", "psnr_log", "psnr_pu21"))
+            if file.goal.psnr is not None:
+                reached = file.goal.measure(file.data)
+    return Encoded(file.data, _report(file, measured, started), _missed(file, reached))
 
 
 @dataclass(frozen=True)
@@ -120,22 +138,39 @@ class _File:
     advice: str
 
 
-def _encode(image: Image, config: EncodeConfig, progress: Optional[Progress], interrupt: Optional[Interrupt]) -> _File:
-    """The forward chain. Fully transparent pixels lose their hidden colour."""
+def _encode(
+    image: Image,
+    config: EncodeConfig,
+    progress: Optional[Progress],
+    interrupt: Optional[Interrupt],
+    measured: bool = False,
+) -> _File:
+    """The forward chain. Fully transparent pixels lose their hidden colour.
+
+    Args:
+        measured: whether the file will be measured.
+    """
     config = families.complete(config)
     if config.strip:
         image = replace(image, exif=b"", xmp=b"")
     image = replace(image, pixels=finite(image.pixels, config.sanitize))
-    signal = to_signal(image, config.transfer)
-    pack = _packer(image, signal)
+    exact, pixels = separate(image.pixels)
+    signal = to_signal(pixels, image.depth, config.transfer)
+    pack = _packer(image, signal, exact)
 
     def measure(data: bytes) -> float:
         return metrics.fidelity(image.pixels, decoder.decode(data, max_pixels=signal.pixels))
 
-    goal = Goal.of(config, signal.pixels, pack, measure, strippable=bool(image.exif or image.xmp))
-    with _watcher(image, config, signal) as watcher:
-        hooks = Hooks(progress, interrupt, watcher)
-        if config.field == families.AUTO:
+    goal = Goal.of(config, signal.pixels, pack, measure, bool(image.exif or image.xmp), 1 if signal.channels else FLAT)
+    with _watcher(image, config, signal, exact) as watcher:
+        after = _seconds_to_measure(image) if measured and progress is not None else 0.0
+        # Where a goal is searched for, or fields are compared, other stages follow those that tell of themselves.
+        one_stage = goal.is_quality and config.field == families.names()[0]
+        hooks = Hooks(progress, interrupt, watcher, after if one_stage else math.nan)
+        if not signal.channels:
+            family = families.numbered(FLAT)
+            coded = family.encode(signal, goal, config, hooks)
+        elif config.field == families.AUTO:
             coded, family = best_of(signal, goal, config, hooks)
         else:
             family = families.named(config.field)
@@ -146,23 +181,44 @@ def _encode(image: Image, config: EncodeConfig, progress: Optional[Progress], in
     return _File(data, image.pixels, coded, goal, family.missed)
 
 
-def _packer(image: Image, signal: Signal) -> Callable[[CodedField], bytes]:
+def _packer(image: Image, signal: Signal, exact: ExactParts) -> Callable[[CodedField], bytes]:
     """What makes a file of a field of the picture."""
     size = image.width, image.height, image.channels, image.depth
-    packer = Packer(NifFile(*size, 0, b"", b"", image.icc, image.exif, image.xmp, signal.transfer))
+    picture = NifFile(*size, 0, b"", b"", image.icc, image.exif, image.xmp, signal.transfer)
+    packer = Packer(replace(picture, constants=exact.constants, alpha_map=exact.packed_alpha()))
     return lambda coded: packer(coded.family, coded.description, coded.payload, coded.index)
 
 
-def _watcher(image: Image, config: EncodeConfig, signal: Signal) -> "ContextManager[Optional[Watcher]]":
+def _watcher(
+    image: Image, config: EncodeConfig, signal: Signal, exact: ExactParts
+) -> "ContextManager[Optional[Watcher]]":
     if config.tensorboard is None:
         return contextlib.nullcontext()
-    return Watcher(config.tensorboard, config.eval_every, image, signal.transfer)
+    return Watcher(config.tensorboard, config.eval_every, image, signal.transfer, exact)
 
 
-def _report(file: _File, started: float) -> Report:
-    """What the bytes decode to; only the steps, their place and the time are not in them."""
+def _measured(file: _File, hooks: Hooks) -> Dict[str, Optional[float]]:
+    """What the bytes decode to, against the picture."""
+    height, width = file.pixels.shape[:2]
+    unknown = {"psnr": math.nan, "bits_per_pixel": metrics.bits_per_pixel(len(file.data), width, height)}
+    began = time.monotonic()
+    hooks.report("measure", 0, 2, began, unknown)
+    decoded = decoder.decode(file.data, max_pixels=height * width)
+    hooks.report("measure", 1, 2, began, unknown)  # measuring takes about as long as decoding
+    return metrics.measure(file.pixels, decoded)
+
+
+def _seconds_to_measure(image: Image) -> float:
+    """How long it will take to decode and measure a picture: twice what a part of it takes to be measured."""
+    part = image.pixels[:SAMPLE_SIDE, :SAMPLE_SIDE]
+    began = time.monotonic()
+    metrics.measure(part, part[::-1])
+    return 2 * (time.monotonic() - began) * image.width * image.height / (part.shape[0] * part.shape[1])
+
+
+def _report(file: _File, measured: Dict[str, Optional[float]], started: float) -> Report:
+    """Only the steps, their place and the time are not in the bytes."""
     info = decoder.inspect(file.data)
-    decoded = decoder.decode(file.data, max_pixels=info.width * info.height)
     return Report(
         bytes=info.bytes,
         width=info.width,
@@ -173,19 +229,19 @@ def _report(file: _File, started: float) -> Report:
         field=info.field,
         parts=info.parts,
         device=file.coded.placement,
-        **metrics.measure(file.pixels, decoded),
+        **measured,
     )
 
 
-def _warn_of_a_missed_goal(file: _File, reached: Optional[float]) -> None:
-    """Says how close the file came where that is not what was asked for.
+def _missed(file: _File, reached: Optional[float]) -> Optional[str]:
+    """How close the file came where that is not what was asked for.
 
     Args:
         reached: the PSNR that the goal speaks of; None where nobody asked.
     """
     asked, size = file.goal.target_bytes, len(file.data)
     if asked is not None and size > asked:
-        warnings.warn(f"{asked} bytes were asked for; the smallest file found has {size}", stacklevel=3)
+        return f"{asked} bytes were asked for; the smallest file found has {size}"
     if file.goal.psnr is not None and reached is not None and reached < file.goal.psnr:
-        message = f"{file.goal.psnr} dB were asked for; the file reaches {reached:.2f}: {file.advice}"
-        warnings.warn(message, stacklevel=3)
+        return f"{file.goal.psnr} dB were asked for; the file reaches {reached:.2f}: {file.advice}"
+    return None

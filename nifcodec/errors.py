@@ -97,6 +97,12 @@ class OutputExistsError(NifError):
     exit_code = 4
 
 
+class TargetMissedError(NifError):
+    """The file is written and misses the size or the PSNR that was asked for. Exit code 5."""
+
+    exit_code = 5
+
+
 class InterruptedEncodeError(NifError):
     """Stopped by the user before there was anything worth writing. Exit code 130."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import tempfile
@@ -58,6 +59,29 @@ def check_input(path: PathLike) -> None:
         raise _unreadable(path, error) from None
 
 
+def is_device(path: PathLike) -> bool:
+    """True for what is there and neither a file nor a folder: a pipe, a terminal, /dev/null."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+
+
+def check_place(path: PathLike) -> None:
+    """Refuses a folder or a device that cannot be written to, by trying. Raises OutputError with the system's reason.
+
+    The folder is known to be there: `check_output`.
+    """
+    try:
+        if path == STREAM:
+            return
+        if is_device(path):
+            if not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return
+        with tempfile.TemporaryFile(prefix=TEMPORARY, dir=os.path.dirname(os.path.realpath(path))):
+            pass
+    except OSError as error:
+        raise OutputError(f"cannot write {os.fspath(path)}: {error.strerror or error}") from None
+
+
 def check_output(path: PathLike, force: bool, source: PathLike = STREAM) -> None:
     """Refuses an output before any work: equal to its input, a folder, there already, or no place for it.
 
@@ -76,6 +100,8 @@ def check_output(path: PathLike, force: bool, source: PathLike = STREAM) -> None
         raise OutputError(f"{name} is a folder: give a file name, or the folder as --out-dir")
     if os.path.isfile(name) and not force:
         raise OutputExistsError(f"{name} exists: use -f to replace it")
+    if is_device(name):
+        return
     folder = os.path.dirname(os.path.realpath(name))
     if not os.path.isdir(folder):
         raise OutputError(f"the folder {folder} does not exist: make it, or name it as --out-dir")
@@ -97,11 +123,11 @@ def write_bytes(path: PathLike, data: bytes, force: bool = False) -> None:
             sys.stdout.buffer.flush()
             return
         check_output(path, force)
-        target = os.path.realpath(path)
-        if os.path.exists(target) and not os.path.isfile(target):
-            with open(target, "wb") as device:
+        if is_device(path):
+            with open(path, "wb") as device:
                 device.write(data)
             return
+        target = os.path.realpath(path)
         remove_strays(os.path.dirname(target))
         write_whole(target, data, force)
     except BrokenPipeError:

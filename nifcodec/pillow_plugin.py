@@ -14,7 +14,8 @@ from PIL import Image as PillowImage
 from PIL import ImageFile, UnidentifiedImageError
 
 from nifcodec import container, decoder, encoder
-from nifcodec.container import FLOAT_DEPTH, SIGNATURE, NifFile
+from nifcodec.chunks import SIGNATURE
+from nifcodec.container import FLOAT_DEPTH, NifFile
 from nifcodec.errors import ConfigError, NifError, TruncatedError
 from nifcodec.fields import families
 from nifcodec.picture.colour import to_eight_bits, tone_map

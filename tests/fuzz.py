@@ -88,7 +88,7 @@ def repaired(data: bytes) -> bytes:
         out[end : end + 4] = zlib.crc32(bytes(out[offset:end])).to_bytes(4, "little")
         offset = end + 4
     with contextlib.suppress(NifError):
-        file = container.unpack(bytes(out))
+        file = container.unpack(bytes(out)).of_field
         if file.index and file.family in PARTS_OF:
             offset, start, end = chunks[ord(container.INDEX)]
             out[start:end] = repaired_index(file.index, *PARTS_OF[file.family](file))

@@ -18,7 +18,8 @@ import numpy as np
 
 from nifcodec import container, decoder, encoder
 from nifcodec.config import EncodeConfig
-from nifcodec.container import NifFile
+from nifcodec.container import FLAT, NifFile
+from nifcodec.exact.alpha_map import unpack as unpack_alpha
 from nifcodec.fields import families
 from nifcodec.fields.families import configure
 from nifcodec.fields.mlp.decode import MlpRender
@@ -44,6 +45,7 @@ from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Tiling
 from nifcodec.picture.image import Image
 
 FOLDER = Path(__file__).resolve().parent / "golden"
+EXACT = "exact"
 DIGESTS, PICTURES = FOLDER / "digests.json", FOLDER / "pictures.npz"
 
 LAYOUTS = {1: "grey", 2: "grey-alpha", 3: "rgb", 4: "rgba"}
@@ -67,7 +69,7 @@ Sources = Dict[str, Tuple[Image, EncodeConfig]]
 
 def sources() -> Sources:
     """Picture and options of each file."""
-    return {**pictures(), **every_layout(), **odd_ones()}
+    return {**pictures(), **every_layout(), **odd_ones(), **exact_ones()}
 
 
 def pictures() -> Sources:
@@ -105,7 +107,8 @@ def scene(width: int, height: int, channels: int, bits: int) -> Image:
     y, x = np.mgrid[0:height, 0:width] / max(width, height) * 2.0
     values = np.stack([shade(y, x) * (0.9 - 0.2 * channel) for channel in range(channels)], axis=-1)
     if channels in (2, 4):
-        values[..., -1] = np.hypot(x - 0.8, y - 0.5) < 0.6
+        # Nothing and full are exact, beside the field: alpha lies between on one side.
+        values[..., -1] = np.where(x < 0.8, np.clip(3.5 - 4 * np.hypot(x - 0.8, y - 0.5), 0, 1), x < 1.3)
     if bits < 32:
         return Image(np.rint(values * (2**bits - 1)).astype(DEPTHS[bits]))
     light = np.concatenate([9 * values[..., :3] ** 4 - 0.1, values[..., 3:]], axis=-1)
@@ -154,9 +157,31 @@ def odd_ones() -> Sources:
         "dependent": (scene(41, 26, 4, 8), replace(fast, quality=60, effort=2)),
         "dependent-fine": (scene(18, 21, 2, 16), replace(fast, quality=95, effort=2)),
         "example": (scene(9, 3, 1, 8), replace(fast, quality=70, effort=2)),
+        "fine": (scene(20, 13, 3, 8), replace(fast, quality=3)),
+        "fine-tiles": (scene(134, 5, 1, 8), configure(quality=3, effort=2, **SMALL_TILES)),
         "tiles-row": (scene(530, 5, 3, 8), configure(quality=80, effort=1, **SMALL_TILES)),
         "metadata": (replace(scene(8, 8, 1, 8), icc=b"profile", exif=b"MM\0*\0\0\0\x08\0\0\0\0\0\0", xmp=note), fast),
     }
+
+
+def exact_ones() -> Sources:
+    """Constant channels and maps of alpha, alone and together."""
+    fast = configure(quality=70, effort=1)
+    flat = np.empty((5, 300, 4), np.float32)
+    flat[:] = (0.25, -1.5, 7.0, 1.0)
+    opaque, two, one, edges, alone = (
+        scene(*size, 4, 8).pixels for size in ((40, 9), (20, 12), (19, 18), (33, 18), (19, 9))
+    )
+    opaque[..., 3], two[..., 1], two[..., 3], one[..., :2] = 255, 200, 128, (255, 3)
+    edges[..., 3] = np.where(edges[..., 3] > 99, 255, 0)
+    light = scene(9, 13, 4, 32).pixels
+    light[..., :3] = (0.0, 2.5, 0.0)
+    alone[..., :3] = 0
+    found = {"flat": flat, "flat-16": np.full((3, 4, 2), 65535, np.uint16), "opaque": opaque, "two-colours": two}
+    found.update({"one-colour": one, "edges": edges, "alpha-alone": alone, "alpha-alone-light": light})
+    found["noise"] = np.full((17, 21, 2), 9, np.uint8)
+    found["noise"][..., 1] = np.random.default_rng(1).choice(np.array([0, 7, 255], np.uint8), (17, 21))
+    return {f"exact-{name}": (Image(pixels), fast) for name, pixels in found.items()}
 
 
 def extreme_pyramid() -> bytes:
@@ -187,17 +212,24 @@ def extreme_pyramid() -> bytes:
 
 
 def digests(data: bytes) -> Dict[str, str]:
-    """SHA-256 of the integers of a file as decoded, and of a wavelet field's native plane (tests/golden/README.md)."""
-    file = container.unpack(data)
+    """SHA-256 of a file's integers, of a wavelet's native plane, and of a map of alpha (tests/golden/README.md)."""
+    whole = container.unpack(data)
+    file, found = whole.of_field, {}
+    if whole.alpha_map:
+        alpha = unpack_alpha(whole.alpha_map, whole.height, whole.width)
+        found["alpha"] = digest([alpha.states((0, whole.height), (0, whole.width))], "<i4")
+    if file.family == FLAT:
+        return {"integers": digest([], "<i4"), **found}
     if file.family == pyramid.FAMILY_ID:
-        return {"integers": digest(pyramid_integers(file), "<i4")}
+        return {"integers": digest(pyramid_integers(file), "<i4"), **found}
     if file.family != FAMILY_ID:
         network = MlpRender(file).weights()
-        return {"integers": digest([np.array(network.steps), *network.symbols], "<i4")}
+        return {"integers": digest([np.array(network.steps), *network.symbols], "<i4"), **found}
     plane, levels = wavelet_integers(file)
     return {
         "integers": digest([values for bands in levels for values in bands.values()], "<i4"),
         "plane": digest([plane], "<i8"),
+        **found,
     }
 
 
@@ -254,14 +286,18 @@ def digest(arrays: List[np.ndarray], dtype: str) -> str:
 
 
 def main(fields: Collection[str]) -> None:
-    """Writes the files of these fields; those of the others stay as they are."""
+    """Writes the files of these fields or names, "exact" for those of `exact_ones`; others stay as they are."""
     FOLDER.mkdir(exist_ok=True)
-    made = {name: partial(encoder.encode, *source) for name, source in sources().items() if source[1].field in fields}
+    made = {
+        name: partial(encoder.encode, *source)
+        for name, source in sources().items()
+        if name in fields or (EXACT if name.startswith(EXACT) else source[1].field) in fields
+    }
     if "pyramid" in fields:
         made["pyramid-extremes"] = extreme_pyramid
     found: Dict[str, Dict[str, str]] = {}
     decoded: Dict[str, np.ndarray] = {}
-    if set(fields) != set(families.names()):
+    if set(fields) != {*families.names(), EXACT}:
         found = json.loads(DIGESTS.read_text(encoding="utf-8"))
         with np.load(PICTURES) as pictures:
             decoded.update(pictures)
@@ -276,4 +312,4 @@ def main(fields: Collection[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or families.names())
+    main(sys.argv[1:] or [*families.names(), EXACT])

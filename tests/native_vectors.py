@@ -76,7 +76,7 @@ def golden_parts() -> List[Part]:
     """Of the untiled golden files, and of the roots and tiles of the others."""
     found: List[Part] = []
     for path in sorted(FOLDER.glob("*.nif")):
-        file = container.unpack(path.read_bytes())
+        file = container.unpack(path.read_bytes()).of_field
         if file.family != FAMILY_ID:
             continue
         spec = unpack_description(file.description)

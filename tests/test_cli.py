@@ -45,6 +45,7 @@ CODES = {
     "UnknownPriorError": 3,
     "UnsupportedVersionError": 3,
     "OutputExistsError": 4,
+    "TargetMissedError": 5,
     "InterruptedEncodeError": 130,
 }
 
@@ -71,13 +72,16 @@ def test_every_error_has_a_code_that_the_documentation_lists() -> None:
         ("decode", "a.nif", "--fit", "3x3", "--size", "3x3"),
         ("decode", "a.nif", "--size", "3"),
         ("decode", "a.nif", "--crop", "1,2,3"),
-        ("verify", "a.nif", "b.nif"),
+        ("decode", "a.nif", "-q", "101"),
+        ("decode", "a.nif", "--background", "white", "--opaque"),
         ("nonsense",),
     ],
 )
 def test_usage(argv: "tuple[str, ...]", capsys: pytest.CaptureFixture[str]) -> None:
     assert usage_error(*argv)
-    assert "usage: nifcodec" in capsys.readouterr().err
+    message, hint = capsys.readouterr().err.splitlines()
+    assert message.startswith("nifcodec") and ": error: " in message
+    assert hint.startswith("usage: nifcodec") and hint.endswith("--help lists what can be given")
 
 
 @pytest.mark.parametrize(

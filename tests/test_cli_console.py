@@ -6,11 +6,17 @@ import io
 import math
 import os
 import signal
+from typing import List
 
+import numpy as np
 import pytest
 
+from nifcodec import encoder
 from nifcodec.cli.console import Interrupt
+from nifcodec.fields.families import configure
+from nifcodec.fields.hooks import Progress
 from nifcodec.fields.progress_line import ProgressLine, clock, describe
+from nifcodec.picture.image import from_array
 
 
 def test_a_second_press_raises_and_the_handler_goes() -> None:
@@ -26,7 +32,7 @@ def test_a_second_press_raises_and_the_handler_goes() -> None:
 
 
 class Step:
-    stage, step, steps, seconds, psnr, bpp = "training", 250, 1000, 30.0, 31.416, math.nan
+    stage, step, steps, seconds, psnr, bpp, after = "training", 250, 1000, 30.0, 31.416, math.nan, 0.0
 
 
 def test_progress_in_a_log_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,3 +70,24 @@ def test_clock_and_estimates() -> None:
         bpp = 0.4567
 
     assert describe(Rated, bar=False).endswith("0.457 bpp")
+
+
+def test_the_time_left_is_that_of_all_work_or_said_to_be_the_stages() -> None:
+    def left(after: float) -> str:
+        return describe(Progress("tiles", 3, 4, 30.0, math.nan, math.nan, after), bar=False)
+
+    assert left(25.0).endswith("0:35 left")
+    assert left(math.nan).endswith("0:10 left of this stage")
+
+
+def test_measuring_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: List[Progress] = []
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    encoded = encoder.encode_image(from_array(pixels), configure(effort=2), told.append)
+    assert [(one.stage, one.step) for one in told][-2:] == [("measure", 0), ("measure", 1)]
+    assert all(math.isfinite(one.after) for one in told)
+    assert encoded.report.seconds >= told[-1].seconds
+    told.clear()
+    encoder.encode_image(from_array(pixels), configure(effort=1, target_size=900), told.append, measure=False)
+    assert {one.stage for one in told} == {"search"}
+    assert all(math.isnan(one.after) for one in told)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import nifcodec
 from nifcodec import container
-from nifcodec.container import SIGNATURE, Limits, NifFile, Packer, pack, part_sizes, read_header, unpack
+from nifcodec.chunks import SIGNATURE
+from nifcodec.container import Limits, NifFile, Packer, pack, part_sizes, read_header, unpack
 from nifcodec.entropy import varint, zstd
 from nifcodec.errors import (
     ChecksumError,

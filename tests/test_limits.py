@@ -190,7 +190,7 @@ def bombs() -> "Dict[str, bytes]":
     """Pictures by name: in a few bytes they claim to be large."""
     side = 11000
     found = {f"png{depth}-{colour}": png(side, side, depth, colour) for depth in (8, 16) for colour in (0, 2, 6)}
-    found["png1"] = png(13000, 13000, 1, 0)
+    found["png1"] = png(11000, 11000, 1, 0)
     for compression in (1, 5, 8):
         for strip in (0, 4):
             found[f"tiff16-{compression}-{strip}"] = tiff(side, side, 16, 3, 1, compression, strip)
@@ -200,10 +200,10 @@ def bombs() -> "Dict[str, bytes]":
             found[f"tiff8-{compression}-{strip}"] = tiff(2000, 2000, 8, 3, 1, compression, strip)
     found["radiance"] = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 11000 +X 11000\n" + b"\2\2\0\0" * 4
     found["radiance-wide"] = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 1 +X 134217728\n" + b"\1" * 12
-    found["bmp"] = b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, 13000, 13000, 1, 24, *[0] * 6)
-    found["pgm"] = b"P5 13000 13000 65535\n"
-    found["gif"] = b"GIF89a" + struct.pack("<HHBBB", 13000, 13000, 128, 0, 0) + bytes(6) + b","
-    found["gif"] += struct.pack("<HHHHB", 0, 0, 13000, 13000, 0) + b"\2\1\x44\0;"
+    found["bmp"] = b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, 11000, 11000, 1, 24, *[0] * 6)
+    found["pgm"] = b"P5 11000 11000 65535\n"
+    found["gif"] = b"GIF89a" + struct.pack("<HHBBB", 11000, 11000, 128, 0, 0) + bytes(6) + b","
+    found["gif"] += struct.pack("<HHHHB", 0, 0, 11000, 11000, 0) + b"\2\1\x44\0;"
     return found
 
 

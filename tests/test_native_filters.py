@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import List, Optional, Tuple
 
 import numpy as np
@@ -10,8 +11,9 @@ from native_variants import LIBRARIES, MISSING
 
 from nifcodec.fields.wavelet import planes as colours_of
 from nifcodec.fields.wavelet import priors, restoration_vjp
+from nifcodec.fields.wavelet.descent import CpuDescent
 from nifcodec.fields.wavelet.description import WaveletDescription
-from nifcodec.fields.wavelet.restoration import RestorationFilter
+from nifcodec.fields.wavelet.restoration import RestorationFilter, is_strip
 from nifcodec.native.filters import NativeFilters, PackedFilter, pack_filter
 
 pytestmark = pytest.mark.skipif(not LIBRARIES, reason=MISSING)
@@ -63,6 +65,27 @@ def test_corrections_are_those_of_numpy(
     planes = planes_of(*size)
     found = native.corrections(planes, packed(network))
     np.testing.assert_allclose(found, network(planes, SPEC.step_feature), atol=1e-5)
+
+
+@pytest.mark.parametrize("network", [NETWORK, MIXED], ids=["all", "mixed"])
+@pytest.mark.parametrize("size", [(1, 40, 1), (3, 90, 7), (3, 601, 30)])
+def test_a_high_and_narrow_picture_is_corrected_alike(
+    native: NativeFilters, size: Tuple[int, int, int], network: RestorationFilter
+) -> None:
+    planes, turning = planes_of(*size), replace(network, native=native)
+    assert is_strip(planes)
+    for at in (None, (4, 0, size[1] - 4, size[2])):
+        found = turning(planes, SPEC.step_feature, at)
+        np.testing.assert_allclose(found, network(planes, SPEC.step_feature, at), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 40, 2), (3, 90, 7), (3, 700, 30)])
+def test_a_high_and_narrow_picture_is_trained_alike(native: NativeFilters, size: Tuple[int, int, int]) -> None:
+    planes = planes_of(*size).astype(np.float64) * SPEC.step
+    target = planes + np.random.RandomState(1).normal(0, 0.3 * SPEC.step, size)
+    found = [CpuDescent(replace(NETWORK, native=own))(planes / SPEC.step, target, SPEC) for own in (native, None)]
+    # A ReLU's derivative jumps where rounding decides.
+    assert np.quantile(np.abs(found[0] - found[1]), 0.99) < 1e-3 * SPEC.step
 
 
 def test_layers_of_any_width(native: NativeFilters) -> None:

@@ -15,7 +15,7 @@ from test_picture_files import SRGB, UPRIGHT, exif_with_orientation, saved
 import nifcodec
 from nifcodec.cli.main import main
 from nifcodec.fields.families import configure
-from nifcodec.picture import metrics
+from nifcodec.picture import metadata, metrics
 from nifcodec.picture.image import Image, from_array
 from nifcodec.picture.read import read_image
 from nifcodec.picture.write import encode_picture
@@ -119,6 +119,11 @@ def test_sixteen_bits_keep_metadata_as_png() -> None:
 def test_what_has_no_room_is_said(format: str) -> None:
     with pytest.warns(UserWarning, match="no room for the ICC profile and EXIF and XMP"):
         encode_picture(Image(PIXELS, SRGB, EXIF, XMP), format)
+
+
+def test_the_plugin_of_jpeg_xl_writes_no_profile() -> None:
+    with pytest.warns(UserWarning, match="JXL has no room for the ICC profile of this picture"):
+        assert metadata.with_room("JXL", 3, SRGB, EXIF, XMP) == (b"", EXIF, XMP)
 
 
 def test_a_grey_profile_does_not_describe_the_rgb_of_webp() -> None:

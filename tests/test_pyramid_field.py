@@ -201,7 +201,7 @@ def test_what_is_watched_reaches_another_process() -> None:
     from nifcodec.picture.signal import to_signal
 
     image, seen = scene(40, 30, 3, 8), []
-    signal, config = to_signal(image, "auto"), configure(**FAST)
+    signal, config = to_signal(image.pixels, image.depth, "auto"), configure(**FAST)
     goal = Goal.of(config, signal.pixels, lambda coded: coded.payload, lambda data: 0.0)
     encode(signal, goal, config, Hooks(watch=lambda step, scalars, make: seen.append((step, scalars, make))))
     step, scalars, make = seen[-1]

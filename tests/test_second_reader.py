@@ -33,7 +33,11 @@ def second(name: str) -> Picture:
 def digests_of(picture: Picture) -> Dict[str, str]:
     """As in `digests.json`."""
     found = {"integers": digest(picture.integers, "<i4")}
-    return {**found, "plane": digest(picture.planes, "<i8")} if picture.planes else found
+    if picture.planes:
+        found["plane"] = digest(picture.planes, "<i8")
+    if picture.alpha is not None:
+        found["alpha"] = digest([picture.alpha], "<i4")
+    return found
 
 
 def test_it_knows_nothing_of_this_codec() -> None:
@@ -92,6 +96,7 @@ def flipped(data: bytes, rng: random.Random) -> bytes:
 
 SMALL = ["fourier-8-rgba", "siren-16-rgb", "siren-32-grey", "wavelet-8-rgb", "wavelet-32-grey-alpha", "row", "column"]
 SMALL += ["tiles-row", "tiles-dependent", "example", "dependent-fine", "wavelet-pixel"]
+SMALL += ["fine", "fine-tiles"]
 SMALL += ["pyramid-8-rgb", "pyramid-32-grey-alpha", "pyramid-extremes", "pyramid-pixel", "pyramid-tiles-row"]
 
 
@@ -112,6 +117,38 @@ def test_a_damaged_file_is_read_alike_or_refused_by_both(name: str) -> None:
     both(replace(file, payload=file.payload + b"\1"))
     assert not both(replace(file, payload=file.payload + b"\0"))
     assert not both(replace(file, payload=b""))
+
+
+@pytest.mark.parametrize("name", ["exact-edges", "exact-one-colour", "exact-noise"])
+def test_a_damaged_alpha_map_is_read_alike_or_refused_by_both(name: str) -> None:
+    file = container.unpack(golden(name))
+    rng = random.Random(name)
+    for _ in range(6):
+        both(replace(file, alpha_map=flipped(file.alpha_map, rng)))
+    both(replace(file, alpha_map=file.alpha_map[: rng.randrange(1, len(file.alpha_map))]))
+    assert not both(replace(file, alpha_map=file.alpha_map + b"\0"))
+    assert both(replace(file, alpha_map=b""))
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(EXPECTED) if name.startswith("exact")])
+def test_a_changed_header_is_read_alike_or_refused_by_both(name: str) -> None:
+    """The byte of channels and depth, the family, and the bytes behind them."""
+    data = golden(name)
+    length = data[11]
+    for place in range(14 if data[13] < 128 else 15, min(12 + length, 36)):
+        for bit in range(8):
+            changed = bytearray(data)
+            changed[place] ^= 1 << bit
+            changed[12 + length : 16 + length] = zlib.crc32(changed[10 : 12 + length]).to_bytes(4, "little")
+            try:
+                ours = nifcodec.decode(bytes(changed))
+            except CorruptFileError:
+                with pytest.raises(Refused):
+                    second_reader.read(bytes(changed))
+                continue
+            theirs = second_reader.read(bytes(changed)).samples
+            assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+            assert np.allclose(ours.astype(float), theirs, rtol=1e-4, atol=1.0)
 
 
 def bands_start(payload: bytes) -> int:

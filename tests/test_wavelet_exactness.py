@@ -60,7 +60,7 @@ def test_no_golden_file_is_missing() -> None:
 
 def test_there_is_a_golden_file_for_each_field_depth_and_layout() -> None:
     infos = [nifcodec.inspect(golden(name)) for name in EXPECTED]
-    found = {(info.field, info.depth, info.channels) for info in infos}
+    found = {(info.field, info.depth, info.channels) for info in infos if info.field != "none"}
     assert found == set(product(families.names(), DEPTHS, LAYOUTS))
     pixels = {info.field for info in infos if info.width * info.height == 1}
     assert pixels == set(families.names())
@@ -72,7 +72,8 @@ def test_there_is_a_golden_file_for_each_field_depth_and_layout() -> None:
 
 
 def test_both_methods_of_tensors_are_among_them() -> None:
-    methods = {container.unpack(golden(name)).payload[0] for name in EXPECTED if name not in WAVELETS + PYRAMIDS}
+    payloads = [container.unpack(golden(name)).payload for name in EXPECTED if name not in WAVELETS + PYRAMIDS]
+    methods = {payload[0] for payload in payloads if payload}
     assert methods == {RANGE_CODED, ZSTANDARD}
 
 

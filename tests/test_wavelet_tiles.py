@@ -109,7 +109,7 @@ def test_the_tiles_hold_what_the_encoder_saw(monkeypatch):
 
 
 def test_a_tile_with_its_margin_has_the_analysis_of_the_whole():
-    signal = to_signal(from_array(picture(300, 401)), "auto")
+    signal = to_signal(from_array(picture(300, 401)).pixels, 8, "auto")
     job = EncodeJob(signal, Goal.of(TILED, signal.pixels, lambda coded: b"", lambda data: 0.0), TILED, Hooks())
     encoder = PictureEncoder(job, tile_exponent=7)
     low, details = analyse_levels(to_planes(signal.values()), TILE_LEVELS)

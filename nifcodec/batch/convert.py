@@ -102,6 +102,8 @@ def _encode(picture: BinaryIO, config: Any, interrupt: Callable[[], bool]) -> Tu
     from nifcodec.picture.read import read_image
 
     encoded = encoder.encode_image(read_image(picture), config, interrupt=interrupt)
+    if encoded.missed is not None:
+        warnings.warn(encoded.missed, stacklevel=2)
     report = encoded.report
     psnr = report.psnr_log if report.psnr_rgb is None else report.psnr_rgb
     return encoded.data, {

@@ -1,7 +1,8 @@
 """The command line: `nifcodec encode | decode | info | verify | export | batch`.
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 corrupt or unsupported file, 4 output exists, 130 interrupted. Of several
-inputs one failure does not stop the rest; the code is then that of the failures where they agree, else 1.
+Exit codes: 0 done, 1 failed, 2 usage, 3 corrupt or unsupported file, 4 output exists, 5 written but beside its target,
+130 interrupted. Of several inputs one failure does not stop the rest; the code is then that of the failures where they
+agree, else 1.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ from typing import Any, Callable, List, NoReturn, Optional, Sequence, Tuple
 
 from nifcodec import __version__
 from nifcodec.cli.batch import add_batch
-from nifcodec.cli.options import add_encode, add_option, add_outputs, given_options
+from nifcodec.cli.options import add_encode, add_max_pixels, add_option, add_outputs, given_options
 from nifcodec.config import EncodeConfig
-from nifcodec.errors import ConfigError, InterruptedEncodeError, NifError
+from nifcodec.errors import ConfigError, InterruptedEncodeError, NifError, TargetMissedError
 from nifcodec.fields import families
-from nifcodec.files import STREAM, say
+from nifcodec.files import STREAM, is_device, say
 from nifcodec.native.library import backend
 from nifcodec.options import described
 from nifcodec.threads import leave_blas_one_thread
 
 INTERRUPTED = 130
+STANDARD_OUTPUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -32,7 +34,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     arguments = _parser().parse_args(argv)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        warnings.filterwarnings("always", category=UserWarning, module=r"nifcodec\.")
+        if not getattr(arguments, "quiet", False):
+            warnings.filterwarnings("always", category=UserWarning, module=r"nifcodec\.")
         warnings.showwarning = _show_warning
         try:
             code = int(arguments.run(arguments))
@@ -55,10 +58,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are two lines: the list of all options would hide them."""
+    """A parser whose errors are a message and a hint: the list of all options would hide them."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"usage: {self.prog} --help lists what can be given\n{self.prog}: error: {message}\n")
+        self.exit(2, f"{self.prog}: error: {message}\nusage: {self.prog} --help lists what can be given\n")
 
 
 class _Version(argparse._VersionAction):
@@ -100,8 +103,20 @@ def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument(
         "--format",
         metavar="F",
-        help="png, jpg, webp, tiff, bmp, ppm, jp2, exr or hdr (default: by -o, else png or exr)",
+        help="png, jpg, webp, avif, jxl, tiff, bmp, ppm, pgm, jp2, exr or hdr (default: by -o, else png or exr)",
     )
+    command.add_argument(
+        "-q",
+        "--quality",
+        type=_quality,
+        metavar="Q",
+        help="of JPEG (default 95) and AVIF (90), and of WebP and JPEG XL with loss; 0 to 100",
+    )
+    flat = command.add_mutually_exclusive_group()
+    flat.add_argument(
+        "--background", metavar="COLOUR", help="put the picture over a colour: a name as white, or #rrggbb"
+    )
+    flat.add_argument("--opaque", action="store_true", help="leave the alpha out")
     size = command.add_mutually_exclusive_group()
     size.add_argument("--scale", type=float, metavar="F", help="factor of width and height")
     size.add_argument("--size", type=_size, metavar="WxH", help="pixels of the output; a 0 keeps the aspect ratio")
@@ -109,7 +124,8 @@ def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument(
         "--crop", type=_crop, metavar="X,Y,W,H", help="only this part, in pixels of the stored picture"
     )
-    _add_limits(command, "output")
+    add_max_pixels(command, "output")
+    add_option(command, "threads", described(EncodeConfig)["threads"])
     command.add_argument("--quiet", action="store_true", help="print errors only")
 
 
@@ -128,10 +144,13 @@ def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         description="Checks every checksum, decodes the whole file, and measures it.",
     )
     command.set_defaults(run=_verify)
-    command.add_argument("inputs", nargs=1, metavar="FILE", help=".nif, or - for standard input")
-    command.add_argument("--against", metavar="ORIGINAL", help="picture to measure PSNR and MS-SSIM against")
-    _add_limits(command, "picture")
-    command.add_argument("--json", action="store_true", help="one JSON object")
+    command.add_argument("inputs", nargs="+", metavar="FILE", help=".nif, or - for standard input")
+    command.add_argument(
+        "--against", metavar="ORIGINAL", help="picture to measure PSNR and MS-SSIM against, of one FILE"
+    )
+    add_max_pixels(command, "picture")
+    add_option(command, "threads", described(EncodeConfig)["threads"])
+    command.add_argument("--json", action="store_true", help="one JSON object a file")
 
 
 def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -146,9 +165,11 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument("-f", "--force", action="store_true", help="replace existing outputs")
 
 
-def _add_limits(command: argparse.ArgumentParser, of: str) -> None:
-    command.add_argument("--max-pixels", type=int, metavar="N", help=f"limit of the {of} (default 2^27)")
-    add_option(command, "threads", described(EncodeConfig)["threads"])
+def _quality(text: str) -> float:
+    quality = float(text)
+    if not 0 <= quality <= 100:
+        raise argparse.ArgumentTypeError(f"{text} lies outside of 0 to 100")
+    return quality
 
 
 def _size(text: str) -> Tuple[int, int]:
@@ -170,7 +191,7 @@ _crop.__name__ = "X,Y,W,H"
 
 
 def _encode(arguments: argparse.Namespace) -> int:
-    from nifcodec.cli import commands
+    from nifcodec.cli import conversions
 
     config = families.configure(**given_options(arguments))
     outputs = _outputs(arguments, lambda _: ".nif")
@@ -183,20 +204,22 @@ def _encode(arguments: argparse.Namespace) -> int:
     with Interrupt(arguments.quiet) as interrupt:
 
         def one(source: str, target: str) -> None:
-            commands.encode_file(source, target, config, arguments, interrupt)
+            missed = conversions.encode_file(source, target, config, arguments, interrupt)
             if interrupt.requested:
                 raise InterruptedEncodeError(f"interrupted: {target} holds the best that was found until then")
+            if missed is not None:
+                raise TargetMissedError(f"{target} is written, but {missed}")
 
         return _each(arguments.inputs, outputs, one)
 
 
 def _decode(arguments: argparse.Namespace) -> int:
-    from nifcodec.cli import commands
+    from nifcodec.cli import conversions
 
     def ending(source: str) -> str:
-        return "." + arguments.format.lower().lstrip(".") if arguments.format else commands.ending_of(source)
+        return "." + arguments.format.lower().lstrip(".") if arguments.format else conversions.ending_of(source)
 
-    return _each(arguments.inputs, _outputs(arguments, ending), lambda s, t: commands.decode_file(s, t, arguments))
+    return _each(arguments.inputs, _outputs(arguments, ending), lambda s, t: conversions.decode_file(s, t, arguments))
 
 
 def _info(arguments: argparse.Namespace) -> int:
@@ -212,6 +235,8 @@ def _info(arguments: argparse.Namespace) -> int:
 def _verify(arguments: argparse.Namespace) -> int:
     from nifcodec.cli import commands
 
+    if arguments.against is not None and len(arguments.inputs) > 1:
+        raise ConfigError("--against is the original of one file: verify one at a time")
     return _each(arguments.inputs, arguments.inputs, lambda source, _: commands.verify_file(source, arguments))
 
 
@@ -244,14 +269,19 @@ def _each(sources: Sequence[str], targets: Sequence[str], job: Callable[[str, st
 def _outputs(arguments: argparse.Namespace, ending: Callable[[str], str]) -> List[str]:
     """One output an input; `ending` is that of an input's output. Raises ConfigError where they are not clear."""
     sources: List[str] = arguments.inputs
+    if arguments.output is not None and arguments.output.endswith(tuple(filter(None, (os.sep, os.altsep)))):
+        arguments.out_dir, arguments.output = arguments.output, None
     if sources.count(STREAM) > 1:
         raise ConfigError("standard input can be read once only")
     if arguments.output is not None:
         if len(sources) > 1:
             raise ConfigError("-o names one output and there are several inputs: use --out-dir")
-        return [arguments.output]
+        return [STREAM if arguments.output in STANDARD_OUTPUT else arguments.output]
     if arguments.out_dir is not None and STREAM in sources:
         raise ConfigError("standard input has no name to be kept in --out-dir: give -o FILE")
+    for source in sources:
+        if source.startswith("/dev/") or is_device(source):
+            raise ConfigError(f"{source} is no file that an output could be named after: give -o FILE")
     targets = [_named_after(source, arguments.out_dir, ending(source)) for source in sources]
     for index, target in enumerate(targets):
         if target in targets[:index]:

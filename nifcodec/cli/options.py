@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Callable, Dict, List
 
-from nifcodec.config import BESIDE_THE_RESULT, FIELD, GOAL, TARGETS
+from nifcodec.config import BESIDE_THE_RESULT, FIELD, GOAL, PICTURE, TARGETS
 from nifcodec.fields import families
 from nifcodec.options import Option
 
@@ -39,6 +39,8 @@ def add_encode_options(
         for name, option in options.items():
             if option.group == heading:
                 add_option(target if name in TARGETS else group, name, option)
+        if heading == PICTURE:
+            _add_input(group)
 
 
 def given_options(arguments: argparse.Namespace) -> Dict[str, Any]:
@@ -49,17 +51,39 @@ def given_options(arguments: argparse.Namespace) -> Dict[str, Any]:
 def add_outputs(where: Any, output: str) -> None:
     """Where the outputs go; `output` is the help on one."""
     names = where.add_mutually_exclusive_group()
-    names.add_argument("-o", "--output", metavar="OUT", default=None, help=output)
+    names.add_argument("-o", "--output", metavar="OUT", default=None, help=f"{output}; a name ending in / is a folder")
     names.add_argument("--out-dir", metavar="DIR", default=None, help="folder of the outputs; made where missing")
     where.add_argument("-f", "--force", action="store_true", default=False, help="replace an existing output")
+    where.add_argument("--preserve", action="store_true", default=False, help="give the output the times of its input")
+
+
+def add_max_pixels(where: Any, of: str) -> None:
+    """The limit that encode and decode share."""
+    where.add_argument("--max-pixels", type=int, metavar="N", default=None, help=f"limit of the {of} (default: 2^27)")
 
 
 def _add_output(group: Any) -> None:
     add_outputs(group, "FILE.nif, or - for standard output")
+    group.add_argument(
+        "--no-measure", dest="measure", action="store_false", default=True, help="do not measure what was written"
+    )
     group.add_argument("--json", action="store_true", default=False, help="one JSON object a picture on stdout")
     loudness = group.add_mutually_exclusive_group()
     loudness.add_argument("--quiet", action="store_true", default=False, help="print errors only")
     loudness.add_argument("-v", "--verbose", action="store_true", default=False, help="print the bytes of each part")
+
+
+def _add_input(group: Any) -> None:
+    for name in ("icc", "exif", "xmp"):
+        word = {"icc": "ICC profile"}.get(name, name.upper())
+        group.add_argument(f"--{name}", metavar="FILE", default=None, help=f"{word} in place of the picture's own")
+    add_max_pixels(group, "picture")
+    group.add_argument(
+        "--allow-truncated",
+        action="store_true",
+        default=False,
+        help="read what there is of a cut picture",
+    )
 
 
 def _headings(options: Dict[str, Option]) -> List[str]:

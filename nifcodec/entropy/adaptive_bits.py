@@ -42,7 +42,7 @@ class AdaptiveEncoder:
 
     def bit(self, context: Hashable, bit: int) -> None:
         """One bit."""
-        self._encoder.put_bit(bit, self._counts.ones(context))
+        self._put(bit, self._counts.ones(context))
         self._counts.count(context, bit)
 
     def integer(self, context: Hashable, value: int, place: int = 0) -> None:
@@ -58,9 +58,13 @@ class AdaptiveEncoder:
             if length <= digits:
                 break
         if length:
-            self._encoder.put_bit(value < 0, EVEN)
+            self._put(value < 0, EVEN)
         for digit in range(length - 2, -1, -1):
-            self._encoder.put_bit(magnitude >> digit & 1, EVEN)
+            self._put(magnitude >> digit & 1, EVEN)
+
+    def _put(self, bit: int, ones: int) -> None:
+        zeros = TOTAL - ones
+        self._encoder.put_parts([zeros if bit else 0], [ones if bit else zeros])
 
 
 class AdaptiveDecoder:
@@ -71,7 +75,7 @@ class AdaptiveDecoder:
 
     def bit(self, context: Hashable) -> int:
         """One bit."""
-        bit = self._decoder.get_bit(self._counts.ones(context))
+        bit = self._get(self._counts.ones(context))
         self._counts.count(context, bit)
         return bit
 
@@ -82,7 +86,10 @@ class AdaptiveDecoder:
             length += 1
         if not length:
             return 0
-        negative, magnitude = self._decoder.get_bit(EVEN), 1
+        negative, magnitude = self._get(EVEN), 1
         for _ in range(length - 1):
-            magnitude = 2 * magnitude + self._decoder.get_bit(EVEN)
+            magnitude = 2 * magnitude + self._get(EVEN)
         return -magnitude if negative else magnitude
+
+    def _get(self, ones: int) -> int:
+        return self._decoder.next((0, TOTAL - ones, TOTAL))

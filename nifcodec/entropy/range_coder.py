@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from functools import lru_cache
-from typing import List
+from typing import Iterable, List, Sequence
 
 import numpy as np
 
@@ -78,14 +78,10 @@ class Encoder:
             raise ValueError(f"a symbol lies outside of the alphabet 0 to {tables.size - 1}")
         befores = tables.cumulative[ids, symbols]
         frequencies = tables.cumulative[ids, symbols + 1] - befores
-        self._narrow(befores.tolist(), frequencies.tolist())
+        self.put_parts(befores.tolist(), frequencies.tolist())
 
-    def put_bit(self, bit: int, ones: int) -> None:
-        """Append a bit, of which a 1 has `ones` of `TOTAL`, 1 to `TOTAL` - 1, behind the part of a 0."""
-        zeros = TOTAL - ones
-        self._narrow([zeros if bit else 0], [ones if bit else zeros])
-
-    def _narrow(self, befores: List[int], frequencies: List[int]) -> None:
+    def put_parts(self, befores: Iterable[int], frequencies: Iterable[int]) -> None:
+        """Append symbols, each by its frequency in its own table and the sum of those before it."""
         low, width, words = self._low, self._width, self._words
         for before, frequency in zip(befores, frequencies):
             unit = width >> PRECISION
@@ -166,22 +162,25 @@ class Decoder:
         self._offset, self._width, self._read, self._window = offset, width, read, window
         return np.array(symbols, np.int64)
 
-    def get_bit(self, ones: int) -> int:
-        """The next bit, of which a 1 has `ones` of `TOTAL`. Raises MalformedError, as `get`."""
-        unit, zeros = self._width >> PRECISION, TOTAL - ones
+    def next(self, cumulative: Sequence[int]) -> int:
+        """The next symbol, under a table of its own: the sums of the frequencies before each symbol, and `TOTAL`.
+
+        Raises MalformedError.
+        """
+        unit = self._width >> PRECISION
         target = self._offset // unit
         if target >= TOTAL:
             raise MalformedError("range coded stream", "belongs to no sequence of symbols")
-        bit = int(target >= zeros)
-        self._offset -= unit * zeros if bit else 0
-        self._width = unit * (ones if bit else zeros)
+        symbol = bisect_right(cumulative, target) - 1
+        self._offset -= unit * cumulative[symbol]
+        self._width = unit * (cumulative[symbol + 1] - cumulative[symbol])
         if self._width < _WORD:
             word = self._words[self._read] if self._read < len(self._words) else 0
             self._read += 1
             self._width <<= 32
             self._offset = self._offset << 32 | word
             self._window = (self._window << 32 | word) & _MASK
-        return bit
+        return symbol
 
     def is_canonical(self) -> bool:
         """Whether the stream is the encoder's of the symbols read so far: `is_canonical`."""

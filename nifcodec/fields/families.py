@@ -23,6 +23,7 @@ class Row(NamedTuple):
     package: str
 
 
+FLAT = 0  # the number of no field: all channels are constant
 AUTO = "auto"  # the field that is chosen by effort and picture
 TRAINED_FROM = 6  # the effort from which a pyramid is trained for it
 
@@ -46,7 +47,10 @@ def named(name: str) -> "Family":
 
 
 def numbered(number: int) -> "Family":
-    """The family of a file. Raises UnsupportedVersionError where this version does not know it."""
+    """The family of a file, "none" too. Raises UnsupportedVersionError where this version does not know it."""
+    if number == FLAT:
+        flat: "Family" = importlib.import_module("nifcodec.fields.flat").FAMILY
+        return flat
     for row in TABLE:
         if row.number == number:
             return named(row.name)

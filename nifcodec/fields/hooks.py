@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Optional
@@ -16,6 +17,7 @@ class Progress:
     """How far an encode is: `step` of `steps` after `seconds`, with the PSNR and bits per pixel so far (estimates).
 
     Each stage counts its own steps. `steps` of a search is an estimate too; `psnr` and `bpp` are NaN while unknown.
+    `after` is an estimate of the seconds that follow this stage; NaN where other stages follow, of unknown length.
     """
 
     stage: str
@@ -24,6 +26,7 @@ class Progress:
     seconds: float
     psnr: float
     bpp: float
+    after: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,13 @@ class Hooks:
         progress: called now and then with a `Progress`.
         interrupt: polled now and then; True ends the training with the best state so far.
         watch: called with what training comes to, by families that show it.
+        after: seconds of work that follow the field's last stage; NaN where it is not known which one is the last.
     """
 
     progress: Optional[Callable[[Progress], None]] = None
     interrupt: Optional[Callable[[], bool]] = None
     watch: Optional[Watch] = None
+    after: float = math.nan
 
     def interrupted(self) -> bool:
         """Whether the user wants the encode to end with the best that there is."""
@@ -53,4 +58,5 @@ class Hooks:
         """
         if self.progress is not None:
             seconds = time.monotonic() - began
-            self.progress(Progress(stage, step, steps, seconds, scalars["psnr"], scalars["bits_per_pixel"]))
+            psnr, bpp = scalars["psnr"], scalars["bits_per_pixel"]
+            self.progress(Progress(stage, step, steps, seconds, psnr, bpp, self.after))

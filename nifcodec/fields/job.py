@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Callable, Optional
 
 from nifcodec.config import DEFAULT_QUALITY, EncodeConfig
+from nifcodec.container import FLAT
 from nifcodec.errors import ConfigError
 from nifcodec.fields.checkpoint import Checkpoint, identity
 from nifcodec.fields.hooks import Hooks
@@ -61,16 +62,17 @@ class Goal:
         pack: Callable[[CodedField], bytes],
         measure: Callable[[bytes], float],
         strippable: bool = False,
+        family: int = 1,
     ) -> "Goal":
-        """The goal of a configuration for a picture of so many pixels.
+        """The goal of a configuration for a picture of so many pixels; the family is any that the picture can have.
 
         Raises ConfigError where the file takes more than is asked for without its weights.
         """
         target = config.target_size if config.bpp is None else int(config.bpp * pixels / 8)
         quality = DEFAULT_QUALITY if config.quality is None else config.quality
-        overhead = len(pack(CodedField(1, b"", b"", 0)))
+        overhead = len(pack(CodedField(family, b"", b"", 0)))
         goal = Goal(quality, target, config.psnr, pack, measure, overhead, strippable)
-        if target is not None and target <= overhead:
+        if target is not None and target < overhead + (family != FLAT):
             raise goal._too_small(f"the file takes {overhead} without its weights")
         return goal
 

@@ -48,7 +48,10 @@ class ProgressLine:
 
 
 def describe(progress: Progress, bar: bool) -> str:
-    """One line: stage, step, time left, PSNR, estimated bits per pixel."""
+    """One line: stage, step, time left, PSNR, estimated bits per pixel.
+
+    The time is that of all work where it is known what follows the stage, else it is said to be the stage's.
+    """
     part = progress.step / progress.steps if progress.steps else 0.0
     words = [progress.stage]
     if bar:
@@ -56,7 +59,9 @@ def describe(progress: Progress, bar: bool) -> str:
         words.append("[" + "#" * filled + "." * (BAR_WIDTH - filled) + "]")
     words.append(f"{progress.step}/{progress.steps}")
     if part > 0:
-        words.append(f"{clock(progress.seconds * (1 - part) / part)} left")
+        known = math.isfinite(progress.after)
+        seconds = progress.seconds * (1 - part) / part + (progress.after if known else 0.0)
+        words.append(f"{clock(seconds)} left" + ("" if known else " of this stage"))
     if math.isfinite(progress.psnr):
         words.append(f"{progress.psnr:.2f} dB")
     if math.isfinite(progress.bpp):

@@ -70,6 +70,7 @@ class Evaluation:
 
     def __init__(self, setup: Setup) -> None:
         self._original, self._depth, self._transfer = setup.original, setup.depth, setup.transfer
+        self._exact = setup.exact
         self._log = EventLog(setup.folder)
         self._original_shown = False
 
@@ -102,7 +103,8 @@ class Evaluation:
         if isinstance(field, bytes):
             return decoder.decode(field, max_pixels=height * width)
         window = choose_window((width, height), None, None, None, height * width)
-        return render(field, window, channels, 0, self._depth, self._transfer)
+        own = len(self._exact.constants.field_channels(channels))
+        return self._exact.put_back(render(field, window, own, 0, self._depth, self._transfer), channels, window)
 
     def _scalars(self, group: str, moment: Moment, values: Mapping[str, float]) -> None:
         self._log.scalars(moment.step, moment.time, {f"{group}/{name}": value for name, value in values.items()})

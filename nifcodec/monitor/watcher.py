@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any, Callable, Iterator, List, Mapping, Optional, Tuple, Type
 
 from nifcodec.errors import MissingDependencyError, NifError, OutputError
+from nifcodec.exact.parts import ExactParts
 from nifcodec.picture.image import Image
 from nifcodec.picture.transfer import Transfer
 
@@ -42,12 +43,20 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 @dataclass(frozen=True)
 class Setup:
-    """What an evaluator has to know first: the folder of its log, the original (H, W, C), its depth and transfer."""
+    """What an evaluator has to know first.
+
+    Attributes:
+        folder: of its log.
+        original: (H, W, C).
+        depth, transfer: of the original.
+        exact: what the field does not have.
+    """
 
     folder: str
     original: Any
     depth: int
     transfer: Optional[Transfer]
+    exact: ExactParts
 
 
 @dataclass(frozen=True)
@@ -98,20 +107,28 @@ class Watcher:
         every: steps between two fields, at least; None means as many as the evaluator can take.
         image: the original.
         transfer: of a float picture.
+        exact: what the field does not have.
 
     Raises:
         MissingDependencyError: TensorBoard is not installed.
         OutputError: the folder cannot be made.
     """
 
-    def __init__(self, folder: str, every: Optional[int], image: Image, transfer: Optional[Transfer]) -> None:
+    def __init__(
+        self,
+        folder: str,
+        every: Optional[int],
+        image: Image,
+        transfer: Optional[Transfer],
+        exact: ExactParts = ExactParts(),  # noqa: B008  frozen
+    ) -> None:
         if importlib.util.find_spec("tensorboard") is None:
             raise MissingDependencyError("a log for TensorBoard needs TensorBoard: pip install tensorboard")
         try:
             os.makedirs(folder, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from None
-        self._setup = Setup(folder, image.pixels, image.depth, transfer)
+        self._setup = Setup(folder, image.pixels, image.depth, transfer, exact)
         self._every = every
         self._offset, self._last, self._shown = 0, -1, -1
         self._changed = threading.Condition()

@@ -35,6 +35,11 @@ def colour_count(pixels: np.ndarray) -> int:
     return pixels.shape[-1] - has_alpha(pixels)
 
 
+def is_opaque(pixels: np.ndarray) -> bool:
+    """True where there is no alpha, or it is full everywhere. pixels: (H, W, C)."""
+    return not has_alpha(pixels) or bool((pixels[..., -1] == white(pixels.dtype)).all())
+
+
 def to_rgb(pixels: np.ndarray) -> np.ndarray:
     """(H, W, 1..4) -> (H, W, 3) of the same type: grey is repeated, alpha left out."""
     colours = pixels[..., : colour_count(pixels)]
@@ -51,13 +56,16 @@ def lab(rgb: np.ndarray) -> np.ndarray:
 
     The samples are linearised as in IEC 61966-2-1; L*a*b* is that of CIE 15:2004, section 8.2.1.
     """
-    encoded = np.asarray(rgb, np.float64) / 255.0
-    light = np.where(encoded <= 0.04045, encoded / 12.92, (np.maximum(encoded + 0.055, 0.0) / 1.055) ** 2.4)
-    relative = light @ SRGB_TO_XYZ.T / D65
+    relative = linear(np.asarray(rgb, np.float64) / 255.0) @ SRGB_TO_XYZ.T / D65
     delta = 6.0 / 29.0
     f = np.where(relative > delta**3, np.cbrt(relative), relative / (3.0 * delta**2) + 4.0 / 29.0)
     x, y, z = np.moveaxis(f, -1, 0)
     return np.stack([116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)], axis=-1)
+
+
+def linear(encoded: np.ndarray) -> np.ndarray:
+    """sRGB samples, 0 to 1 -> linear light (IEC 61966-2-1)."""
+    return np.where(encoded <= 0.04045, encoded / 12.92, (np.maximum(encoded + 0.055, 0.0) / 1.055) ** 2.4)
 
 
 def over(pixels: np.ndarray, background: float) -> np.ndarray:
@@ -111,6 +119,8 @@ def tone_map(pixels: np.ndarray) -> np.ndarray:
     """Linear light float32 (H, W, C) -> uint8 sRGB to be looked at: the global operator of Reinhard et al. 2002.
 
     Equations 1, 2 and 4; the smallest luminance that becomes white is the picture's largest. Alpha becomes straight.
+    Light under no alpha, as of a flame, adds to what is behind it. No straight alpha does that: it gets as much alpha
+    as its brightest colour, which over black is the same.
     """
     colours = np.maximum(pixels[..., : colour_count(pixels)].astype(np.float64), 0.0)
     light = np.maximum(to_rgb(pixels).astype(np.float64), 0.0) @ LUMINANCE
@@ -120,11 +130,13 @@ def tone_map(pixels: np.ndarray) -> np.ndarray:
         shown = MIDDLE_GREY / key * light
         mapped = shown * (1 + shown / (MIDDLE_GREY / key * peak) ** 2) / (1 + shown)
         colours *= (mapped / np.where(light > 0, light, 1.0))[..., np.newaxis]
+    alpha = pixels[..., colours.shape[2] :].astype(np.float64)
     if has_alpha(pixels):
-        colours /= np.where(pixels[..., -1:] > 0, pixels[..., -1:], 1.0)
+        alpha = np.where(alpha > 0, alpha, np.minimum(colours.max(axis=2, keepdims=True), 1.0))
+        colours /= np.where(alpha > 0, alpha, 1.0)
     colours = np.minimum(colours, 1.0)
     encoded = np.where(colours <= 0.0031308, 12.92 * colours, 1.055 * colours ** (1 / 2.4) - 0.055)
-    samples = np.concatenate([encoded, pixels[..., colours.shape[2] :]], axis=2)
+    samples = np.concatenate([encoded, alpha], axis=2)
     return np.floor(255.0 * samples + 0.5).astype(np.uint8)
 
 

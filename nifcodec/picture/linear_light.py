@@ -16,7 +16,7 @@ from typing import Any, Dict, Iterator, List
 import numpy as np
 
 from nifcodec.errors import ImageError, MissingDependencyError, OutputError
-from nifcodec.picture.bombs import check_size
+from nifcodec.picture.bombs import MAX_PIXELS, check_size
 from nifcodec.picture.colour import to_rgb
 
 EXR_SIGNATURE = b"\x76\x2f\x31\x01"
@@ -48,7 +48,7 @@ def _scratch() -> Iterator[str]:
         raise OutputError(f"OpenEXR needs a file in the folder of temporary files, TMPDIR: {reason}") from None
 
 
-def read_exr(data: bytes, name: str) -> np.ndarray:
+def read_exr(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """float32 (H, W, C) of an OpenEXR file: its data window; alpha premultiplied.
 
     Other channels are left out, with a warning. Raises ImageError for a file that is damaged, in several parts, deep,
@@ -61,7 +61,7 @@ def read_exr(data: bytes, name: str) -> np.ndarray:
         try:
             outline = library.File(path, separate_channels=True, header_only=True)
             parts, header = len(outline.parts), outline.header()
-            layout = _layout(parts, header, len(data), name)
+            layout = _layout(parts, header, len(data), name, max_pixels)
             planes = library.File(path, separate_channels=True).channels()
             pixels = [np.asarray(planes[letter].pixels) for letter in layout]
         except ImageError:
@@ -91,7 +91,7 @@ def write_exr(pixels: np.ndarray) -> bytes:
             return file.read()
 
 
-def read_radiance(data: bytes, name: str) -> np.ndarray:
+def read_radiance(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """float32 (H, W, 3) of a Radiance picture (RGBE, rows from top to bottom). Raises ImageError for others."""
     library = load("imagecodecs", "Radiance HDR")
     head = data[: data.find(b"\n\n") + 2]
@@ -100,7 +100,7 @@ def read_radiance(data: bytes, name: str) -> np.ndarray:
         raise ImageError(f"{name} holds XYZ colours: convert it to RGB first")
     if size is None:
         raise ImageError(f"{name} is no Radiance picture of rows from top to bottom: convert or turn it first")
-    check_size(int(size[2]), int(size[1]), 3 * FLOAT_BYTES, len(data), name)
+    check_size(int(size[2]), int(size[1]), 3 * FLOAT_BYTES, len(data), name, max_pixels)
     try:
         return np.asarray(library.rgbe_decode(data), np.float32)
     except (library.RgbeError, ValueError, MemoryError) as error:
@@ -114,7 +114,7 @@ def write_radiance(pixels: np.ndarray) -> bytes:
     return bytes(library.rgbe_encode(np.ascontiguousarray(colours), header=True))
 
 
-def _layout(parts: int, header: Dict[str, Any], file_bytes: int, name: str) -> str:
+def _layout(parts: int, header: Dict[str, Any], file_bytes: int, name: str, max_pixels: int) -> str:
     """Which channels are the picture, by the header alone. Raises ImageError where none are."""
     if parts != 1:
         raise ImageError(f"{name} has {parts} parts: extract one of them first")
@@ -130,7 +130,7 @@ def _layout(parts: int, header: Dict[str, Any], file_bytes: int, name: str) -> s
         raise ImageError(f"{name} has subsampled channels: convert it first")
     (left, top), (right, bottom) = header["dataWindow"]
     width, height = int(right) - int(left) + 1, int(bottom) - int(top) + 1
-    check_size(width, height, FLOAT_BYTES * len(names), file_bytes, name)
+    check_size(width, height, FLOAT_BYTES * len(names), file_bytes, name, max_pixels)
     _warn_of_losses(header, [channel for channel in names if channel not in layout], name)
     return layout
 

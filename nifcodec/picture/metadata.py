@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import struct
 import warnings
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 from PIL import Image as PillowImage
-from PIL import PngImagePlugin
+
+from nifcodec.picture.xmp import HEADER as JPEG_XMP_HEADER
+from nifcodec.picture.xmp import of_jpeg as xmp_of_jpeg
 
 ORIENTATION_TAG, XMP_TAG, EXIF_IFD, GPS_IFD, INTEROP_IFD = 0x0112, 0x02BC, 0x8769, 0x8825, 0xA005
 # How the EXIF block begins in JPEG, and in what has it from there.
@@ -19,10 +21,9 @@ EXIF_HEADER = b"Exif\0\0"
 # Windows' title, comment, author, keywords and subject.
 DESCRIPTIVE_TAGS = (270, 271, 272, 305, 306, 315, 316, 318, 319, 33432, *range(0x9C9B, 0x9CA0))
 RESOLUTION_TAGS = (282, 283, 296)
-FORMATS_WITH_METADATA = ("PNG", "JPEG", "WEBP", "TIFF")
-JPEG_XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
+WITHOUT_PROFILE = ("JXL",)  # whose plugin for Pillow writes none
+FORMATS_WITH_METADATA = ("PNG", "JPEG", "WEBP", "AVIF", "JXL", "TIFF")
 JPEG_ROOM = 65533 - len(JPEG_XMP_HEADER)  # bytes of a segment, less what stands before the data
-PNG_XMP_HEADER = b"XML:com.adobe.xmp\0\0\0\0\0"
 # EXIF orientation -> what makes pixels (H, W, C) upright.
 UPRIGHT: Dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda pixels: pixels[:, ::-1],
@@ -50,6 +51,11 @@ def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
 def fitting_profile(icc: bytes, channels: int) -> bytes:
     """The ICC profile where it describes pictures of so many channels, else none."""
     return icc if channels in PROFILE_SPACE.get(icc[16:20], ()) else b""
+
+
+def space_of(icc: bytes) -> str:
+    """What colours an ICC profile describes, in words."""
+    return icc[16:20].decode("latin-1").strip() or "damaged"
 
 
 def bare_exif(exif: bytes) -> bytes:
@@ -104,17 +110,25 @@ def upright_xmp(xmp: bytes) -> bytes:
 
 
 def found_in(picture: Any) -> Dict[str, Any]:
-    """ "icc_profile", "exif" and "xmp" of a loaded picture, bytes, str or None."""
+    """ "icc_profile", "exif" and "xmp" of a loaded picture, bytes, str or None; and its "dpi", two numbers or None."""
     info = picture.info
     exif = exif_of_tiff(picture) if picture.format == "TIFF" else info.get("exif")
     xmp = info.get("xmp") or info.get("XML:com.adobe.xmp")
-    # Pillow 10.0 to 10.3 leave the XMP of these two among the segments and the tags.
-    if not xmp and picture.format == "JPEG":
-        segments = [data for _, data in picture.applist if data.startswith(JPEG_XMP_HEADER)]
-        xmp = segments[0][len(JPEG_XMP_HEADER) :] if segments else None
+    # Pillow 10.0 to 10.3 leave the XMP of TIFF among the tags; that of JPEG may have an extension.
+    if hasattr(picture, "applist"):
+        xmp = xmp_of_jpeg(picture.applist)
     elif not xmp and picture.format == "TIFF":
         xmp = picture.tag_v2.get(XMP_TAG)
-    return {"icc_profile": info.get("icc_profile"), "exif": exif, "xmp": xmp}
+    return {"icc_profile": info.get("icc_profile"), "exif": exif, "xmp": xmp, "dpi": dpi_of(info)}
+
+
+def dpi_of(info: Mapping[str, Any]) -> Optional[Tuple[float, float]]:
+    """Pixels per inch that Pillow found, across and down."""
+    try:
+        across, down = (float(value) for value in info.get("dpi") or ())
+        return across, down
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
 
 
 def exif_of_tiff(picture: Any) -> bytes:
@@ -153,7 +167,7 @@ def with_room(
     if kind not in FORMATS_WITH_METADATA:
         room = 0
     kept = (
-        fitting_profile(icc, channels) if room else b"",
+        fitting_profile(icc, channels) if room and kind not in WITHOUT_PROFILE else b"",
         exif if len(exif) <= room and not without_exif else b"",
         xmp if len(xmp) <= room else b"",
     )
@@ -164,18 +178,21 @@ def with_room(
     return kept
 
 
-def save_options(kind: str, icc: bytes, exif: bytes, xmp: bytes) -> Dict[str, Any]:
-    """Options of Pillow's `save` that write metadata, all of which the format has room for."""
+def save_options(
+    kind: str, icc: bytes, exif: bytes, xmp: bytes, dpi: Optional[Tuple[float, float]] = None
+) -> Dict[str, Any]:
+    """Options of Pillow's `save` that write metadata, all of which the format has room for. A PNG gets its own."""
+    if kind == "PNG":
+        return {}
     options: Dict[str, Any] = {"icc_profile": icc} if icc else {}
+    if dpi is not None and kind in ("JPEG", "BMP", "TIFF"):
+        options["dpi"] = dpi
     if kind == "TIFF":
         return {**options, **_tiff_options(exif, xmp)}
     if exif:
         block = bare_exif(exif)
         options["exif"] = EXIF_HEADER + block if kind == "JPEG" else block
-    if xmp and kind == "PNG":
-        options["pnginfo"] = PngImagePlugin.PngInfo()
-        options["pnginfo"].add(b"iTXt", PNG_XMP_HEADER + xmp)
-    elif xmp and kind == "JPEG":  # whose option `xmp` came with Pillow 11
+    if xmp and kind == "JPEG":  # whose option `xmp` came with Pillow 11
         content = JPEG_XMP_HEADER + xmp
         options["extra"] = b"\xff\xe1" + struct.pack(">H", 2 + len(content)) + content
     elif xmp:

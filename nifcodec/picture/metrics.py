@@ -23,7 +23,7 @@ WINDOW, WINDOW_SIGMA = 11, 1.5
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 # Pictures are measured in blocks, so that memory stays bounded; a multiple of 2^4, for the halvings of MS-SSIM.
 BLOCK = 1024
-STRIP = 16  # rows of windows
+STRIP = 16  # rows of windows of a whole block; more where it is narrow
 ROUNDING = 1e-20  # squared chroma of a grey, in float64
 
 # Mantiuk and Azimi 2021, "PU21: A novel perceptually uniform encoding for adapting existing quality metrics for HDR",
@@ -196,8 +196,9 @@ def _ssim(a: np.ndarray, b: np.ndarray, coarsest: bool) -> Tuple[np.ndarray, int
     total, windows = np.zeros(3), 0
     rows = len(a) - min(WINDOW, len(a) - (len(a) + 1) % 2) + 1
     # In strips that stay in a core's cache.
-    for top in range(0, rows, STRIP):
-        strip = slice(top, len(a) - rows + min(top + STRIP, rows))
+    high = max(STRIP, STRIP * BLOCK // a.shape[1])
+    for top in range(0, rows, high):
+        strip = slice(top, len(a) - rows + min(top + high, rows))
         luminance, contrast = _ssim_terms(a[strip], b[strip])
         similarity = luminance * contrast if coarsest else contrast
         total += similarity.sum(axis=(0, 1))

@@ -11,6 +11,7 @@ from PIL import ImageCms
 
 from nifcodec.errors import ImageError
 
+PHOTOMETRIC_TAG, WHITE_IS_ZERO = 262, 0  # which Pillow heeds up to 8 bits
 # Pillow's mode -> the mode that holds it without loss ("P" with transparency: "RGBA").
 PLAIN_MODE = {
     "1": "L",
@@ -60,7 +61,14 @@ def _cmyk_to_rgb(picture: Any, icc: bytes) -> Any:
 
 
 def _sixteen_bits(picture: Any, name: str) -> np.ndarray:
+    """uint16 (H, W), or (H, W, 2) where one grey stands for transparency."""
     values = np.asarray(picture).astype(np.int64)
     if np.min(values) < 0 or np.max(values) > 65535:
         raise ImageError(f"{name} holds integers outside of 0 to 65535: scale them to 16 bits first")
-    return values.astype(np.uint16)
+    grey = values.astype(np.uint16)
+    if picture.format == "TIFF" and picture.tag_v2.get(PHOTOMETRIC_TAG) == WHITE_IS_ZERO:
+        grey = 65535 - grey
+    transparent = picture.info.get("transparency")
+    if not isinstance(transparent, int):
+        return grey
+    return np.stack([grey, np.where(grey == transparent, 0, 65535).astype(np.uint16)], axis=-1)

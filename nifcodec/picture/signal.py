@@ -9,8 +9,7 @@ import numpy as np
 
 from nifcodec.errors import ConfigError
 from nifcodec.picture import transfer as transfers
-from nifcodec.picture.colour import colour_count, fill_transparent, white
-from nifcodec.picture.image import Image
+from nifcodec.picture.colour import colour_count, white
 from nifcodec.picture.transfer import Transfer
 
 
@@ -19,8 +18,8 @@ class Signal:
     """What a field is fitted to.
 
     Attributes:
-        samples: (H, W, C), integers like the picture's, but for what lies under full transparency; or float32 codes of
-            0..1 of a float picture.
+        samples: (H, W, C), integers like the picture's, or float32 codes of 0..1 of a float picture; of the channels
+            that are not constant, and filled where nothing of the picture is asked for.
         depth: bits a channel of the picture: 8, 16, or 32 of a float.
         transfer: how the codes come from the light of a float picture; None for integers.
     """
@@ -50,20 +49,20 @@ class Signal:
         return self.samples[rows, columns].astype(np.float32) / np.float32(white(self.samples.dtype))
 
 
-def to_signal(image: Image, transfer: str) -> Signal:
-    """The signal of a picture with finite samples.
+def to_signal(pixels: np.ndarray, depth: int, transfer: str) -> Signal:
+    """The signal of finite pixels (H, W, C), what `exact.parts.separate` leaves of a picture; C may be 0.
 
     Args:
+        depth: of the picture, in bits a channel.
         transfer: one of `config.TRANSFERS`, the curve between the light of a float picture and its codes.
 
     Raises ConfigError for a transfer of a picture of integers.
     """
-    pixels = fill_transparent(image.pixels)
     if pixels.dtype.kind != "f":
         if transfer != "auto":
-            raise ConfigError(f"the picture has {image.depth} bits a channel: a transfer is for float pictures")
-        return Signal(pixels, image.depth)
+            raise ConfigError(f"the picture has {depth} bits a channel: a transfer is for float pictures")
+        return Signal(pixels, depth)
     colours = colour_count(pixels)
-    curve = transfers.choose(transfer, pixels[..., :colours])
+    curve = transfers.choose(transfer, pixels[..., :colours] if colours else np.zeros(1, np.float32))
     codes = np.concatenate([curve.to_codes(pixels[..., :colours]), pixels[..., colours:]], axis=2)
-    return Signal(codes, image.depth, curve)
+    return Signal(codes, depth, curve)

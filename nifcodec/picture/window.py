@@ -14,8 +14,9 @@ from typing import Optional, Tuple
 import numpy as np
 
 from nifcodec.errors import ConfigError, LimitError
+from nifcodec.picture.bombs import MAX_PIXELS
 
-DEFAULT_MAX_PIXELS = 2**27
+DEFAULT_MAX_PIXELS = MAX_PIXELS
 # Bounds the work for a thumbnail of a huge picture; 16 x 16 samples a pixel leave no aliasing that 8 bits show.
 MAX_SUBSAMPLES = 16
 

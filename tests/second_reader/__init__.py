@@ -15,6 +15,7 @@ from .container import Fetch, read_head, read_header, read_metadata, read_payloa
 from .context import COMPANDING
 from .conventions import MissingPrior, NewerVersion, Refused, require
 from .entropy import Stream, cumulated, frequencies_of_table, range_encoded, read_tensors
+from .exact import read_alpha_map
 from .lattice import Pass
 from .mlp import read_network
 from .prior import read_prior
@@ -50,6 +51,8 @@ class Picture(NamedTuple):
     """Of family 3 the planes after level 0, in 1/64 of the step."""
     samples: np.ndarray
     """(rows, columns, channels): uint8, uint16 or, of depth code 2, float32."""
+    alpha: Optional[np.ndarray]
+    """The states of alpha where the file has a map: (rows, columns)."""
     metadata: Dict[str, bytes]
     """ICC profile `c`, EXIF `e` and XMP packet `x`, as far as they are there."""
     wavelet: Optional[Wavelet]
@@ -69,17 +72,22 @@ def read(data: bytes, watch: Optional[Callable[[Pass], None]] = None) -> Picture
     payload = read_payload(head, fetch)
     header = read_header(head.chunks["H"])
     metadata = {kind: read_metadata(content) for kind, content in head.chunks.items() if kind in "cex"}
+    alpha = read_alpha_map(head.chunks["A"], header.height, header.width) if "A" in head.chunks else None
+    if header.family == 0:
+        require(not payload and "i" not in head.chunks, "payload without a field")
+        nothing = np.zeros((header.height, header.width, 0))
+        return Picture([], [], to_samples(nothing, header, alpha), alpha, metadata, None, None)
     if header.family < 3:
         integers, field = read_network(header, payload)
-        return Picture(integers, [], to_samples(field, header), metadata, None, None)
+        return Picture(integers, [], to_samples(field, header, alpha), alpha, metadata, None, None)
     if header.family == 4:
         pyramid = read_pyramid(header, head, payload)
         integers = [pyramid.step_indices, *pyramid.integers, *pyramid.grids.values()]
-        return Picture(integers, [], to_samples(pyramid.colours(), header), metadata, None, pyramid)
+        return Picture(integers, [], to_samples(pyramid.colours(), header, alpha), alpha, metadata, None, pyramid)
     wavelet = read_wavelet(header, head, payload, watch)
     integers = [values for bands in wavelet.levels for values in bands.values()]
-    samples = to_samples(colours(wavelet), header)
-    return Picture(integers, list(wavelet.planes.values()), samples, metadata, wavelet, None)
+    samples = to_samples(colours(wavelet), header, alpha)
+    return Picture(integers, list(wavelet.planes.values()), samples, alpha, metadata, wavelet, None)
 
 
 def read_crop(fetch: Fetch, rows: Span, columns: Span) -> np.ndarray:
@@ -93,8 +101,11 @@ def read_crop(fetch: Fetch, rows: Span, columns: Span) -> np.ndarray:
     header = read_header(head.chunks["H"])
     require(header.family >= 3, "a part is read of families 3 and 4 alone")
     require(0 <= rows[0] < rows[1] <= header.height and 0 <= columns[0] < columns[1] <= header.width, "rectangle")
+    alpha = None
+    if "A" in head.chunks:
+        alpha = read_alpha_map(head.chunks["A"], header.height, header.width)[slice(*rows), slice(*columns)]
     region = read_region if header.family == 3 else read_region_of_pyramid
-    return to_samples(region(header, head, fetch, rows, columns), header)
+    return to_samples(region(header, head, fetch, rows, columns), header, alpha)
 
 
 def of_bytes(data: bytes) -> Fetch:

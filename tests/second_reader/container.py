@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from typing import Callable, Dict, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional
 
 import numpy as np
 
 from .conventions import Bytes, Refused, known, require, zstd
+from .exact import FULL, channels_of_field, read_constants
+
+KNOWN = "HAcexi"
+"""Types of chunks before `W`, in their order."""
 
 Fetch = Callable[[int, int], bytes]
 """From an offset in the file and a length to so many bytes, fewer where the file ends before."""
@@ -31,13 +35,22 @@ class Head(NamedTuple):
 class Header(NamedTuple):
     width: int
     height: int
-    channels: int
+    picture_channels: int
+    field_channels: List[int]
+    """Which of the picture's channels the field has."""
     depth: int
     """The code: 0 for 8 bits, 1 for 16, 2 for float."""
     family: int
+    constants: List[Optional[float]]
+    """The value of each constant channel, None of the others; no value at all without constants."""
     transfer: "Optional[Transfer]"
     description: Bytes
     """To the end of the chunk."""
+
+    @property
+    def channels(self) -> int:
+        """How many the field has."""
+        return len(self.field_channels)
 
 
 def read_head(fetch: Fetch) -> Head:
@@ -55,17 +68,17 @@ def read_head(fetch: Fetch) -> Head:
         length = framing.varint()
         data = position + framing.position
         framing_bytes = framing.data[: framing.position]
-        known(kind in "HW" or kind.islower(), "critical chunk")
+        known(kind in "HAW" or kind.islower(), "critical chunk")
         require((order == "") == (kind == "H"), "H is first, once")
         require(order[-1:] != "i" or kind == "W", "i is directly before W")
-        if kind in "cexi":
-            require(all("Hcexi".index(kind) > "Hcexi".index(before) for before in order if before in "Hcexi"), "order")
+        if kind in "Acexi":
+            require(all(KNOWN.index(kind) > KNOWN.index(before) for before in order if before in KNOWN), "order")
         if kind == "W":
             return Head(chunks, data, length, zlib.crc32(framing_bytes))
         content = Bytes(fetch(data, length + 4))
         checked = framing_bytes + content.take(length)
         require(content.number(4) == zlib.crc32(checked), "checksum")
-        if kind in "Hcexi":
+        if kind in KNOWN:
             chunks[kind] = content.data[:length]
         order += kind
         position = data + length + 4
@@ -85,16 +98,20 @@ def read_header(data: bytes) -> Header:
     header = Bytes(data)
     width, height = header.varint(), header.varint()
     require(1 <= width <= 2**17 and 1 <= height <= 2**17 and width * height <= 2**29, "size of the picture")
-    depth, channels = divmod(header.number(1), 16)
+    depth, kind = divmod(header.number(1), 16)
+    has_constants, channels = divmod(kind, 8)
     known(depth <= 2, "depth")
     require(1 <= channels <= 4, "channels")
     family = header.number(1)
-    require(family > 0, "family 0")
-    known(family <= 4, "family")
     transfer = Transfer(header) if depth == 2 else None
+    constants = read_constants(header, channels, depth) if has_constants else []
+    field_channels = channels_of_field(channels, constants)
+    require((family == 0) == (not field_channels), "family 0")
+    known(family <= 4, "family")
     description = Bytes(header.rest())
     require(len(description.data) <= 2**16, "length of the description")
-    return Header(width, height, channels, depth, family, transfer, description)
+    require(family > 0 or not description.data, "description without a field")
+    return Header(width, height, channels, field_channels, depth, family, constants, transfer, description)
 
 
 def read_metadata(data: bytes) -> bytes:
@@ -148,8 +165,25 @@ class Transfer:
         return min(max(self.inverse(low + code * (high - low)), self.darkest), self.brightest)
 
 
-def to_samples(field: np.ndarray, header: Header) -> np.ndarray:
-    """The samples of a field's numbers (rows, columns, channels) at pixel centres."""
+def to_samples(field: np.ndarray, header: Header, alpha: Optional[np.ndarray] = None) -> np.ndarray:
+    """The samples of a field's numbers (rows, columns, channels) at pixel centres.
+
+    alpha: the states of alpha there, where there is a map.
+    """
+    samples = field_samples(field, header)
+    whole = np.empty((*samples.shape[:2], header.picture_channels), samples.dtype)
+    whole[..., header.field_channels] = samples
+    for channel, value in enumerate(header.constants):
+        if value is not None:
+            whole[..., channel] = value
+    if alpha is not None:
+        require(header.picture_channels in (2, 4), "an alpha map without alpha")
+        whole[..., -1][alpha == 0] = 0
+        whole[..., -1][alpha == 1] = FULL[header.depth]
+    return whole
+
+
+def field_samples(field: np.ndarray, header: Header) -> np.ndarray:
     clipped = np.clip(np.where(np.isnan(field), 0, field), 0, 1)
     if header.depth == 0:
         return np.floor(255 * clipped + 0.5).astype(np.uint8)

@@ -35,6 +35,7 @@ class Description(NamedTuple):
     step_index: int
     tile_exponent: int
     dependent: bool
+    fine: bool
     prior: Prior
     weights: np.ndarray
     """(2, corrections): for luma and for chroma."""
@@ -55,12 +56,12 @@ def read_description(header: Header) -> Description:
     weights = np.frombuffer(fields.take(2 * corrections), np.int8).reshape(2, corrections) / 32
     known(not fields.rest(), "description")
     require(-256 <= step_index <= 768, "step index")
-    exponent = tiles % 128
+    exponent = tiles % 64
     require(exponent == 0 or 7 <= exponent <= 11, "size of the tiles")
     require(exponent > 0 or header.width * header.height <= 2**21, "a picture of this size has tiles")
     prior = find_prior(identity)
     require(corrections == prior.corrections, "number of corrections")
-    return Description(step_index, exponent, tiles >= 128, prior, weights)
+    return Description(step_index, exponent, tiles >= 128, tiles // 64 % 2 == 1, prior, weights)
 
 
 class Tile(NamedTuple):
@@ -108,6 +109,8 @@ class Wavelet(NamedTuple):
     levels: List[Bands]
     planes: Planes
     """After level 0."""
+    shown: Planes
+    """What the picture is made of, in the same units: `planes`, or those with eight more bits."""
     parts: List[Part]
     index_chunk: bytes
     """The data of the index chunk that belongs to the payload."""
@@ -149,8 +152,14 @@ def decode(
                     whole[tile.within(whole, level)] = values
         for bands in levels[4::-1]:
             found = synthesise(found, bands)
+    shown = found
+    if description.fine:
+        shown = {plane: 256 * samples for plane, samples in root.coarsest.items()}
+        for bands in levels[::-1]:
+            shown = synthesise(shown, {band: 256 * values for band, values in bands.items()})
+        shown = {plane: samples / 256 for plane, samples in shown.items()}
     index_chunk = written_index([get(number) for number in (0, *needed)], [part.ends for part in parts])
-    return Wavelet(description, levels, found, parts, index_chunk)
+    return Wavelet(description, levels, found, shown, parts, index_chunk)
 
 
 def read_wavelet(header: Header, head: Head, payload: bytes, watch: Watch = None) -> Wavelet:
@@ -166,7 +175,7 @@ def read_wavelet(header: Header, head: Head, payload: bytes, watch: Watch = None
 def colours(field: Wavelet) -> np.ndarray:
     """Of the field at the pixel centres, (rows, columns, channels)."""
     by = field.description
-    return render(field.planes, by.prior.layers, by.weights, by.step_feature, by.step)
+    return render(field.shown, by.prior.layers, by.weights, by.step_feature, by.step)
 
 
 def read_region(header: Header, head: Head, fetch: Fetch, rows: Span, columns: Span) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from nifcodec.fields.job import CodedField
 from nifcodec.fields.parts import CodedPart, pack_index, pack_parts
 from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription
+from nifcodec.fields.wavelet.lattice import FINE_BITS
 from nifcodec.fields.wavelet.planes import in_steps
 from nifcodec.fields.wavelet.restoration_fit import MixtureFit
 from nifcodec.fields.wavelet.search.coding import Coding, QuantizedBands
@@ -25,7 +26,8 @@ class CodedLattice:
 
     Attributes:
         spec: with the weights of the corrections that suit the picture as far as it is coded.
-        plane: as rebuilt from the integers, with the margin of a tile, int64 (C, H, W) in 1/UNIT steps.
+        plane: as rebuilt from the integers, with the margin of a tile, (C, H, W) in 1/UNIT steps: float64 where
+            rendering is fine, but for a root with tiles, else int64.
         fit: sums of the restoration fit; of a root with tiles, those of the tiles.
     """
 
@@ -40,6 +42,14 @@ class CodedLattice:
     def planes(self) -> np.ndarray:
         """The rebuilt planes in steps, float32."""
         return in_steps(self.plane)
+
+    @cached_property
+    def plane_of_tiles(self) -> np.ndarray:
+        """Of a root with tiles, what they are synthesised from: int64, with FINE_BITS more where rendering is fine."""
+        if not self.spec.fine:
+            return self.plane
+        coding = self.coding
+        return coding.lattice.rebuild_finely(coding.low << FINE_BITS, self.bands.levels, 0, coding.conditions.synthesis)
 
     @property
     def error(self) -> float:

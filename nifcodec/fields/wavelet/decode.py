@@ -17,10 +17,10 @@ from nifcodec.fields.family import Samples, Summary
 from nifcodec.fields.lattice_options import LARGEST_WHOLE
 from nifcodec.fields.parts import Span, check_index, unpack_parts
 from nifcodec.fields.wavelet import priors
-from nifcodec.fields.wavelet.coding.bitstream import CHECK_BYTES, decode_bands, decode_lattice
+from nifcodec.fields.wavelet.coding.bitstream import CHECK_BYTES, decode_bands, decode_lattice, decode_low
 from nifcodec.fields.wavelet.coding.wavefront import Conditions
 from nifcodec.fields.wavelet.description import WaveletDescription, unpack_description
-from nifcodec.fields.wavelet.lattice import HALF, UNIT, BandValues, Lattice, Subband
+from nifcodec.fields.wavelet.lattice import FINE_BITS, HALF, UNIT, BandValues, Lattice, Subband
 from nifcodec.fields.wavelet.lifting import span_below
 from nifcodec.fields.wavelet.planes import finish, plane_ids
 from nifcodec.fields.wavelet.restoration import RestorationFilter
@@ -29,7 +29,8 @@ from nifcodec.threads import SharedCache
 
 COMPACT = 1 << 15
 
-Region = Callable[[Span, Span], np.ndarray]  # rows, columns -> low-pass samples, int64 (C, H, W) in 1/UNIT steps
+# Rows, columns -> low-pass samples, int64 (C, H, W) in 1/UNIT steps, with FINE_BITS more where rendering is fine.
+Region = Callable[[Span, Span], np.ndarray]
 
 
 class WaveletRender:
@@ -84,9 +85,11 @@ class WaveletRender:
         if self.tiling is not None:
             parts = unpack_parts(payload, 1 + self.tiling.count)
             self._check_index(parts, [self.tiling.root.levels] + [TILE_LEVELS] * self.tiling.count)
-            return TiledPlanes(parts, self.tiling, self._conditions, reduction)
+            return TiledPlanes(parts, self.tiling, self._conditions, reduction, self.spec.fine)
         self._check_index([payload], [self.lattice.levels])
-        plane, _ = decode_lattice(payload, self.lattice, self._conditions, reduction)
+        plane, levels = decode_lattice(payload, self.lattice, self._conditions, reduction)
+        if self.spec.fine:
+            plane = _finely(payload, self.lattice, levels, self._conditions, reduction)
         return lambda rows, columns: plane[:, slice(*rows), slice(*columns)]
 
     def _check_index(self, parts: Sequence[bytes], levels: Sequence[int]) -> None:
@@ -100,12 +103,17 @@ class TiledPlanes:
     Args:
         parts: the root's payload and those of all tiles.
         reduction: finest levels to leave out.
+        fine: the planes have FINE_BITS more bits.
     """
 
-    def __init__(self, parts: Sequence[bytes], tiling: Tiling, conditions: Conditions, reduction: int) -> None:
+    def __init__(
+        self, parts: Sequence[bytes], tiling: Tiling, conditions: Conditions, reduction: int, fine: bool = False
+    ) -> None:
         root, *self._payloads = parts
         self._tiling, self._conditions, self._reduction = tiling, conditions, reduction
         self._root, self._levels = decode_lattice(root, tiling.root, conditions)
+        self._bits = FINE_BITS if fine else 0
+        self._shown = _finely(root, tiling.root, self._levels, conditions) if fine else self._root
         # A row of tiles needs the edges of those above and below: with three rows kept, a picture read from top to
         # bottom decodes each tile once.
         self._tiles = SharedCache(self._decode, 3 * (tiling.across + 2))
@@ -117,10 +125,12 @@ class TiledPlanes:
             height, width = self._tiling.whole.sizes[level]
             spans.append((span_below(spans[-1][0], height), span_below(spans[-1][1], width)))
         tiles = self._touched(spans[1:])
-        plane = self._root[:, slice(*spans[-1][0]), slice(*spans[-1][1])]
+        plane = self._shown[:, slice(*spans[-1][0]), slice(*spans[-1][1])]
         for level in range(TILE_LEVELS - 1, self._reduction - 1, -1):
             wanted, below = spans[level - self._reduction : level - self._reduction + 2]
-            horizontal, vertical, diagonal = (self._gather(tiles, level, o, *below) * HALF for o in range(3))
+            horizontal, vertical, diagonal = (
+                self._gather(tiles, level, o, *below) * (HALF << self._bits) for o in range(3)
+            )
             plane = self._conditions.synthesis(plane, (horizontal, vertical, diagonal))
             (top, bottom), (left, right) = ((s[0] - 2 * b[0], s[1] - 2 * b[0]) for s, b in zip(wanted, below))
             plane = plane[:, top:bottom, left:right]
@@ -174,6 +184,14 @@ class TiledPlanes:
         return [{band: _compact(values) for band, values in bands.items()} for bands in levels]
 
 
+def _finely(
+    payload: bytes, lattice: Lattice, levels: Sequence[BandValues], conditions: Conditions, finest: int = 0
+) -> np.ndarray:
+    """The low-pass plane of a level of a lattice, int64 in 1/(UNIT << FINE_BITS) steps."""
+    low = decode_low(payload, lattice)[0].astype(np.int64) * (UNIT << FINE_BITS)
+    return lattice.rebuild_finely(low, levels, finest, conditions.synthesis)
+
+
 def _compact(values: np.ndarray) -> np.ndarray:
     return values.astype(np.int16) if np.abs(values).max(initial=0) < COMPACT else values
 
@@ -204,7 +222,7 @@ class WaveletSamples:
         (top, bottom), (left, right) = (
             (start - span[0], end - span[0]) for (start, end), span in zip((rows, columns), spans)
         )
-        unit, at = UNIT << self._reduction, (top, left, bottom - top, right - left)
+        unit, at = UNIT << self._reduction + FINE_BITS * self._spec.fine, (top, left, bottom - top, right - left)
         planes = self._region(*spans)
         if self._native is not None:
             return self._native.colours(planes, self._packed, self._spec.step, unit, at=at)

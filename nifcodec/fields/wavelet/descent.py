@@ -11,7 +11,7 @@ import numpy as np
 
 from nifcodec.fields.wavelet.description import WaveletDescription
 from nifcodec.fields.wavelet.planes import filtered_planes
-from nifcodec.fields.wavelet.restoration import RestorationFilter, even, strips
+from nifcodec.fields.wavelet.restoration import RestorationFilter, even, is_strip, strips
 from nifcodec.fields.wavelet.restoration_vjp import vjp
 from nifcodec.native.filters import NativeFilters, PackedFilter, Rectangle
 from nifcodec.threads import in_threads
@@ -58,7 +58,11 @@ class CpuDescent:
         residual = even(target[:count] / spec.step) - here
         mixed = self._restoration.mixed(spec.mixture)
         rows, columns = (mirrored(side, mixed.reach) for side in here.shape[1:])
-        if mixed.native is not None:
+        if mixed.native is not None and is_strip(here):
+            turned = (np.ascontiguousarray(array.swapaxes(1, 2)) for array in (here, residual))
+            found = _vjp_in_strips(mixed.native, mixed.turned().packed(spec.step_feature), *turned)
+            missing, gradient = (array.swapaxes(1, 2) for array in found)
+        elif mixed.native is not None:
             missing, gradient = _vjp_in_strips(mixed.native, mixed.packed(spec.step_feature), here, residual)
         else:
             around = here[:, rows[:, None], columns]

@@ -22,7 +22,7 @@ FINEST_INDEX = -256  # the step 2^-12, for pictures of more than 8 bits
 HASH_BYTES = 8
 HEAD_BYTES = 4 + HASH_BYTES
 TILE_EXPONENTS = range(7, 12)  # log2 of a tile's side
-DEPENDENT = 0x80  # flag in the byte of the tile exponent
+DEPENDENT, FINE = 0x80, 0x40  # flags in the byte of the tile exponent
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class WaveletDescription:
         tile_exponent: log2 of the side of its tiles in pixels, one of TILE_EXPONENTS; 0 where the picture is one
             lattice.
         dependent: whether quantization is dependent (coding.dependent_quantization).
+        fine: whether the picture is synthesised with FINE_BITS more bits than the planes that contexts see.
     """
 
     step_index: int
@@ -44,15 +45,17 @@ class WaveletDescription:
     mixture: Mixture = ((), ())
     tile_exponent: int = 0
     dependent: bool = False
+    fine: bool = False
 
     def pack(self) -> bytes:
         """Its bytes.
 
-        A varint, the size of the rest; i16 step index; u8 log2 of a tile's side, or 0, and the flag DEPENDENT; prior (8
-        bytes); u8 number of corrections; i8 weights for luma and for chroma.
+        A varint, the size of the rest; i16 step index; u8 log2 of a tile's side, or 0, and two flags;
+        prior (8 bytes); u8 number of corrections; i8 weights for luma and for chroma.
         """
         luma, chroma = self.mixture
-        head = struct.pack("<hB", self.step_index, self.tile_exponent | DEPENDENT * self.dependent) + self.prior
+        flags = DEPENDENT * self.dependent | FINE * self.fine
+        head = struct.pack("<hB", self.step_index, self.tile_exponent | flags) + self.prior
         fields = head + struct.pack(f"B{len(luma)}b{len(chroma)}b", len(luma), *luma, *chroma)
         return write_varint(len(fields)) + fields
 
@@ -86,12 +89,12 @@ def unpack_description(data: bytes) -> WaveletDescription:
         )
     if not FINEST_INDEX <= index <= COARSEST_INDEX:
         raise LimitError(f"step index {index} is outside of {FINEST_INDEX} to {COARSEST_INDEX}")
-    exponent = flagged & ~DEPENDENT
+    exponent = flagged & ~(DEPENDENT | FINE)
     if exponent and exponent not in TILE_EXPONENTS:
         raise LimitError(f"tiles of 2^{exponent} pixels a side are outside of the limits")
     weights = struct.unpack_from(f"<{2 * corrections}b", fields, HEAD_BYTES)
     mixture = weights[:corrections], weights[corrections:]
-    return WaveletDescription(index, prior, mixture, exponent, bool(flagged & DEPENDENT))
+    return WaveletDescription(index, prior, mixture, exponent, bool(flagged & DEPENDENT), bool(flagged & FINE))
 
 
 def step_size(index: int) -> float:

@@ -11,6 +11,8 @@ from nifcodec.fields.wavelet.lifting import Synthesis, synthesise_plane
 
 UNIT = 64  # integer units of one quantization step
 HALF = UNIT // 2  # of half a step, in which integers of the lattice are counted
+# Fine rendering has so many more bits: at coarse steps, rounding to 1/UNIT of one at every level can be seen.
+FINE_BITS = 8
 MAX_VALUE = 2**20  # of an index of a quantizer
 
 
@@ -79,17 +81,36 @@ class Lattice:
         return [{band: bands[band.orientation][index] for band, index in places} for bands in details]
 
     def rebuild(
-        self, low: np.ndarray, planes: BandValues, level: int, synthesise: Synthesis = synthesise_plane
+        self,
+        low: np.ndarray,
+        planes: BandValues,
+        level: int,
+        synthesise: Synthesis = synthesise_plane,
+        bits: int = 0,
     ) -> np.ndarray:
-        """The next finer low-pass plane, int64 in 1/UNIT steps; absent bands are zero.
+        """The next finer low-pass plane, int64 in 1/UNIT steps, with so many more bits; absent bands are zero.
 
         Args:
-            low: the low-pass plane of `level`, in 1/UNIT steps.
+            low: the low-pass plane of `level`, in the same units.
         """
         bands = []
         for orientation in range(3):
             zero = np.zeros(self.shape(level, Subband(0, orientation)), np.int64)
             bands.append(
-                np.stack([planes.get(Subband(c, orientation), zero) for c in self.plane_ids]).astype(np.int64) * HALF
+                np.stack([planes.get(Subband(c, orientation), zero) for c in self.plane_ids]).astype(np.int64)
+                * (HALF << bits)
             )
         return synthesise(low, (bands[0], bands[1], bands[2]))
+
+    def rebuild_finely(
+        self, low: np.ndarray, levels: Sequence[BandValues], finest: int = 0, synthesise: Synthesis = synthesise_plane
+    ) -> np.ndarray:
+        """The low-pass plane of a level from the coarsest one on, int64, both in 1/(UNIT << FINE_BITS) steps.
+
+        Args:
+            levels: integers of each level in half steps, finest first; those below `finest` are not looked at.
+        """
+        plane = low
+        for level in range(self.levels - 1, finest - 1, -1):
+            plane = self.rebuild(plane, levels[level], level, synthesise, FINE_BITS)
+        return plane

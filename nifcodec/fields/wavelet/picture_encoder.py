@@ -120,7 +120,13 @@ class PictureEncoder:
         trains_dependently = training is not None and index <= DEPENDENT_UP_TO
         dependent = start is not None if self.tiling is None else trains_dependently
         step_index = min(index + DEPENDENT_INDICES, COARSEST_INDEX) if dependent else index
-        spec = WaveletDescription(step_index, self.prior.hash, tile_exponent=self._exponent, dependent=dependent)
+        spec = WaveletDescription(
+            step_index,
+            self.prior.hash,
+            tile_exponent=self._exponent,
+            dependent=dependent,
+            fine=True,
+        )
         coding = self._root_coding(spec, self.source.low(spec.step))
         earlier = None if start is None else start.root
         root = self._encode_lattice(self.source, coding, spec, self._nothing, factor, earlier)
@@ -141,7 +147,7 @@ class PictureEncoder:
             for band in self.lattice.bands:
                 planes.setdefault(band, np.zeros(self.lattice.shape(level, band), np.int32))
         bands = contexts_of(coding, levels)
-        plane = coding.rebuild(bands)
+        plane = self.source.synthesise(coding, bands, spec)
         fit = self.source.fit(plane, spec, self.prior.restoration)
         return Candidate(
             CodedLattice(spec, coding, bands, plane, CodedPart(payload, ()), fit), [], self._job.signal.pixels
@@ -165,7 +171,7 @@ class PictureEncoder:
         known = None if start is None else start.bands.at_step(spec.step_index - start.spec.step_index)
         coefficients, lagrangian = source.coefficients(spec.step), factor * cost_of_bit(spec)
         bands = quantize(coding, coefficients, lagrangian, source.gradient, source.weights, known)
-        plane = source.synthesise(coding, bands, spec.step)
+        plane = source.synthesise(coding, bands, spec)
         fit = source.fit(plane, spec, self.prior.restoration)
         spec = replace(spec, mixture=(fit_so_far + fit).mixture())
         return CodedLattice(spec, coding, bands, plane, coding.encode(bands), fit)
@@ -196,7 +202,7 @@ class PictureEncoder:
         self, tile: Tile, root: CodedLattice, fit_so_far: MixtureFit, training: Optional[Training]
     ) -> CodedTile:
         """The tile of least cost over the rounds of its training."""
-        source = self._source(tile, root.plane)
+        source = self._source(tile, root.plane_of_tiles)
         coding = Coding(tile.lattice, root.coding.conditions, tile.low(root.plane), tile.coarser(root.bands.levels))
         coded = best = graded = self._encode_lattice(source, coding, root.spec, fit_so_far)
         for done in range(0 if training is None else training.rounds):

@@ -18,6 +18,11 @@ WEIGHT_UNIT = 32  # weights are in 1/32
 BLOCK_CHANNELS = 12  # row and column in a block of 2x2, then one of three planes
 ROWS_PER_STRIP = 16  # rows of blocks that the network sees at a time in NumPy
 ROWS_PER_THREAD = 256  # rows of pixels; a strip's margins take another tenth
+PIXELS_PER_THREAD = 2**16  # at least, where there are as many
+# The native filter works on many columns at once: it takes higher planes of fewer for planes that lie.
+FEW_COLUMNS = 64
+# The channels of a block whose row and column change places.
+TURNED = np.arange(BLOCK_CHANNELS).reshape(2, 2, 3).swapaxes(0, 1).ravel()
 
 Mixture = Tuple[Tuple[int, ...], Tuple[int, ...]]  # weights for luma and for chroma, in 1/WEIGHT_UNIT
 
@@ -73,6 +78,11 @@ class RestorationFilter:
         Args:
             at: rectangle wanted, its top and left even; None means all.
         """
+        if self.native is not None and is_strip(planes):
+            turned = np.ascontiguousarray(planes.swapaxes(1, 2))
+            where = None if at is None else (at[1], at[0], at[3], at[2])
+            found = self.native.corrections(turned, self.turned().packed(step_feature), where)
+            return np.ascontiguousarray(found.swapaxes(2, 3))
         if self.native is not None:
             return self.native.corrections(planes, self.packed(step_feature), at)
         if at is None:
@@ -81,6 +91,14 @@ class RestorationFilter:
         y, x = max(top - self.reach, 0), max(left - self.reach, 0)
         around = planes[:, y : top + rows + self.reach, x : left + columns + self.reach]
         return self._corrections(around, step_feature)[..., top - y :, left - x :][..., :rows, :columns]
+
+    def turned(self) -> "RestorationFilter":
+        """The filter of planes whose rows and columns have changed places."""
+        kernels = [kernel.swapaxes(0, 1) for kernel in self.kernels]
+        kernels[0] = kernels[0][:, :, TURNED]
+        outputs = (BLOCK_CHANNELS * np.arange(self.corrections)[:, None] + TURNED).ravel()
+        kernels[-1] = kernels[-1][..., outputs]
+        return RestorationFilter(kernels, [*self.biases[:-1], self.biases[-1][outputs]], self.conditioning, self.native)
 
     def _corrections(self, planes: np.ndarray, step_feature: int) -> np.ndarray:
         count, height, width = planes.shape
@@ -115,9 +133,15 @@ class RestorationFilter:
         ]
 
 
+def is_strip(planes: np.ndarray) -> bool:
+    """Whether planes (C, H, W) are high and narrow, so that the native filter is quicker on turned ones."""
+    return planes.shape[2] < min(FEW_COLUMNS, planes.shape[1])
+
+
 def strips(height: int, width: int) -> List[Rectangle]:
-    """Planes of so many pixels cut into what one thread works on."""
-    return [(top, 0, min(ROWS_PER_THREAD, height - top), width) for top in range(0, height, ROWS_PER_THREAD)]
+    """Planes of so many pixels cut into what one thread works on: more rows where they are short."""
+    rows = max(ROWS_PER_THREAD, PIXELS_PER_THREAD // width // 2 * 2)
+    return [(top, 0, min(rows, height - top), width) for top in range(0, height, rows)]
 
 
 def even(planes: np.ndarray) -> np.ndarray:

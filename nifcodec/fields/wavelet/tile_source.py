@@ -11,7 +11,7 @@ from typing import List, Optional, Tuple
 import numpy as np
 
 from nifcodec.fields.wavelet.description import WaveletDescription
-from nifcodec.fields.wavelet.lattice import HALF, BandValues, Lattice
+from nifcodec.fields.wavelet.lattice import FINE_BITS, HALF, BandValues, Lattice
 from nifcodec.fields.wavelet.lifting import Analysis, analyse_levels, analyse_plane
 from nifcodec.fields.wavelet.planes import filtered_planes, in_steps, to_planes
 from nifcodec.fields.wavelet.restoration import RestorationFilter, strips
@@ -67,8 +67,11 @@ class LatticeSource:
             for level, bands in enumerate(lattice.by_band(self._details))
         ]
 
-    def synthesise(self, coding: Coding, bands: QuantizedBands, step: float) -> np.ndarray:
-        """The planes as rebuilt from integers, int64 (C, H, W) in 1/UNIT steps."""
+    def synthesise(self, coding: Coding, bands: QuantizedBands, spec: WaveletDescription) -> np.ndarray:
+        """The planes as rebuilt from integers, (C, H, W) in 1/UNIT steps: int64, or float64 where rendering is fine.
+
+        Those of a root are always int64: contexts see them.
+        """
         return coding.rebuild(bands)
 
     def fit(self, plane: np.ndarray, spec: WaveletDescription, restoration: RestorationFilter) -> MixtureFit:
@@ -90,7 +93,8 @@ class TileSource(LatticeSource):
     Args:
         tile: which pixels, and their lattice.
         analysis: of a level.
-        root: the root's rebuilt plane, int64 (C, rows, columns) in 1/UNIT steps; a margin is synthesised from it.
+        root: the root's rebuilt plane, int64 (C, rows, columns) in 1/UNIT steps, with FINE_BITS more where rendering is
+            fine; a margin is synthesised from it.
     """
 
     def __init__(
@@ -116,10 +120,15 @@ class TileSource(LatticeSource):
         """A whole picture."""
         return TileSource(Tile((0, signal.height), (0, signal.width), lattice), signal, analysis)
 
-    def synthesise(self, coding: Coding, bands: QuantizedBands, step: float) -> np.ndarray:
+    def synthesise(self, coding: Coding, bands: QuantizedBands, spec: WaveletDescription) -> np.ndarray:
         """The planes with their margin: the tile from its integers, the margin from rounded coefficients."""
+        bits, step = FINE_BITS if spec.fine else 0, spec.step
         if not self._has_margin:
-            return coding.rebuild(bands)
+            if not spec.fine:
+                return coding.rebuild(bands)
+            low = coding.low << bits if self._root is None else self._root
+            plane = coding.lattice.rebuild_finely(low, bands.levels, 0, coding.conditions.synthesis)
+            return np.asarray(plane / (1 << bits))
         assert self._root is not None
         lattice = self._lattice
         (top, bottom), (left, right) = (at_level(span, lattice.levels) for span in self._spans)
@@ -130,9 +139,9 @@ class TileSource(LatticeSource):
                 rows, columns = self._inside(level + 1, lattice.shape(level, band))
                 place = lattice.plane_ids.index(band.plane)
                 details[band.orientation][place, rows, columns] = bands.levels[level][band]
-            horizontal, vertical, diagonal = (values.astype(np.int64) * HALF for values in details)
+            horizontal, vertical, diagonal = (values.astype(np.int64) * (HALF << bits) for values in details)
             plane = coding.conditions.synthesis(plane, (horizontal, vertical, diagonal))
-        return plane
+        return plane / (1 << bits) if bits else plane
 
     def fit(self, plane: np.ndarray, spec: WaveletDescription, restoration: RestorationFilter) -> MixtureFit:
         planes = in_steps(plane)
