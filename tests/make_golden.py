@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Collection, Dict, List, Tuple
+from unittest import mock
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from nifcodec import container, decoder, encoder
 from nifcodec.config import EncodeConfig
 from nifcodec.container import FLAT, NifFile
 from nifcodec.exact.alpha_map import unpack as unpack_alpha
+from nifcodec.exact.parts import ExactParts
 from nifcodec.fields import families
 from nifcodec.fields.families import configure
 from nifcodec.fields.mlp.decode import MlpRender
@@ -184,6 +186,12 @@ def exact_ones() -> Sources:
     return {f"exact-{name}": (Image(pixels), fast) for name, pixels in found.items()}
 
 
+def all_in_the_field(image: Image, config: EncodeConfig) -> bytes:
+    """The file of a picture of which the field holds constants too, as an encoder makes none."""
+    with mock.patch.object(encoder, "separate", lambda pixels: (ExactParts(), pixels)):
+        return encoder.encode(image, config)
+
+
 def extreme_pyramid() -> bytes:
     """A file as no training makes one: raw low bits, escapes, the largest latents, inputs that are clipped.
 
@@ -289,7 +297,7 @@ def main(fields: Collection[str]) -> None:
     """Writes the files of these fields or names, "exact" for those of `exact_ones`; others stay as they are."""
     FOLDER.mkdir(exist_ok=True)
     made = {
-        name: partial(encoder.encode, *source)
+        name: partial(all_in_the_field if name.endswith("-pixel") else encoder.encode, *source)
         for name, source in sources().items()
         if name in fields or (EXACT if name.startswith(EXACT) else source[1].field) in fields
     }
