@@ -87,6 +87,7 @@ def decode_file(source: str, target: str, arguments: argparse.Namespace) -> None
         arguments.crop,
         _max_pixels(arguments),
         arguments.threads,
+        arguments.interpolation,
     )
     if target == STREAM and arguments.format is None and image.depth == FLOAT_DEPTH:
         format = "EXR"
@@ -139,7 +140,8 @@ def verify_file(source: str, arguments: argparse.Namespace) -> None:
     original = finite(read_image(arguments.against).pixels, sanitize=True) if arguments.against else None
     started = time.monotonic()
     info = asdict(decoder.inspect(data))
-    pixels = decoder.decode(data, max_pixels=_max_pixels(arguments), threads=arguments.threads)
+    limits = {"max_pixels": _max_pixels(arguments), "threads": arguments.threads}
+    pixels = decoder.decode(data, arguments.scale, interpolation=arguments.interpolation, **limits)
     report: Dict[str, Any] = {**info, "seconds": time.monotonic() - started, "steps": None}
     report.update(dict.fromkeys(("psnr_rgb", *COLOUR_MEASURES, "ms_ssim", "psnr_log", "psnr_pu21")))
     if original is not None:

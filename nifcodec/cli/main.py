@@ -14,7 +14,7 @@ from typing import Callable, List, NoReturn, Optional, Sequence, Tuple
 
 from nifcodec import __version__
 from nifcodec.cli.options import add_encode, add_option, add_outputs, given_options
-from nifcodec.config import EncodeConfig
+from nifcodec.config import INTERPOLATIONS, EncodeConfig
 from nifcodec.errors import ConfigError, InterruptedEncodeError, NifError
 from nifcodec.fields import families
 from nifcodec.files import STREAM, say
@@ -95,6 +95,7 @@ def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument(
         "--crop", type=_crop, metavar="X,Y,W,H", help="only this part, in pixels of the stored picture"
     )
+    _add_interpolation(command)
     _add_limits(command, "output")
     command.add_argument("--quiet", action="store_true", help="print errors only")
 
@@ -116,6 +117,8 @@ def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.set_defaults(run=_verify)
     command.add_argument("inputs", nargs=1, metavar="FILE", help=".nif, or - for standard input")
     command.add_argument("--against", metavar="ORIGINAL", help="picture to measure PSNR and MS-SSIM against")
+    command.add_argument("--scale", type=float, metavar="F", help="factor of width and height, to those of ORIGINAL")
+    _add_interpolation(command)
     _add_limits(command, "picture")
     command.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -130,6 +133,15 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument("inputs", nargs=1, metavar="FILE", help=".nif, or - for standard input")
     command.add_argument("--keras", required=True, metavar="OUT.h5", help="model; nif_metadata.txt is put beside it")
     command.add_argument("-f", "--force", action="store_true", help="replace existing outputs")
+
+
+def _add_interpolation(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--interpolation",
+        choices=INTERPOLATIONS,
+        default=INTERPOLATIONS[0],
+        help="between pixels: what the file says, which may be a network, or the Lanczos kernel (default: auto)",
+    )
 
 
 def _add_limits(command: argparse.ArgumentParser, of: str) -> None:

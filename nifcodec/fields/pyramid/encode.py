@@ -12,6 +12,8 @@ import numpy as np
 from nifcodec.config import DEFAULT_QUALITY, EncodeConfig
 from nifcodec.errors import LimitError, TrainingError
 from nifcodec.fields.checkpoint import Checkpoint
+from nifcodec.fields.detail import networks
+from nifcodec.fields.detail.reference import DetailReference
 from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.job import CodedField, EncodeJob, Goal
 from nifcodec.fields.parts import CodedPart, pack_index, pack_parts
@@ -41,6 +43,7 @@ WEIGHT_BYTES, WEIGHT_SHARE = 1700, 0.1  # about what weights take, at most, and 
 CORRECTIONS, CORRECTION_STEPS = 6, 40
 OCTAVES_PER_CORRECTION, MOST_OCTAVES = 0.2, 2.0  # that a size falls by in those steps while the price doubles
 FLOAT_WHITE = 65535.0  # a float picture's loss is that of codes of 16 bits
+STEP_PER_ROOT_PRICE = 5.0  # the step of a wavelet field of the same price, for the detail network
 REPORTED = 0.5  # seconds between two reports
 
 
@@ -141,7 +144,7 @@ class _Encoder:
             step.layout, state.weights, self._start, self._curvature, partial(self._cost, price=price), price
         )
         loss = step.evaluate(weights.weights())
-        return Coded(self._packed(weights, state.latents, steps), loss)
+        return Coded(self._packed(weights, state.latents, price, steps), loss)
 
     def corrected(self, coded: Coded, state: State, price: Price, steps: int) -> CodedField:
         """The nearest to the goal of what is coded, and of it trained on at other prices."""
@@ -215,7 +218,7 @@ class _Encoder:
             return math.inf
         return self._step.pixels * self._step.evaluate(weights).at(price)
 
-    def _packed(self, weights: QuantizedWeights, latents: List[np.ndarray], steps: int) -> CodedField:
+    def _packed(self, weights: QuantizedWeights, latents: List[np.ndarray], price: float, steps: int) -> CodedField:
         """Weights, root and tiles, and the index of these where there are tiles."""
         network = IntegerNetwork.of(self._step.layout, weights.weights())
         grids, tiling = _integers(latents), self._tiling
@@ -229,7 +232,8 @@ class _Encoder:
         parts = [CodedPart(weights.pack()), encode_part(network, known, {})]
         parts += in_threads(tile, range(tiling.count))
         index = pack_index(parts) if tiling.count else b""
-        spec = PyramidDescription(self._prior.hash, self._number, self._exponent)
+        detail = DetailReference.of(networks.named().hash, STEP_PER_ROOT_PRICE * math.sqrt(price))
+        spec = PyramidDescription(self._prior.hash, self._number, self._exponent, detail)
         return CodedField(FAMILY_ID, spec.pack(), pack_parts(parts), steps, self._placement, index)
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, List, Optional, Sequence
 
 import numpy as np
 
+from nifcodec.fields.detail import networks
+from nifcodec.fields.detail.reference import DetailReference
 from nifcodec.fields.job import EncodeJob
 from nifcodec.fields.parts import CodedPart
 from nifcodec.fields.wavelet import priors
@@ -25,6 +27,7 @@ from nifcodec.fields.wavelet.description import (
     FINEST_INDEX,
     INDICES_PER_OCTAVE,
     WaveletDescription,
+    step_size,
     unpack_description,
 )
 from nifcodec.fields.wavelet.lattice import MAX_VALUE, Lattice
@@ -120,7 +123,10 @@ class PictureEncoder:
         trains_dependently = training is not None and index <= DEPENDENT_UP_TO
         dependent = start is not None if self.tiling is None else trains_dependently
         step_index = min(index + DEPENDENT_INDICES, COARSEST_INDEX) if dependent else index
-        spec = WaveletDescription(step_index, self.prior.hash, tile_exponent=self._exponent, dependent=dependent)
+        detail = DetailReference.of(networks.named().hash, step_size(index))
+        spec = WaveletDescription(
+            step_index, self.prior.hash, tile_exponent=self._exponent, dependent=dependent, detail=detail
+        )
         coding = self._root_coding(spec, self.source.low(spec.step))
         earlier = None if start is None else start.root
         root = self._encode_lattice(self.source, coding, spec, self._nothing, factor, earlier)
