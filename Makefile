@@ -9,7 +9,7 @@ DEMO := demo
 # The core alone; `test` has an environment with everything.
 DEMO_VENV := .venv-demo
 NIFCODEC := $(DEMO_VENV)/bin/nifcodec
-EVERYTHING := -e '.[train,hdr,watch,bench,dev]'
+EVERYTHING := -e '.[train,hdr,watch,bench,cluster,cloud,dev]'
 NATIVE := $(wildcard nifcodec/native/*.c nifcodec/native/*.h)
 FUZZ := .fuzz
 FUZZ_SECONDS := 600

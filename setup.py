@@ -1,6 +1,7 @@
-"""Builds the native library, a plain C99 shared library, where there is a C compiler; all else is in pyproject.toml.
+"""Builds the native library, a plain C99 shared library, where there is a C compiler, and what is made of the parser:
+completions and the man page. All else is in pyproject.toml.
 
-`NIFCODEC_NATIVE=0` leaves it out; `NIFCODEC_NATIVE=1` fails where it cannot be built, in place of going on without it.
+`NIFCODEC_NATIVE=0` leaves the library out; `NIFCODEC_NATIVE=1` fails where it cannot be built.
 `NIFCODEC_PLATFORM` is the tag of the platform that `CC` compiles for, where it is another one (.ci/wheels.py).
 """
 
@@ -17,12 +18,17 @@ from typing import Any, List, Optional, Tuple
 from setuptools import Distribution, setup
 from setuptools.command.build_py import build_py
 
+# isort: split
+# Newer Pythons have distutils through setuptools alone, and setuptools has no such command of its own.
+from distutils.command.install_data import install_data
+
 try:
     from setuptools.command.bdist_wheel import bdist_wheel
 except ImportError:  # setuptools before 70.1
     from wheel.bdist_wheel import bdist_wheel
 
-SOURCES = Path(__file__).resolve().parent / "nifcodec" / "native"
+ROOT = Path(__file__).resolve().parent
+SOURCES = ROOT / "nifcodec" / "native"
 PLATFORM = os.environ.get("NIFCODEC_PLATFORM", "")
 ENDINGS = {"win": ".dll", "mac": ".dylib", "dar": ".dylib"}
 NAME = "_nifcodec" + ENDINGS.get((PLATFORM or sys.platform)[:3], ".so")
@@ -77,6 +83,25 @@ class BuildWithLibrary(build_py):
             (folder / NAME).write_bytes(library)
 
 
+class InstallShare(install_data):
+    """Puts into share/ the files that pyproject.toml names, and those that are made of the parser."""
+
+    def run(self) -> None:
+        super().run()
+        try:
+            import argparse_manpage  # noqa: F401
+            import shtab  # noqa: F401
+        except ImportError as error:
+            print(f"nifcodec is installed without completions and man page: {error}")
+            return
+        sys.path.insert(0, str(ROOT))
+        from nifcodec.desktop import generated
+
+        about = self.distribution
+        made = generated.write(Path(self.install_dir, "share"), about.get_version(), about.get_description())
+        self.outfiles += map(str, made)
+
+
 class WheelOfPlatform(bdist_wheel):
     def get_tag(self) -> Tuple[str, str, str]:
         return ("py3", "none", PLATFORM or super().get_tag()[2])
@@ -89,5 +114,5 @@ class MaybeNative(Distribution):
 
 
 if __name__ == "__main__":
-    commands: Any = {"build_py": BuildWithLibrary, "bdist_wheel": WheelOfPlatform}
+    commands: Any = {"build_py": BuildWithLibrary, "install_data": InstallShare, "bdist_wheel": WheelOfPlatform}
     setup(distclass=MaybeNative, cmdclass=commands)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from zipfile import ZipFile
 
 # Tag of the wheel: what zig calls the platform. 2.17 is the glibc of manylinux2014.
 PLATFORMS = {
@@ -24,6 +25,9 @@ PLATFORMS = {
 }
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
+sys.path.insert(0, str(ROOT))
+
+from nifcodec.desktop.generated import COMPLETIONS, MAN_PAGE  # noqa: E402
 
 
 def build(environment: dict, *arguments: str) -> None:
@@ -39,10 +43,15 @@ def build(environment: dict, *arguments: str) -> None:
 
 
 def check() -> None:
-    """Holds metadata against what an index takes, and the libraries against what the tags promise."""
+    """Holds metadata against what an index takes, files against what is promised, and libraries against their tags."""
     files = sorted(map(str, DIST.iterdir()))
     subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *files], check=True)
     for path in files:
+        if path.endswith(".whl"):
+            made = {name.partition("/data/share/")[2] for name in ZipFile(path).namelist()}
+            missing = {*COMPLETIONS.values(), MAN_PAGE} - made
+            if missing:
+                raise SystemExit(f"{path} is without {', '.join(missing)}")
         tag = re.search(r"(many|musl)linux\w+", path)
         if tag:
             command = [sys.executable, "-m", "auditwheel", "show", path]

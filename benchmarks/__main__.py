@@ -2,6 +2,7 @@
 `... bd` compares stored rows by BD-rate and interpolated cost, `... efforts` time and gain of each effort,
 `... kinds` where nifcodec wins and loses by the kind of picture,
 `... speed` seconds in NumPy, natively, and of AVIF,
+`... batch` pictures a second by the number of workers,
 `... watching` training speed with and without --tensorboard, `... large` time and memory of a large picture,
 `... enlarge` pictures above their native size,
 `... original` the example that the MLP fields come from, and what its defects cost.
@@ -18,6 +19,7 @@ from typing import Any, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from benchmarks import (
+    batch,
     bdtable,
     drawings,
     efforts,
@@ -153,6 +155,12 @@ def _add_measurements(commands: Any, runs: argparse.ArgumentParser) -> None:
         "--back-ends", nargs="+", choices=speed.BACK_ENDS, default=list(speed.BACK_ENDS), help="(default: all)"
     )
     fast.set_defaults(run=_run_speed)
+    many = commands.add_parser("batch", help="pictures a second of nifcodec batch, by the number of workers")
+    many.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE")
+    many.add_argument("--workers", type=int, nargs="+", default=[1, 2], metavar="N", help="(default: 1 2)")
+    many.add_argument("--copies", type=int, default=24, metavar="N", help="of each picture (default: %(default)s)")
+    many.add_argument("-e", "--effort", type=int, default=1, metavar="E", help="(default: %(default)s)")
+    many.set_defaults(run=_run_batch)
     original = commands.add_parser("original", help=about, parents=[runs], description=about + ", defect by defect")
     original.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="measured as RGB, 8 bits, no alpha")
     original.add_argument("--samples", type=int, default=1_000_000, metavar="N", help="(default: %(default)s)")
@@ -298,6 +306,12 @@ def _run_enlarge(options: argparse.Namespace, command: List[str]) -> int:
         picture = rd.read_picture(Path(path)) if drawn is None else rd.Picture(path, np.asarray(drawn()))
         parts.append((picture, (left, top)))
     enlarge.strip(parts, options.scales[0], options.qualities[0]).save(options.strip)
+    return 0
+
+
+def _run_batch(options: argparse.Namespace, command: List[str]) -> int:
+    sources = [picture.pixels for picture in rd.read_pictures(options.pictures)]
+    print(batch.run(sources, options.workers, options.copies, options.effort))
     return 0
 
 

@@ -59,6 +59,7 @@ def decode(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: Optional[int] = None,
     interpolation: str = INTERPOLATIONS[0],
+    fit: Optional[Tuple[int, int]] = None,
 ) -> np.ndarray:
     """The picture of a `.nif`: (H, W, C), C as in the file (1 grey, 2 grey+alpha, 3 RGB, 4 RGBA).
 
@@ -68,17 +69,18 @@ def decode(
         data: the bytes of the file.
         scale: factor of width and height, rounded half up, at least 1 pixel.
         size: (width, height) of the output; a 0 keeps the aspect ratio.
-        crop: (left, top, width, height) in pixels of the stored picture; scale and size apply to it.
+        crop: (left, top, width, height) in pixels of the stored picture; scale, size and fit apply to it.
         max_pixels: limit of the output.
         threads: at most, which change nothing but the time; None means one for each core.
         interpolation: above the native size, of fields on a lattice: "auto", the detail network that the file names, or
             a Lanczos kernel where it names none that is known; "lanczos", the kernel.
+        fit: (width, height) that the output stays within; it keeps the aspect ratio and is never enlarged.
 
     Raises:
         CorruptFileError: no `.nif`, a damaged one, or one above a limit; its subclass says which.
         ConfigError: options that do not fit each other or the picture.
     """
-    return decode_image(data, scale, size, crop, max_pixels, threads, interpolation).pixels
+    return decode_image(data, scale, size, crop, max_pixels, threads, interpolation, fit).pixels
 
 
 def decode_image(
@@ -89,13 +91,14 @@ def decode_image(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: Optional[int] = None,
     interpolation: str = INTERPOLATIONS[0],
+    fit: Optional[Tuple[int, int]] = None,
 ) -> Image:
     """`decode`, with the metadata of the file."""
     described(EncodeConfig)["threads"].check("threads", threads)
     if interpolation not in INTERPOLATIONS:
         raise ConfigError(f"interpolation is {interpolation!r}: give {' or '.join(INTERPOLATIONS)}")
     file = container.unpack(data)
-    window = choose_window((file.width, file.height), scale, size, crop, max_pixels)
+    window = choose_window((file.width, file.height), scale, size, crop, max_pixels, fit=fit)
     field = families.numbered(file.family).open(file)
     # What a field gives of a float picture are codes: only their light can be averaged.
     reduction = min(window.halvings(), field.reductions) if file.transfer is None else 0

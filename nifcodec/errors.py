@@ -80,7 +80,11 @@ class DeviceError(NifError):
 
 
 class WorkerLostError(NifError):
-    """A process of a training over several processes is gone; the message names it."""
+    """A process of a training over several processes, or of a batch, is gone; the message names it."""
+
+
+class TimeLimitError(NifError):
+    """A picture of a batch took longer than it may."""
 
 
 class OutputError(NifError):

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from typing import Tuple, Union
+from typing import BinaryIO, Iterator, Tuple, Union
 
 from nifcodec.errors import ConfigError, NifError, OutputError, OutputExistsError
 
@@ -102,8 +102,8 @@ def write_bytes(path: PathLike, data: bytes, force: bool = False) -> None:
             with open(target, "wb") as device:
                 device.write(data)
             return
-        _remove_strays(os.path.dirname(target))
-        _write_file(target, data, force)
+        remove_strays(os.path.dirname(target))
+        write_whole(target, data, force)
     except BrokenPipeError:
         if path != STREAM:
             raise OutputError(f"cannot write {os.fspath(path)}: nobody reads it any more") from None
@@ -113,7 +113,18 @@ def write_bytes(path: PathLike, data: bytes, force: bool = False) -> None:
         raise OutputError(f"cannot write {name}: {error.strerror or error}") from None
 
 
-def _write_file(target: str, data: bytes, force: bool) -> None:
+def check_writable(folder: str) -> None:
+    """Raises OSError where no file can be made in the folder."""
+    descriptor, temporary = _open_temporary(folder)
+    os.close(descriptor)
+    os.unlink(temporary)
+
+
+def write_whole(target: str, data: bytes, force: bool) -> None:
+    """The step of `write_bytes` that writes: all of `data` under a temporary name, then its own.
+
+    Raises OutputExistsError without `force`, OSError.
+    """
     descriptor, temporary = _open_temporary(os.path.dirname(target))
     try:
         with os.fdopen(descriptor, "wb") as output:
@@ -157,7 +168,16 @@ def _name(temporary: str, target: str, force: bool) -> None:
     os.replace(temporary, target)
 
 
-def _remove_strays(folder: str) -> None:
+@contextlib.contextmanager
+def locked(file: BinaryIO) -> Iterator[None]:
+    """Waits until no other process has the file locked; where there are no locks, this is none."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):  # a file system without locks; closing the file ends the lock
+            fcntl.flock(file, fcntl.LOCK_EX)
+    yield
+
+
+def remove_strays(folder: str) -> None:
     """Removes the temporary files of processes that were killed: those that nobody holds a lock on."""
     strays = []
     with contextlib.suppress(OSError):  # a folder that may be written to and not read

@@ -141,7 +141,7 @@ def drawn(random: np.random.RandomState, size: Tuple[int, int], most: int) -> Di
 def wild_payload(random: np.random.RandomState, size: Tuple[int, int]) -> bytes:
     """Of three channels, all weights of floating point as large as they can be."""
     wanted = layout(3)
-    integers = random.choice([-(1 << 20), 1 << 20], wanted.count).astype(np.int32)
+    integers = random.choice([1 - (1 << 20), (1 << 20) - 1], wanted.count).astype(np.int32)
     integers[: wanted.parts["double 0"].start] = 0
     start, steps = priors.named().weights(0, wanted), dict.fromkeys(wanted.parts, 0)
     weights = QuantizedWeights(wanted, start, steps, integers)

@@ -27,6 +27,7 @@ def loaded_after(code: str) -> "set[str]":
         "import nifcodec, nifcodec.cli.main; nifcodec.EncodeConfig, nifcodec.SirenOptions, nifcodec.NifError",
         "import nifcodec.cli.main\ntry: nifcodec.cli.main.main(['--help'])\nexcept SystemExit: pass",
         "import nifcodec.cli.main\ntry: nifcodec.cli.main.main(['encode', '--help'])\nexcept SystemExit: pass",
+        "import nifcodec.cli.main\ntry: nifcodec.cli.main.main(['batch', '--help'])\nexcept SystemExit: pass",
     ],
 )
 def test_help_loads_nothing_heavy(code: str) -> None:

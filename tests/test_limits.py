@@ -26,6 +26,7 @@ from nifcodec.fields.mlp import description as mlp_spec
 from nifcodec.fields.pyramid import priors as pyramid_priors
 from nifcodec.fields.pyramid.description import PyramidDescription
 from nifcodec.fields.pyramid.networks import layout
+from nifcodec.fields.pyramid.weights import QuantizedWeights, typical_steps
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.description import FAMILY_ID, WaveletDescription
 from nifcodec.fields.wavelet.lattice import Lattice
@@ -107,8 +108,9 @@ def lattice(width: int, height: int, flags: int, stream: bytes, exponent: int = 
 
 def pyramid(width: int, height: int, stream: bytes, exponent: int = 0) -> bytes:
     """All weights are those of the start."""
-    shapes = [part.shape for part in layout(4).parts.values()]
-    weights = encode_range([np.zeros(shape, np.int32) for shape in [(len(shapes),), *shapes]])
+    tensors = layout(4)
+    zeros = np.zeros(tensors.count, np.int32)
+    weights = QuantizedWeights(tensors, zeros, typical_steps(tensors), zeros).pack()
     payload = varint.write_varint(len(weights)) + varint.write_varint(len(stream)) + weights + stream
     description = PyramidDescription(pyramid_priors.named().hash, 0, exponent).pack()
     return container.pack(NifFile(width, height, 4, 8, 4, description, payload))

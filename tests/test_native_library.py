@@ -7,6 +7,7 @@ from typing import Iterator
 
 import pytest
 
+from nifcodec.cli.main import main
 from nifcodec.errors import MissingDependencyError
 from nifcodec.native import library
 
@@ -32,6 +33,18 @@ def test_what_was_not_built_is_missed_only_where_it_is_asked_for(monkeypatch: py
     monkeypatch.setenv(library.SWITCH, "1")
     with pytest.raises(MissingDependencyError, match="was not built"):
         library.load()
+
+
+@pytest.mark.parametrize(("option", "code"), [("--help", 0), ("--version", 1)])
+def test_a_missed_library_is_no_traceback(
+    option: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(library, "NAME", "_not_there.so")
+    monkeypatch.setenv(library.SWITCH, "1")
+    with pytest.raises(SystemExit) as stopped:
+        main([option])
+    assert stopped.value.code == code
+    assert ("was not built" in capsys.readouterr().err) == (code == 1)
 
 
 def test_another_interface_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

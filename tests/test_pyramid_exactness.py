@@ -191,7 +191,7 @@ def test_weights_that_overflow_give_a_finite_picture() -> None:
     integers = np.zeros(LAYOUT.count, np.int32)
     for part in LAYOUT.parts.values():
         if not part.name.startswith(IN_INTEGERS):
-            part.of(integers)[...] = np.random.RandomState(1).choice([-(1 << 20), 1 << 20], part.shape)
+            part.of(integers)[...] = np.random.RandomState(1).choice([1 - (1 << 20), (1 << 20) - 1], part.shape)
     file = file_of(integers, {name: 0 for name in LAYOUT.parts}, drawn(200))
     data = container.pack(file)
     for scale in (None, 0.3, 1.7):
@@ -221,13 +221,13 @@ def test_a_flip_of_any_bit_is_a_picture_or_a_corrupt_file() -> None:
 
 @pytest.mark.usefixtures("backend")
 def test_both_refuse_what_is_not_there() -> None:
-    nothing = np.zeros(LAYOUT.count, np.int32)
+    some = np.ones(LAYOUT.count, np.int32)
     steps = {name: 7 for name in LAYOUT.parts}
-    file = file_of(nothing, steps, drawn(2))
+    file = file_of(some, steps, drawn(2))
     assert both(file)
-    assert not both(file_of(nothing, steps, drawn(2), number=len(priors.named().starts)))
-    assert not both(file_of(nothing, {**steps, "double 3": 15}, drawn(2)))
-    assert not both(file_of(nothing, {**steps, "synthesis hidden": -1}, drawn(2)))
+    assert not both(file_of(some, steps, drawn(2), number=len(priors.named().starts)))
+    assert not both(file_of(some, {**steps, "double 3": 15}, drawn(2)))
+    assert not both(file_of(some, {**steps, "synthesis hidden": -1}, drawn(2)))
     # A root of no bytes is a stream of zeros, if any; one more part is none of this picture.
     weights, root = unpack_parts(file.payload, 2)
     both(replace(file, payload=pack_parts([CodedPart(weights), CodedPart(b"")])))

@@ -248,7 +248,7 @@ def test_files_beyond_the_limits_are_refused() -> None:
         opened(9, 9, PyramidDescription(b"12345678", 0).pack())
     with pytest.raises(MalformedError, match="start"):
         opened(9, 9, PyramidDescription(priors.named().hash, 200).pack())
-    for payload in (b"", b"\0\0", b"\x05\x01" + bytes(6), struct.pack("<BB", 3, 0) + b"\xff\xff\xff"):
+    for payload in (b"", b"\1\0\0", b"\x05\x01" + bytes(6), struct.pack("<BB", 3, 0) + b"\xff\xff\xff"):
         with pytest.raises(CorruptFileError):
             opened(9, 9, plain, payload).samples()
 

@@ -14,7 +14,8 @@ from nifcodec.fields.pyramid.grids import GROUPS, NEIGHBOURS, all_grids
 from nifcodec.fields.pyramid.networks import layout
 from nifcodec.fields.pyramid.schedule import Price, phases
 from nifcodec.fields.pyramid.step import Pyramid
-from nifcodec.native.pyramid import MARGIN, REACH, NativePyramid
+from nifcodec.native.planes import MARGIN, REACH
+from nifcodec.native.pyramid import NativePyramid
 from nifcodec.threads import at_most
 
 pytestmark = pytest.mark.skipif(not LIBRARIES, reason=MISSING)
@@ -115,17 +116,21 @@ def trained(pyramid: Pyramid, steps: int) -> Training:
     return training
 
 
-def test_a_training_goes_on_where_it_was_left() -> None:
+@pytest.mark.parametrize("last", [70, 113])  # before weights are rounded, and after
+def test_a_training_goes_on_where_it_was_left(last: int) -> None:
     whole = trained(problem((40, 30))[0], 120)
     pyramid, _ = problem((40, 30))
     halted = Training(pyramid, phases(120), pyramid.layout.initial(0), Price(1e-3))
     records = []
-    halted.run(lambda loss, evaluated: records.append(halted.record()) if evaluated else None, lambda: halted.done > 70)
-    assert 40 < halted.done < 120
+    halted.run(
+        lambda loss, evaluated: records.append(halted.record()) if evaluated else None, lambda: halted.done > last
+    )
+    assert last < halted.done < 120
     pyramid, _ = problem((40, 30))
     resumed = Training(pyramid, phases(120), pyramid.layout.initial(0), Price(1e-3))
-    resumed.restore(records[-2])
+    resumed.restore(records[-1])
     assert 0 < resumed.done <= halted.done
+    assert (resumed.best.quantized is not None) == (last > 100)
     resumed.run(lambda loss, evaluated: None, lambda: False)
     np.testing.assert_array_equal(resumed.best.weights, whole.best.weights)
     for one, other in zip(resumed.best.latents, whole.best.latents):

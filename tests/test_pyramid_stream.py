@@ -14,7 +14,18 @@ from nifcodec.fields.pyramid.grids import GROUPS, Grid, all_grids
 from nifcodec.fields.pyramid.integer_network import IntegerNetwork
 from nifcodec.fields.pyramid.laplacians import FRACTIONS, LARGEST, SCALES, TABLE_SCALES, Frames
 from nifcodec.fields.pyramid.networks import layout
-from nifcodec.fields.pyramid.weights import FINEST_STEP, QuantizedWeights, plain_start, quantize_weights, unpack_weights
+from nifcodec.fields.pyramid.weights import (
+    FINEST_INTEGER_STEP,
+    FINEST_STEP,
+    QuantizedWeights,
+    best_steps,
+    bit_gradient,
+    plain_start,
+    rounded,
+    step_sizes,
+    typical_steps,
+    unpack_weights,
+)
 
 LAYOUT = layout(3)
 START = plain_start(LAYOUT)
@@ -102,32 +113,50 @@ def test_the_integer_network_is_the_one_that_is_trained() -> None:
 def test_weights_come_back() -> None:
     steps = {name: 5 + number % 6 for number, name in enumerate(LAYOUT.parts)}
     integers = np.rint(np.random.RandomState(0).laplace(0, 4, LAYOUT.count)).astype(np.int32)
+    integers[3] = -(1 << 20) + 1
+    idle = LAYOUT.parts["entropy 1 second"]
+    idle.of(integers)[...] = 0
     quantized = QuantizedWeights(LAYOUT, START, steps, integers)
     data = quantized.pack()
-    assert quantized.bits() < 8 * len(data) < quantized.bits() + 8 * 100  # steps, and which tables there are
     found = unpack_weights(data, LAYOUT, START)
-    assert found.steps == steps
+    assert found.steps == {**steps, idle.name: typical_steps(LAYOUT)[idle.name]}
     np.testing.assert_array_equal(found.integers, integers)
+    assert found.pack() == data
     too_fine = QuantizedWeights(LAYOUT, START, {**steps, "double 0": FINEST_STEP + 1}, integers).pack()
-    for damaged in (b"", data[:20], too_fine):
+    for damaged in (data[:20], data + b"\1", too_fine):
         with pytest.raises(CorruptFileError):
             unpack_weights(damaged, LAYOUT, START)
 
 
-def test_weights_are_quantized_by_what_they_matter() -> None:
-    weights = random_weights(3)
-    curvature = np.full(LAYOUT.count, 2.0)
-    idle = LAYOUT.parts["synthesis hidden"].of(curvature)
-    idle[:20] = 1e-9
+def test_few_weights_take_few_bytes() -> None:
+    zeros = np.zeros(LAYOUT.count, np.int32)
+    assert len(QuantizedWeights(LAYOUT, START, typical_steps(LAYOUT), zeros).pack()) <= 2
+    sparse = zeros.copy()
+    sparse[::40] = 1 + np.arange(len(sparse[::40])) % 2
+    # Where each of them is takes log2(40) + log2(e) bits, its sign and its size two more; the rest is learning of odds.
+    assert len(QuantizedWeights(LAYOUT, START, typical_steps(LAYOUT), sparse).pack()) < 1.5 * len(sparse[::40])
 
-    def cost(tried: np.ndarray) -> float:
-        return float((curvature * (tried - weights) ** 2).sum()) / 2
 
-    dear, cheap = (quantize_weights(LAYOUT, weights, START, curvature, cost, price) for price in (1e-3, 1e-6))
-    assert not LAYOUT.parts["synthesis hidden"].of(cheap.integers)[:20].any()
-    assert LAYOUT.parts["synthesis hidden"].of(cheap.integers)[20:].any()
-    assert dear.bits() < cheap.bits()
-    assert cost(cheap.weights()) < cost(dear.weights()) < cost(np.zeros(LAYOUT.count))
+def test_steps_are_as_fine_as_weights_matter() -> None:
+    curvature = np.full(LAYOUT.count, 12 / np.log(2) * 1e-3 * 4.0**5)
+    LAYOUT.parts["synthesis hidden"].of(curvature)[...] *= 16
+    LAYOUT.parts["synthesis colours"].of(curvature)[...] *= 1e-12
+    LAYOUT.parts["entropy 0 first"].of(curvature)[...] *= 1e12
+    steps = best_steps(LAYOUT, curvature, 1e-3)
+    assert (steps["double 0"], steps["synthesis hidden"]) == (5, 7)
+    assert (steps["synthesis colours"], steps["entropy 0 first"]) == (0, FINEST_INTEGER_STEP)
+    quantized = rounded(LAYOUT, START, steps, START + random_weights(3))
+    off = np.abs(quantized.weights() - START - random_weights(3))
+    assert (off <= step_sizes(LAYOUT, steps) / 2 * (1 + 1e-5)).all()
+
+
+def test_bits_pull_by_their_derivative() -> None:
+    off, sizes = np.array([-3.0, 0.0, 0.1, 200.0]), np.array([1.0, 2.0, 0.5, 1.0])
+
+    def bits(of: np.ndarray) -> np.ndarray:
+        return np.asarray(np.log2(1 + (of / sizes) ** 2) / 2)
+
+    np.testing.assert_allclose(bit_gradient(off, sizes), (bits(off + 1e-5) - bits(off - 1e-5)) / 2e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

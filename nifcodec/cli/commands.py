@@ -88,6 +88,7 @@ def decode_file(source: str, target: str, arguments: argparse.Namespace) -> None
         _max_pixels(arguments),
         arguments.threads,
         arguments.interpolation,
+        fit=arguments.fit,
     )
     if target == STREAM and arguments.format is None and image.depth == FLOAT_DEPTH:
         format = "EXR"

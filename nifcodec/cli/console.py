@@ -18,8 +18,12 @@ class Interrupt:
     each signal arrives, counts them.
     """
 
-    def __init__(self, quiet: bool) -> None:
+    def __init__(
+        self, quiet: bool, doing: str = "finishing with the best so far; Ctrl-C again stops without a file"
+    ) -> None:
+        """`doing` is what the first press says, unless `quiet`."""
         self.quiet = quiet
+        self._doing = doing
         self.presses = 0
 
     @property
@@ -52,4 +56,4 @@ class Interrupt:
         if self.presses > 1:
             raise KeyboardInterrupt
         if first and not self.quiet:
-            say("\ninterrupted: finishing with the best so far; Ctrl-C again stops without a file\n")
+            say(f"\ninterrupted: {self._doing}\n")

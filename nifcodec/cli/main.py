@@ -1,4 +1,4 @@
-"""The command line: `nifcodec encode | decode | info | verify | export`.
+"""The command line: `nifcodec encode | decode | info | verify | export | batch`.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 corrupt or unsupported file, 4 output exists, 130 interrupted. Of several
 inputs one failure does not stop the rest; the code is then that of the failures where they agree, else 1.
@@ -10,9 +10,10 @@ import argparse
 import os
 import sys
 import warnings
-from typing import Callable, List, NoReturn, Optional, Sequence, Tuple
+from typing import Any, Callable, List, NoReturn, Optional, Sequence, Tuple
 
 from nifcodec import __version__
+from nifcodec.cli.batch import add_batch
 from nifcodec.cli.options import add_encode, add_option, add_outputs, given_options
 from nifcodec.config import INTERPOLATIONS, EncodeConfig
 from nifcodec.errors import ConfigError, InterruptedEncodeError, NifError
@@ -60,18 +61,30 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"usage: {self.prog} --help lists what can be given\n{self.prog}: error: {message}\n")
 
 
+class _Version(argparse._VersionAction):
+    """Loads the native library only where it is asked for: neither --help nor a build of the package needs it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *arguments: Any, **named: Any) -> None:
+        try:
+            self.version = f"nifcodec {__version__} ({backend()})"
+        except NifError as error:
+            parser.exit(error.exit_code, f"nifcodec: {error}\n")
+        super().__call__(parser, *arguments, **named)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = _Parser(
         prog="nifcodec", description="Stores a picture as a small neural field that was fitted to it alone."
     )
-    parser.add_argument("--version", action="version", version=f"nifcodec {__version__} ({backend()})")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     commands.required = True
     add_encode(commands, _encode)
     _add_decode(commands)
     _add_info(commands)
     _add_verify(commands)
     _add_export(commands)
+    add_batch(commands)
     return parser
 
 
@@ -92,6 +105,7 @@ def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     size = command.add_mutually_exclusive_group()
     size.add_argument("--scale", type=float, metavar="F", help="factor of width and height")
     size.add_argument("--size", type=_size, metavar="WxH", help="pixels of the output; a 0 keeps the aspect ratio")
+    size.add_argument("--fit", type=_size, metavar="WxH", help="shrink to fit into so many pixels, as thumbnails do")
     command.add_argument(
         "--crop", type=_crop, metavar="X,Y,W,H", help="only this part, in pixels of the stored picture"
     )

@@ -24,10 +24,16 @@ def add_encode(
     )
     command.set_defaults(run=run)
     command.add_argument("inputs", nargs="+", metavar="IN", help="picture, or - for standard input")
-    options = families.all_options()
+    add_encode_options(command, families.all_options(), lambda: _add_output(command.add_argument_group("output")))
+
+
+def add_encode_options(
+    command: argparse.ArgumentParser, options: Dict[str, Option], add_own: Callable[[], None]
+) -> None:
+    """The options of an encode, by name, under their headings; `add_own` adds what the command has beside them."""
     for heading in _headings(options):
         if heading == FIELD:  # what everybody needs stands above it
-            _add_output(command.add_argument_group("output"))
+            add_own()
         group = command.add_argument_group(heading)
         target = group.add_mutually_exclusive_group() if heading == GOAL else group
         for name, option in options.items():
@@ -59,7 +65,8 @@ def _add_output(group: Any) -> None:
 def _headings(options: Dict[str, Option]) -> List[str]:
     """The groups of the options: what the file depends on first, then where it trains and who watches."""
     found = dict.fromkeys(option.group for option in options.values())
-    return [*(name for name in found if name not in BESIDE_THE_RESULT), *BESIDE_THE_RESULT]
+    beside = [name for name in BESIDE_THE_RESULT if name in found]
+    return [*(name for name in found if name not in BESIDE_THE_RESULT), *beside]
 
 
 def add_option(where: Any, name: str, option: Option) -> None:

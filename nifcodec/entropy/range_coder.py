@@ -78,8 +78,16 @@ class Encoder:
             raise ValueError(f"a symbol lies outside of the alphabet 0 to {tables.size - 1}")
         befores = tables.cumulative[ids, symbols]
         frequencies = tables.cumulative[ids, symbols + 1] - befores
+        self._narrow(befores.tolist(), frequencies.tolist())
+
+    def put_bit(self, bit: int, ones: int) -> None:
+        """Append a bit, of which a 1 has `ones` of `TOTAL`, 1 to `TOTAL` - 1, behind the part of a 0."""
+        zeros = TOTAL - ones
+        self._narrow([zeros if bit else 0], [ones if bit else zeros])
+
+    def _narrow(self, befores: List[int], frequencies: List[int]) -> None:
         low, width, words = self._low, self._width, self._words
-        for before, frequency in zip(befores.tolist(), frequencies.tolist()):
+        for before, frequency in zip(befores, frequencies):
             unit = width >> PRECISION
             low += unit * before
             width = unit * frequency
@@ -157,6 +165,23 @@ class Decoder:
             symbols.append(symbol)
         self._offset, self._width, self._read, self._window = offset, width, read, window
         return np.array(symbols, np.int64)
+
+    def get_bit(self, ones: int) -> int:
+        """The next bit, of which a 1 has `ones` of `TOTAL`. Raises MalformedError, as `get`."""
+        unit, zeros = self._width >> PRECISION, TOTAL - ones
+        target = self._offset // unit
+        if target >= TOTAL:
+            raise MalformedError("range coded stream", "belongs to no sequence of symbols")
+        bit = int(target >= zeros)
+        self._offset -= unit * zeros if bit else 0
+        self._width = unit * (ones if bit else zeros)
+        if self._width < _WORD:
+            word = self._words[self._read] if self._read < len(self._words) else 0
+            self._read += 1
+            self._width <<= 32
+            self._offset = self._offset << 32 | word
+            self._window = (self._window << 32 | word) & _MASK
+        return bit
 
     def is_canonical(self) -> bool:
         """Whether the stream is the encoder's of the symbols read so far: `is_canonical`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from typing import Any
 
 from nifcodec.fields.hooks import Progress
 from nifcodec.files import say
@@ -23,17 +24,21 @@ class ProgressLine:
         self.shown = time.monotonic()
         self.drawn = 0
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: Any) -> None:
         now = time.monotonic()
         if now - self.shown < (BAR_SECONDS if self.terminal else LOG_SECONDS):
             return
         self.shown = now
-        text = f"{self.label}: {describe(progress, bar=self.terminal)}"
+        text = f"{self.label}: {self.describe(progress)}"
         if self.terminal:
             say("\r" + text.ljust(self.drawn))
             self.drawn = len(text)
         else:
             say(text + "\n")
+
+    def describe(self, progress: Any) -> str:
+        """What the line says."""
+        return describe(progress, bar=self.terminal)
 
     def clear(self) -> None:
         """Wipes the bar, so that the next line starts clean."""

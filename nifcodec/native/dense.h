@@ -69,102 +69,79 @@ NIF_DEFINE VECTOR NIF_K(log2)(VECTOR v) {
     return series * ratio + __builtin_convertvector(exponent, VECTOR);
 }
 
-/* Four outputs of a layer, of `inputs` channels each, at two vectors. The eight sums have names, to be registers. */
-#define NIF_EACH_OUTPUT(DO) DO(0) DO(1) DO(2) DO(3)
-NIF_DEFINE void NIF_K(four)(int32_t inputs, const float *weights, ptrdiff_t row, const float *biases, const float *x,
-                            float *out) {
-#define START(q) VECTOR left##q = NIF_K(all)(biases ? biases[q] : 0), right##q = left##q;
-#define ADD(q)                              \
-    left##q += first * weights[q * row];    \
-    right##q += second * weights[q * row];
-#define PUT(q)                                                          \
-    NIF_K(store)(out + q * NIF_BLOCK_SAMPLES, left##q);                 \
-    NIF_K(store)(out + q * NIF_BLOCK_SAMPLES + NIF_WIDE, right##q);
-    NIF_EACH_OUTPUT(START)
-    for (int32_t i = 0; i < inputs; i++, x += NIF_BLOCK_SAMPLES, weights++) {
-        const VECTOR first = NIF_K(load)(x), second = NIF_K(load)(x + NIF_WIDE);
-        NIF_EACH_OUTPUT(ADD)
-    }
-    NIF_EACH_OUTPUT(PUT)
-#undef START
-#undef ADD
-#undef PUT
-}
-
-/* One output at four vectors. */
-NIF_DEFINE void NIF_K(one)(int32_t inputs, const float *weights, float bias, const float *x, float *out) {
-    VECTOR a = NIF_K(all)(bias), b = a, c = a, d = a;
-    for (int32_t i = 0; i < inputs; i++, x += NIF_BLOCK_SAMPLES) {
-        a += NIF_K(load)(x) * weights[i];
-        b += NIF_K(load)(x + NIF_WIDE) * weights[i];
-        c += NIF_K(load)(x + 2 * NIF_WIDE) * weights[i];
-        d += NIF_K(load)(x + 3 * NIF_WIDE) * weights[i];
-    }
-    NIF_K(store)(out, a);
-    NIF_K(store)(out + NIF_WIDE, b);
-    NIF_K(store)(out + 2 * NIF_WIDE, c);
-    NIF_K(store)(out + 3 * NIF_WIDE, d);
+/* Outputs of a layer of `inputs` channels at some vectors. Both counts are constants, so that each sum is a register. */
+NIF_DEFINE void NIF_K(outputs)(const int outputs, const int vectors, int32_t inputs, const float *weights,
+                               const float *biases, const float *x, float *out) {
+    VECTOR sums[8][4];
+    for (int o = 0; o < outputs; o++)
+        for (int v = 0; v < vectors; v++) sums[o][v] = NIF_K(all)(biases ? biases[o] : 0);
+    for (int32_t i = 0; i < inputs; i++)
+        for (int v = 0; v < vectors; v++) {
+            const VECTOR value = NIF_K(load)(x + i * NIF_BLOCK_SAMPLES + v * NIF_WIDE);
+            for (int o = 0; o < outputs; o++) sums[o][v] += value * weights[o * inputs + i];
+        }
+    for (int o = 0; o < outputs; o++)
+        for (int v = 0; v < vectors; v++) NIF_K(store)(out + o * NIF_BLOCK_SAMPLES + v * NIF_WIDE, sums[o][v]);
 }
 
 /* out (outputs, block) = weights (outputs, inputs) x (inputs, block) + biases, which may be NULL. */
 NIF_TARGET static void NIF_K(dense)(int32_t outputs, int32_t inputs, const float *weights, const float *biases,
                                     const float *x, float *out) {
     int32_t o = 0;
-    for (; o + 4 <= outputs; o += 4)
-        for (int32_t n = 0; n < NIF_BLOCK_SAMPLES; n += 2 * NIF_WIDE)
-            NIF_K(four)(inputs, weights + o * inputs, inputs, biases ? biases + o : NULL, x + n,
-                        out + o * NIF_BLOCK_SAMPLES + n);
-    for (; o < outputs; o++)
-        for (int32_t n = 0; n < NIF_BLOCK_SAMPLES; n += 4 * NIF_WIDE)
-            NIF_K(one)(inputs, weights + o * inputs, biases ? biases[o] : 0, x + n, out + o * NIF_BLOCK_SAMPLES + n);
+#define SOME(count, vectors)                                                                                     \
+    for (int32_t n = 0; n < NIF_BLOCK_SAMPLES; n += (vectors)*NIF_WIDE)                                           \
+        NIF_K(outputs)(count, vectors, inputs, weights + o * inputs, biases ? biases + o : NULL, x + n,           \
+                       out + o * NIF_BLOCK_SAMPLES + n);
+    for (; o + 4 <= outputs; o += 4) SOME(4, 2)
+    switch (outputs - o) {
+        case 3: SOME(3, 4) break;
+        case 2: SOME(2, 4) break;
+        case 1: SOME(1, 4) break;
+    }
+#undef SOME
 }
 
-/* Four outputs by three inputs of `outer`, in twelve registers. */
-NIF_DEFINE void NIF_K(four_by_three)(int32_t inputs, const float *gradients, const float *x, float *sums) {
-#define START(q)                                                      \
-    VECTOR a##q = NIF_K(load)(sums + q * inputs * NIF_WIDE);               \
-    VECTOR b##q = NIF_K(load)(sums + (q * inputs + 1) * NIF_WIDE);         \
-    VECTOR c##q = NIF_K(load)(sums + (q * inputs + 2) * NIF_WIDE);
-#define ADD(q)                                                             \
-    {                                                                      \
-        const VECTOR by = NIF_K(load)(gradients + q * NIF_BLOCK_SAMPLES + n); \
-        a##q += by * first;                                                \
-        b##q += by * second;                                               \
-        c##q += by * third;                                                \
-    }
-#define PUT(q)                                                             \
-    NIF_K(store)(sums + q * inputs * NIF_WIDE, a##q);                      \
-    NIF_K(store)(sums + (q * inputs + 1) * NIF_WIDE, b##q);                \
-    NIF_K(store)(sums + (q * inputs + 2) * NIF_WIDE, c##q);
-    NIF_EACH_OUTPUT(START)
+/* Some outputs by some inputs of `outer`. Both counts are constants, so that each sum is a register. */
+NIF_DEFINE void NIF_K(products)(const int outputs, const int columns, int32_t inputs, const float *gradients,
+                                const float *x, float *sums) {
+    VECTOR found[4][6];
+    for (int o = 0; o < outputs; o++)
+        for (int i = 0; i < columns; i++) found[o][i] = NIF_K(load)(sums + (o * inputs + i) * NIF_WIDE);
     for (int32_t n = 0; n < NIF_BLOCK_SAMPLES; n += NIF_WIDE) {
-        const VECTOR first = NIF_K(load)(x + n), second = NIF_K(load)(x + NIF_BLOCK_SAMPLES + n);
-        const VECTOR third = NIF_K(load)(x + 2 * NIF_BLOCK_SAMPLES + n);
-        NIF_EACH_OUTPUT(ADD)
+        VECTOR by[4];
+        for (int o = 0; o < outputs; o++) by[o] = NIF_K(load)(gradients + o * NIF_BLOCK_SAMPLES + n);
+        for (int i = 0; i < columns; i++) {
+            const VECTOR value = NIF_K(load)(x + i * NIF_BLOCK_SAMPLES + n);
+            for (int o = 0; o < outputs; o++) found[o][i] += by[o] * value;
+        }
     }
-    NIF_EACH_OUTPUT(PUT)
-#undef START
-#undef ADD
-#undef PUT
+    for (int o = 0; o < outputs; o++)
+        for (int i = 0; i < columns; i++) NIF_K(store)(sums + (o * inputs + i) * NIF_WIDE, found[o][i]);
 }
 
 /* Adds the products of gradients (outputs, block) and inputs (inputs, block), summed over the block as far as a vector
  * goes: sums (outputs, inputs, NIF_WIDE). */
 NIF_TARGET static void NIF_K(outer)(int32_t outputs, int32_t inputs, const float *gradients, const float *x,
                                     float *sums) {
-    const int32_t whole_outputs = outputs / 4 * 4, whole_inputs = inputs / 3 * 3;
-    for (int32_t o = 0; o < whole_outputs; o += 4)
-        for (int32_t i = 0; i < whole_inputs; i += 3)
-            NIF_K(four_by_three)(inputs, gradients + o * NIF_BLOCK_SAMPLES, x + i * NIF_BLOCK_SAMPLES,
-                                 sums + ((ptrdiff_t)o * inputs + i) * NIF_WIDE);
-    for (int32_t o = 0; o < outputs; o++)
-        for (int32_t i = o < whole_outputs ? whole_inputs : 0; i < inputs; i++) {
-            float *to = sums + ((ptrdiff_t)o * inputs + i) * NIF_WIDE;
-            VECTOR sum = NIF_K(load)(to);
-            for (int32_t n = 0; n < NIF_BLOCK_SAMPLES; n += NIF_WIDE)
-                sum += NIF_K(load)(gradients + o * NIF_BLOCK_SAMPLES + n) * NIF_K(load)(x + i * NIF_BLOCK_SAMPLES + n);
-            NIF_K(store)(to, sum);
-        }
+    /* As many inputs at a time as leave twelve sums; then what is left of them, one by one. */
+#define SOME(count, columns)                                                                              \
+    {                                                                                                     \
+        int32_t i = 0;                                                                                    \
+        for (; i + (columns) <= inputs; i += (columns))                                                   \
+            NIF_K(products)(count, columns, inputs, gradients + o * NIF_BLOCK_SAMPLES,                    \
+                            x + i * NIF_BLOCK_SAMPLES, sums + ((ptrdiff_t)o * inputs + i) * NIF_WIDE);    \
+        for (; i < inputs; i++)                                                                           \
+            NIF_K(products)(count, 1, inputs, gradients + o * NIF_BLOCK_SAMPLES,                          \
+                            x + i * NIF_BLOCK_SAMPLES, sums + ((ptrdiff_t)o * inputs + i) * NIF_WIDE);    \
+    }
+    int32_t o = 0;
+    for (; o + 4 <= outputs; o += 4) SOME(4, 3)
+    switch (outputs - o) {
+        case 3: SOME(3, 4) break;
+        case 2: SOME(2, 6) break;
+        case 1: SOME(1, 6) break;
+    }
+#undef SOME
 }
 
 /* The same for biases: sums (outputs, NIF_WIDE). */

@@ -4,6 +4,5 @@
 #undef NIF_WIDE
 #undef NIF_VECTORS
 #undef NIF_DEFINE
-#undef NIF_EACH_OUTPUT
 #undef VECTOR
 #undef INTEGERS

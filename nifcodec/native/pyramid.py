@@ -7,20 +7,15 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import POINTER, Structure, c_double, c_float, c_int32, c_int64, c_uint32, c_void_p
-from dataclasses import dataclass
-from typing import Any, Optional, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 import numpy as np
 
-BLOCK, MARGIN, REACH = 64, 16, 4  # as in pyramid.h
+from nifcodec.native.planes import MARGIN, REACH, Planes, Rows, data_of, plane_of, planes_of, rows_of
+from nifcodec.native.synthesis import NativeSynthesis
+
 SOFT, HARD = 0, 1
-SPARE = 32  # floats behind a row's last block
-
-Rows = Tuple[int, int]  # from, to
-
-
-class _Plane(Structure):
-    _fields_ = [("height", c_int32), ("width", c_int32), ("stride", c_int64)]
+GRIDS_OF_A_SIZE = 2  # as in pyramid_features.h
 
 
 class _Entropy(Structure):
@@ -33,84 +28,36 @@ class _Entropy(Structure):
     ]
 
 
-class _Synthesis(Structure):
-    _fields_ = [("grids", c_int32), ("hidden", c_int32), ("colours", c_int32), ("weights", c_void_p)]
+class _Mapped(Structure):
+    _fields_ = [
+        ("features", c_int32),
+        ("count", c_int32),
+        ("columns", c_int32),
+        ("matrix", c_void_p),
+        ("grids", c_void_p * GRIDS_OF_A_SIZE),
+        ("by_grids", c_void_p * GRIDS_OF_A_SIZE),
+    ]
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """The size of a plane, and how its rows lie: NIF_MARGIN floats before each, a block's rest and more behind it."""
-
-    height: int
-    width: int
-
-    @property
-    def stride(self) -> int:
-        """Floats from one row to the next."""
-        return MARGIN + -(-self.width // BLOCK) * BLOCK + SPARE
-
-    def planes(self, count: int) -> "Planes":
-        """So many planes of zeros."""
-        return Planes(self, np.zeros((count, self.height + 2 * REACH, self.stride), np.float32))
-
-
-@dataclass(frozen=True)
-class Planes:
-    """Planes with their margins, (planes, REACH + height + REACH, stride)."""
-
-    geometry: Geometry
-    whole: np.ndarray
-
-    @property
-    def inner(self) -> np.ndarray:
-        """The samples: a view (planes, height, width)."""
-        size = self.geometry
-        return self.whole[:, REACH : REACH + size.height, MARGIN : MARGIN + size.width]
-
-    @property
-    def size(self) -> int:
-        """Floats from one plane to the next."""
-        return int(self.whole[0].size)
-
-    def address(self, plane: int = 0) -> c_void_p:
-        """Of the first sample of a plane."""
-        offset = plane * self.size + REACH * self.geometry.stride + MARGIN
-        return c_void_p(self.whole.ctypes.data + 4 * offset)
-
-
-@dataclass(frozen=True)
-class Synthesis:
-    """Weights of a synthesis, float32, in the order of synthesis.h, its hidden units and its colours."""
-
-    weights: np.ndarray
-    hidden: int
-    colours: int
-
-    @property
-    def kernel(self) -> int:
-        """Weights of a convolution and its biases."""
-        return (9 * self.colours + 1) * self.colours
-
-
-class NativePyramid:
+class NativePyramid(NativeSynthesis):
     """The functions of a loaded library.
 
     Args:
-        loaded: a library with the symbols that pyramid.h, synthesis.h and upsampling.h name.
+        loaded: a library with the symbols that pyramid.h, pyramid_features.h, synthesis.h and upsampling.h name.
     """
 
     def __init__(self, loaded: ctypes.CDLL) -> None:
-        self._library = loaded
+        super().__init__(loaded)
         loaded.nif_pyramid_workspace.restype = c_int64
-        loaded.nif_pyramid_bits.restype = loaded.nif_synthesis_second.restype = c_double
+        loaded.nif_pyramid_bits.restype = c_double
 
     def quantize(
         self, rows: Rows, y: Planes, s: Planes, slope: Planes, kind: int, temperature: float, noise: float, seed: int
     ) -> None:
         """Rows of latents y -> what the networks see, s, and its derivative, where `kind` is SOFT."""
         self._library.nif_pyramid_quantize(
-            _plane(y.geometry),
-            *_rows(rows),
+            plane_of(y.geometry),
+            *rows_of(rows),
             c_int32(kind),
             c_float(temperature),
             c_float(noise),
@@ -159,12 +106,12 @@ class NativePyramid:
             sums = np.empty(weights.size, np.float32)
         space = np.empty(self._library.nif_pyramid_workspace(c_int64(weights.size)), np.float32)
         total = self._library.nif_pyramid_bits(
-            _plane(size),
+            plane_of(size),
             ctypes.byref(net),
-            *_rows(rows),
+            *rows_of(rows),
             s.address(),
             None if features is None else features.address(),
-            None if features is None else _plane(features.geometry),
+            None if features is None else plane_of(features.geometry),
             c_int64(0 if features is None else features.size),
             c_float(price),
             c_int32(hidden),
@@ -191,8 +138,8 @@ class NativePyramid:
     ) -> None:
         """One step of Adam on rows of latents. own, below: gradients by `bits`, of these rows and of the next strip."""
         self._library.nif_pyramid_adam(
-            _plane(y.geometry),
-            *_rows(rows),
+            plane_of(y.geometry),
+            *rows_of(rows),
             c_void_p(own.ctypes.data + 4 * MARGIN),
             None if below is None else c_void_p(below.ctypes.data + 4 * MARGIN),
             gradient.address(),
@@ -204,165 +151,63 @@ class NativePyramid:
             y.address(),
         )
 
-    def mix(self, rows: Rows, net: Synthesis, z: Planes, colours: Planes, linear: Planes) -> None:
-        """Rows of the grids -> colours before the convolutions, and the linear branch."""
-        self._library.nif_synthesis_mix(*_planes(z), _synthesis(net, z), *_rows(rows), *_addresses(z, colours, linear))
-
-    def first(self, rows: Rows, net: Synthesis, z: Planes, colours: Planes, out: Planes) -> None:
-        """The first convolution and its ReLU."""
-        self._library.nif_synthesis_first(*_planes(z), _synthesis(net, z), *_rows(rows), *_addresses(colours, out))
-
-    def second(
+    def features(
         self,
-        rows: Rows,
-        net: Synthesis,
-        z: Planes,
-        rectified: Planes,
-        linear: Planes,
-        target: Planes,
+        matrix: np.ndarray,
+        column: int,
+        grids: Sequence[Planes],
+        biases: Optional[np.ndarray],
+        coarser: Optional[Planes],
         out: Planes,
-        white: float = 0.0,
-    ) -> float:
-        """The second convolution -> the sum of squared errors; out: the gradient or, with `white`, the picture."""
-        return float(
-            self._library.nif_synthesis_second(
-                *_planes(z),
-                _synthesis(net, z),
-                *_rows(rows),
-                c_float(white),
-                *_addresses(rectified, linear, target, out),
-            )
+    ) -> None:
+        """Maps of grids of one size, and the sums of half the size -> the sums of this size.
+
+        Args:
+            matrix: float32 (features, all grids).
+            column: the first grid's.
+            coarser, out: planes (features, ...).
+        """
+        self._library.nif_features(
+            *planes_of(out),
+            _mapped(matrix, column, grids, ()),
+            None if biases is None else data_of(biases),
+            *_optional(coarser),
+            out.address(),
         )
 
-    def back_second(
+    def features_back(
         self,
-        rows: Rows,
-        net: Synthesis,
-        z: Planes,
-        rectified: Planes,
+        matrix: np.ndarray,
+        column: int,
+        grids: Sequence[Planes],
+        by_grids: Sequence[Planes],
         gradient: Planes,
-        inner: Planes,
-    ) -> np.ndarray:
-        """Back through the second convolution; returns sums of gradients by its kernel and biases."""
-        sums = np.empty(net.kernel, np.float32)
-        space = np.empty(net.colours * z.geometry.stride + 2 * MARGIN, np.float32)
-        self._library.nif_synthesis_back_second(
-            *_planes(z),
-            _synthesis(net, z),
-            *_rows(rows),
-            *_addresses(rectified, gradient, inner),
-            c_void_p(sums.ctypes.data),
-            c_void_p(space.ctypes.data),
+        coarser: Optional[Planes],
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """Adds to the gradients by the grids, and writes that by the sums of half the size.
+
+        Returns:
+            Gradients by the columns of the matrix, (features, grids), and by biases, (features,).
+        """
+        sums, biases = np.zeros((len(matrix), len(grids))), np.zeros(len(matrix))
+        self._library.nif_features_back(
+            *planes_of(gradient),
+            _mapped(matrix, column, grids, by_grids),
+            gradient.address(),
+            *_optional(coarser),
+            data_of(sums),
+            data_of(biases),
         )
-        return sums
-
-    def back_first(
-        self,
-        rows: Rows,
-        net: Synthesis,
-        z: Planes,
-        colours: Planes,
-        inner: Planes,
-        gradient: Planes,
-        by_z: Planes,
-    ) -> np.ndarray:
-        """Back through the rest; returns sums of gradients by all weights but the second kernel and its biases."""
-        sums = np.empty(net.weights.size - net.kernel, np.float32)
-        turned = sums.size  # more than the turned weights take
-        space = np.empty(sums.size * 8 + net.colours * z.geometry.stride + 2 * MARGIN + turned, np.float32)
-        self._library.nif_synthesis_back_first(
-            *_planes(z),
-            _synthesis(net, z),
-            *_rows(rows),
-            *_addresses(z, colours, inner, gradient, by_z),
-            c_void_p(sums.ctypes.data),
-            c_void_p(space.ctypes.data),
-        )
-        return sums
-
-    def filter_grid(self, taps: np.ndarray, source: Planes, between: Planes, out: Planes, plane: int = 0) -> None:
-        """A grid, filtered at its own size, into a plane of `out`."""
-        self._library.nif_filter_grid(
-            _plane(source.geometry), _data(taps), source.address(), between.address(), out.address(plane)
-        )
-
-    def filter_grid_back(
-        self,
-        taps: np.ndarray,
-        source: Planes,
-        between: Planes,
-        gradient: Planes,
-        plane: int,
-        turned: Planes,
-        by: Planes,
-    ) -> np.ndarray:
-        """Adds to the gradient by the grid; returns that by the taps."""
-        sums = np.zeros(4)
-        self._library.nif_filter_grid_back(
-            _plane(source.geometry),
-            _data(taps),
-            source.address(),
-            between.address(),
-            gradient.address(plane),
-            turned.address(),
-            by.address(),
-            _data(sums),
-        )
-        return sums
-
-    def double(self, taps: np.ndarray, source: Planes, between: Planes, out: Planes, plane: int = 0) -> None:
-        """A plane, doubled into a plane of `out`."""
-        half = source.geometry
-        line = np.empty(2 * half.stride + 2 * MARGIN, np.float32)
-        self._library.nif_double(
-            _plane(half),
-            _plane(out.geometry),
-            _data(taps),
-            source.address(),
-            between.address(),
-            out.address(plane),
-            _data(line),
-        )
-
-    def double_back(
-        self, taps: np.ndarray, source: Planes, between: Planes, gradient: Planes, plane: int, by: Planes
-    ) -> np.ndarray:
-        """Writes the gradient by the smaller plane; returns that by the taps."""
-        half, sums = source.geometry, np.zeros(4)
-        line = np.zeros(3 * half.stride + 2 * MARGIN, np.float32)
-        self._library.nif_double_back(
-            _plane(half),
-            _plane(gradient.geometry),
-            _data(taps),
-            source.address(),
-            between.address(),
-            gradient.address(plane),
-            by.address(),
-            _data(sums),
-            _data(line),
-        )
-        return sums
+        return sums, biases
 
 
-def _plane(geometry: Geometry) -> Any:
-    return ctypes.byref(_Plane(geometry.height, geometry.width, geometry.stride))
+def _mapped(matrix: np.ndarray, column: int, grids: Sequence[Planes], by_grids: Sequence[Planes]) -> Any:
+    first = matrix.ctypes.data + column * matrix.itemsize
+    addresses = ((c_void_p * GRIDS_OF_A_SIZE)(*(each.address() for each in some)) for some in (grids, by_grids))
+    return ctypes.byref(_Mapped(len(matrix), len(grids), matrix.shape[1], first, *addresses))
 
 
-def _planes(planes: Planes) -> "Tuple[Any, c_int64]":
-    return _plane(planes.geometry), c_int64(planes.size)
-
-
-def _rows(rows: Rows) -> "Tuple[c_int32, c_int32]":
-    return c_int32(rows[0]), c_int32(rows[1])
-
-
-def _synthesis(net: Synthesis, z: Planes) -> Any:
-    return ctypes.byref(_Synthesis(len(z.whole), net.hidden, net.colours, net.weights.ctypes.data))
-
-
-def _addresses(*planes: Planes) -> "Tuple[c_void_p, ...]":
-    return tuple(each.address() for each in planes)
-
-
-def _data(array: np.ndarray) -> c_void_p:
-    return c_void_p(array.ctypes.data)
+def _optional(planes: Optional[Planes]) -> Tuple[Any, ...]:
+    if planes is None:
+        return None, c_int64(0), None
+    return (*planes_of(planes), planes.address())

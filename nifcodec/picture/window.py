@@ -85,6 +85,7 @@ def choose_window(
     size: Optional[Tuple[int, int]] = None,
     crop: Optional[Tuple[int, int, int, int]] = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    fit: Optional[Tuple[int, int]] = None,
 ) -> Window:
     """The window that the options of a decode ask for.
 
@@ -92,8 +93,9 @@ def choose_window(
         source: width and height of the picture.
         scale: factor of width and height, rounded half up, at least 1 pixel.
         size: width and height of the output; one of them may be 0 and then keeps the aspect ratio.
-        crop: left, top, width and height in source pixels; scale and size apply to this part.
+        crop: left, top, width and height in source pixels; scale, size and fit apply to this part.
         max_pixels: limit of the output.
+        fit: width and height that the output stays within; it keeps the aspect ratio and is never enlarged.
 
     Raises:
         ConfigError: options that contradict each other or the picture.
@@ -104,8 +106,8 @@ def choose_window(
         raise ConfigError(
             f"crop {left},{top},{width},{height} is not inside of the picture, {source[0]}x{source[1]} pixels"
         )
-    if scale is not None and size is not None:
-        raise ConfigError("scale and size exclude each other: give one of them")
+    if [scale, size, fit].count(None) < 2:
+        raise ConfigError("scale, size and fit exclude each other: give one of them")
     columns, rows = width, height
     if scale is not None:
         if not (math.isfinite(scale) and scale > 0):
@@ -118,6 +120,11 @@ def choose_window(
             raise ConfigError(f"size {columns}x{rows} is not two numbers above 0, or one and a 0")
         columns = columns or _rounded(Fraction(width * rows, height))
         rows = rows or _rounded(Fraction(height * columns, width))
+    elif fit is not None:
+        if min(fit) < 1:
+            raise ConfigError(f"fit {fit[0]}x{fit[1]} is not two numbers above 0")
+        shrunk = min(Fraction(fit[0], width), Fraction(fit[1], height), Fraction(1))
+        columns, rows = _rounded(width * shrunk), _rounded(height * shrunk)
     if columns * rows > max_pixels:
         raise LimitError(
             f"{columns}x{rows} pixels are above the limit of {max_pixels}: "

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_right
 from functools import lru_cache
 from itertools import accumulate
-from typing import List, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
@@ -86,6 +86,35 @@ class Stream:
         require(self.offset == gap, "the stream is not the encoder's")
         require(len(self.data) <= 4 * self.words + 8, "bytes after the last symbol")
         require(self.data[-1:] != b"\0", "the stream ends with a zero byte")
+
+
+class AdaptiveBits:
+    """Bits of a stream, each in a context that counts."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.counts: Dict[object, List[int]] = {}
+
+    def bit(self, context: object) -> int:
+        counts = self.counts.setdefault(context, [1, 1])
+        share = 2**24 * counts[1] // sum(counts)
+        bit = self.stream.symbol([0, 2**24 - share, 2**24])
+        counts[bit] += 2
+        if sum(counts) > 254:
+            self.counts[context] = [(count + 1) // 2 for count in counts]
+        return bit
+
+    def integer(self, context: str, place: int) -> int:
+        digits = 0
+        while digits < 20 and self.bit((context, digits, place) if digits < 2 else (context, digits)):
+            digits += 1
+        if not digits:
+            return 0
+        sign = -1 if self.stream.raw(1) else 1
+        number = 1
+        for _ in range(digits - 1):
+            number = 2 * number + self.stream.raw(1)
+        return sign * number
 
 
 def range_encoded(coded: Sequence[Tuple[int, int]]) -> bytes:

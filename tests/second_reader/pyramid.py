@@ -10,7 +10,7 @@ import numpy as np
 
 from .container import Fetch, Head, Header
 from .conventions import Bytes, known, require, varint
-from .entropy import read_range_coded
+from .entropy import AdaptiveBits, Stream
 from .index import check_index, cut, read_index, written_index
 from .latents import ORDER, Grid, LatentPart, Network, Size, read_latents
 from .prior import Arrays, find_file
@@ -150,11 +150,56 @@ class Pyramid(NamedTuple):
         return render(self.grids, self.weights)
 
 
+TYPICAL = {
+    "entropy matrix": 6,
+    "entropy out": 7,
+    "entropy bias": 6,
+    "features": 7,
+    "taps": 10,
+    "synthesis matrix": 9,
+    "synthesis colours": 8,
+    "synthesis kernel": 10,
+    "synthesis bias": 11,
+}
+"""Step indices by the tensors' kinds."""
+
+
+def kind_of(name: str) -> str:
+    words = name.split()
+    if words[0] == "features":
+        return "features"
+    if words[0] in ("double", "filter"):
+        return "taps"
+    if words[-1] == "bias":
+        return f"{words[0]} bias"
+    if words[0] == "entropy":
+        return "entropy matrix" if words[-1] in ("first", "second") else "entropy out"
+    return {"hidden": "synthesis matrix", "colours": "synthesis colours"}.get(words[1], "synthesis kernel")
+
+
 def read_weights(data: bytes, start: Dict[str, np.ndarray]) -> "Tuple[np.ndarray, List[np.ndarray]]":
     """The step indices and the integers."""
-    steps, *integers = read_range_coded(Bytes(data), [(len(start),), *(values.shape for values in start.values())])
-    require(bool((steps + 7 >= 0).all() and (steps + 7 <= 14).all()), "step index of the weights")
-    return steps + 7, integers
+    stream = Stream(data)
+    bits = AdaptiveBits(stream)
+    indices, integers, deviation = [], [], 0
+    for name, values in start.items():
+        kind = kind_of(name)
+        one_row = kind == "taps" or values.ndim == 1
+        found = np.zeros((1 if one_row else len(values), values.size // (1 if one_row else len(values))), np.int64)
+        indices.append(TYPICAL[kind])
+        if bits.bit("used"):
+            deviation += bits.integer("step", 0)
+            indices[-1] += deviation
+            require(0 <= indices[-1] <= 14, "step index of the weights")
+            for y, x in np.ndindex(*found.shape):
+                digits = [len(bin(abs(int(found[y, x - 1])))) - 2 if found[y, x - 1] else 0] if x else []
+                digits += [len(bin(abs(int(found[y - 1, x])))) - 2 if found[y - 1, x] else 0] if y else []
+                digits = 2 * digits if len(digits) == 1 else digits
+                found[y, x] = bits.integer(kind, min(3, sum(digits)))
+            require(bool(found.any()), "a used tensor of zeros")
+        integers.append(found.reshape(values.shape))
+    stream.finish()
+    return np.array(indices), integers
 
 
 def decode(header: Header, description: Description, get: Callable[[int], bytes], needed: Sequence[int]) -> Pyramid:

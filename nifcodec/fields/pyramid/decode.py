@@ -23,7 +23,7 @@ from nifcodec.fields.pyramid.synthesis import Synthesis
 from nifcodec.fields.pyramid.tiling import Tiling
 from nifcodec.fields.pyramid.weights import QuantizedWeights, unpack_weights
 from nifcodec.native import library
-from nifcodec.native.pyramid import NativePyramid
+from nifcodec.native.synthesis import NativeSynthesis
 from nifcodec.picture.window import Window
 from nifcodec.threads import SharedCache
 
@@ -68,7 +68,7 @@ class PyramidRender:
         weights = unpack_weights(packed, self._layout, self._start).weights()
         region = Latents(parts, self.tiling, IntegerNetwork.of(self._layout, weights))
         loaded = library.load()
-        native = None if loaded is None else NativePyramid(loaded)
+        native = None if loaded is None else NativeSynthesis(loaded)
         size = self._file.width, self._file.height
         field = Synthesis(self._layout, weights, size, native).field(region, self._cell)
         return field if window is None else enlarged(field, self.spec.detail, window)

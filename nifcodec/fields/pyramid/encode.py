@@ -21,7 +21,7 @@ from nifcodec.fields.pyramid import priors
 from nifcodec.fields.pyramid.bitstream import encode_part
 from nifcodec.fields.pyramid.contract import Loss, Step
 from nifcodec.fields.pyramid.description import FAMILY_ID, PyramidDescription
-from nifcodec.fields.pyramid.fit import State, Training, curvature
+from nifcodec.fields.pyramid.fit import State, Training
 from nifcodec.fields.pyramid.grids import Grid, all_grids
 from nifcodec.fields.pyramid.integer_network import IntegerNetwork
 from nifcodec.fields.pyramid.options import PyramidOptions
@@ -29,7 +29,6 @@ from nifcodec.fields.pyramid.schedule import Price, correction, phases
 from nifcodec.fields.pyramid.step import Pyramid
 from nifcodec.fields.pyramid.synthesis import sample
 from nifcodec.fields.pyramid.tiling import Tiling
-from nifcodec.fields.pyramid.weights import QuantizedWeights, quantize_weights
 from nifcodec.fields.rate_control import excess_of, is_above, measured, quality_price, tolerance
 from nifcodec.native import library
 from nifcodec.native.pyramid import NativePyramid
@@ -39,7 +38,6 @@ from nifcodec.picture.signal import Signal
 from nifcodec.threads import in_threads
 
 STEPS = (100, 150, 250, 350, 500, 1000, 2000, 4000, 10000)  # efforts 1 to 9
-WEIGHT_BYTES, WEIGHT_SHARE = 1700, 0.1  # about what weights take, at most, and in parts of what latents take
 CORRECTIONS, CORRECTION_STEPS = 6, 40
 OCTAVES_PER_CORRECTION, MOST_OCTAVES = 0.2, 2.0  # that a size falls by in those steps while the price doubles
 FLOAT_WHITE = 65535.0  # a float picture's loss is that of codes of 16 bits
@@ -65,10 +63,11 @@ def encode(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> Co
     encoder = _Encoder(job, step, placement)
     price = encoder.first_price()
     training = encoder.train(price, checkpoint)
-    coded = encoder.code(training.best, price.value, training.done)
+    state = training.finished()
+    coded = encoder.code(state, price.value, training.done)
     if goal.is_quality:
         return coded.field
-    return encoder.corrected(coded, training.best, price, training.done)
+    return encoder.corrected(coded, state, price, training.done)
 
 
 def _open_step(job: EncodeJob) -> Tuple[Step, str]:
@@ -98,7 +97,6 @@ class _Encoder:
         self._exponent = options.exponent_for(signal.pixels)
         self._tiling = Tiling(signal.width, signal.height, self._exponent)
         self._number = 0  # of the prior's start
-        self._curvature: Optional[np.ndarray] = None
 
     def first_price(self) -> Price:
         """The price of the goal's quality, or a guess that is steered to the goal."""
@@ -111,7 +109,7 @@ class _Encoder:
             assert goal.target_bytes is not None
             bpp = 8 * goal.target_bytes / self._job.signal.pixels
             guess = quality_price(DEFAULT_QUALITY) * bpp**-2.5
-        return Price(min(max(guess, 1e-9), 1.0), partial(self._excess))
+        return Price(min(max(guess, 1e-9), 1.0), self._excess)
 
     def train(self, price: Price, checkpoint: Optional[Checkpoint]) -> Training:
         """Runs the phases of the effort, or goes on with those of a checkpoint."""
@@ -134,17 +132,8 @@ class _Encoder:
         return self._prior.weights(self._number, self._step.layout)
 
     def code(self, state: State, price: float, steps: int) -> Coded:
-        """A state with its weights quantized, as the parts of a file."""
-        step = self._step
-        step.set_latents(state.latents)
-        if self._curvature is None:
-            moved = (state.weights != self._start.astype(np.float32)).astype(np.float64)
-            self._curvature = curvature(step, state.weights, price, moved)
-        weights = quantize_weights(
-            step.layout, state.weights, self._start, self._curvature, partial(self._cost, price=price), price
-        )
-        loss = step.evaluate(weights.weights())
-        return Coded(self._packed(weights, state.latents, price, steps), loss)
+        """A state of rounded weights as the parts of a file. Raises TrainingError."""
+        return Coded(self._packed(state, price, steps), state.loss)
 
     def corrected(self, coded: Coded, state: State, price: Price, steps: int) -> CodedField:
         """The nearest to the goal of what is coded, and of it trained on at other prices."""
@@ -163,9 +152,8 @@ class _Encoder:
             # The correction itself moves the size: the first state tells only where to begin.
             known = [*known, (octaves, excess - aim)] if attempt else []
             octaves = _next(known) if attempt else (excess - aim) / OCTAVES_PER_CORRECTION
-            self._step.set_latents(state.latents)
             there = price.value * 2.0**octaves
-            training = Training(self._step, plan, state.weights, Price(there), attempt)
+            training = Training(self._step, plan, self._start, Price(there), attempt, state)
             self._run(training, "search", None)
             coded = self.code(training.latest, there, steps)
         assert best is not None
@@ -206,22 +194,19 @@ class _Encoder:
         best, signal = training.best, self._job.signal
         return partial(sample, signal.channels, best.weights, _integers(best.latents), (signal.width, signal.height))
 
-    def _excess(self, loss: Loss) -> float:
+    def _excess(self, loss: Loss, weight_bits: float) -> float:
         """Of a file of this loss, about."""
-        size = self._job.goal.overhead + loss.bits / 8 + min(WEIGHT_BYTES, WEIGHT_SHARE * loss.bits / 8)
+        size = self._job.goal.overhead + (loss.bits + weight_bits) / 8
         return excess_of(self._job.goal, size, lambda: estimated_psnr(loss.error))
 
-    def _cost(self, weights: np.ndarray, price: float) -> float:
-        try:
-            IntegerNetwork.of(self._step.layout, weights, native=False)
-        except LimitError:
-            return math.inf
-        return self._step.pixels * self._step.evaluate(weights).at(price)
-
-    def _packed(self, weights: QuantizedWeights, latents: List[np.ndarray], price: float, steps: int) -> CodedField:
+    def _packed(self, state: State, price: float, steps: int) -> CodedField:
         """Weights, root and tiles, and the index of these where there are tiles."""
-        network = IntegerNetwork.of(self._step.layout, weights.weights())
-        grids, tiling = _integers(latents), self._tiling
+        assert state.quantized is not None
+        try:
+            network = IntegerNetwork.of(self._step.layout, state.weights)
+        except LimitError as error:
+            raise TrainingError("the pyramid's weights grew beyond what a file holds: use --field wavelet") from error
+        grids, tiling = _integers(state.latents), self._tiling
         root = tiling.root
         known = {grid: grids[grid] for grid in root.grids}
 
@@ -229,7 +214,7 @@ class _Encoder:
             part = tiling.tile(number)
             return encode_part(network, part.of({grid: grids[grid] for grid in part.grids}), part.of(known))
 
-        parts = [CodedPart(weights.pack()), encode_part(network, known, {})]
+        parts = [CodedPart(state.quantized.pack()), encode_part(network, known, {})]
         parts += in_threads(tile, range(tiling.count))
         index = pack_index(parts) if tiling.count else b""
         detail = DetailReference.of(networks.named().hash, STEP_PER_ROOT_PRICE * math.sqrt(price))

@@ -4,29 +4,42 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
 from nifcodec.fields.pyramid.contract import Loss, Step
 from nifcodec.fields.pyramid.schedule import Phase, Price
 from nifcodec.fields.pyramid.soap import Soap
+from nifcodec.fields.pyramid.weights import (
+    QuantizedWeights,
+    best_steps,
+    bit_gradient,
+    estimated_bits,
+    rounded,
+    step_sizes,
+    typical_steps,
+)
 
-DECAY = 0.01  # of weights to those to begin with, times the learning rate
 LARGEST_GRADIENT = 0.1  # norm of the mean gradient by the weights
 BETA = 0.95  # of SOAP
 EPSILON = 1e-8
-PROBE, PROBES = 2.0**-10, 20  # how far a curvature is looked for, and along how many directions
+PROBE, PROBES = 2.0**-10, 4  # how far a curvature is looked for, and along how many directions
 LEAST_CURVATURE, TINY = 0.01, 1e-9  # of a tensor's mean; where nothing depends on a tensor
 
 
 @dataclass(frozen=True)
 class State:
-    """Weights and latents, and the loss of these, rounded."""
+    """Weights and latents, and the loss of these latents, rounded.
+
+    Attributes:
+        quantized: the weights as integers; None before a training rounds them.
+    """
 
     weights: np.ndarray
     latents: List[np.ndarray]
     loss: Loss
+    quantized: Optional[QuantizedWeights] = None
 
 
 class Training:
@@ -35,22 +48,35 @@ class Training:
     Args:
         step: what computes; its latents are those to begin with.
         plan: phases.
-        weights: to begin with.
+        start: weights which those of a file are differences from, and to begin with.
         price: of a bit.
+        state: where another training of these differences ended, to go on from.
 
     Attributes:
-        best: the state of least loss that was evaluated; under a steered price, the last one.
+        best: the state of least loss that was evaluated, once weights are rounded one of these; under a steered price,
+            the last one.
         latest: the state that was evaluated last.
         done: steps.
     """
 
-    def __init__(self, step: Step, plan: Sequence[Phase], weights: np.ndarray, price: Price, seed: int = 0) -> None:
+    def __init__(
+        self,
+        step: Step,
+        plan: Sequence[Phase],
+        start: np.ndarray,
+        price: Price,
+        seed: int = 0,
+        state: Optional[State] = None,
+    ) -> None:
         self._step, self._plan, self.price, self._seed = step, plan, price, seed
         self._phase = self._inside = 0
-        self._start = self._weights = weights.astype(np.float64)
+        self._start = self._weights = start.astype(np.float64)
+        self._steps: Optional[Mapping[str, int]] = None
+        if state is not None:
+            self._weights = state.weights.astype(np.float64)
+            step.set_latents(state.latents)
         self._begin_phase()
-        self.best = State(weights.astype(np.float32), step.latents(), step.evaluate(weights.astype(np.float32)))
-        self.latest = self.best
+        self.best = self.latest = self._recorded = self._state()
         self.failed = False
 
     @property
@@ -75,6 +101,8 @@ class Training:
                 if stopped():
                     self._evaluate(tell)
                     return
+                if self._steps is None and self._inside >= phase.rounded_from:
+                    self._begin_rounding()
                 loss = self._one_step(phase)
                 if not math.isfinite(loss.at(self.price.value)):
                     self.failed = True
@@ -92,6 +120,13 @@ class Training:
                     tell(loss, False)
         self._take_best()
 
+    def finished(self) -> State:
+        """The best state with rounded weights, also where a training was stopped before it rounds."""
+        if self.best.quantized is None:
+            self._take_best()
+            self._begin_rounding()
+        return self.best
+
     def record(self) -> Dict[str, Any]:
         """What a checkpoint keeps, after an evaluation."""
         step = self._step
@@ -99,11 +134,11 @@ class Training:
         named = {
             "latents": step.latents(),
             "moments": step.moments(),
-            "best latents": self.best.latents,
+            "best latents": self._recorded.latents,
         }
         for name, arrays in named.items():
             record.update({f"{name} {number}": array for number, array in enumerate(arrays)})
-        loss = self.best.loss
+        best, loss = self._recorded, self._recorded.loss
         return {
             **record,
             "phase": self._phase,
@@ -111,7 +146,8 @@ class Training:
             "price": self.price.value,
             "felt price": self.price.felt,
             "weights": self._weights,
-            "best weights": self.best.weights,
+            "steps": np.array([] if self._steps is None else [self._steps[name] for name in step.layout.parts]),
+            "best weights": best.weights,
             "best error": loss.error,
             "best bits": loss.bits,
         }
@@ -126,12 +162,15 @@ class Training:
         self._phase, self._inside = int(record["phase"]), int(record["inside"])
         self.price.value, self.price.felt = float(record["price"]), float(record["felt price"])
         self._weights = record["weights"]
+        if len(record["steps"]):
+            self._steps = dict(zip(step.layout.parts, np.asarray(record["steps"], int).tolist()))
         self._begin_phase()
         self._soap.restore({name[5:]: value for name, value in record.items() if name.startswith("soap ")})
         step.set_latents(arrays("latents", grids))
         step.set_moments(arrays("moments", 2 * grids))
         loss = Loss(float(record["best error"]), float(record["best bits"]), step.pixels)
-        self.best = State(record["best weights"], arrays("best latents", grids), loss)
+        quantized = self._rounded(record["best weights"])
+        self.best = self._recorded = State(record["best weights"], arrays("best latents", grids), loss, quantized)
 
     def _one_step(self, phase: Phase) -> Loss:
         step, inside, price = self._step, self._inside, self.price.value
@@ -139,27 +178,32 @@ class Training:
             step.restart()
         rate = phase.rate(inside)
         quantizer = phase.quantizer(inside, self._seed * len(self._plan) + self._phase)
-        loss, gradient = step.step(self._weights.astype(np.float32), quantizer, price, phase.hidden)
-        mean = gradient / step.pixels
+        loss, gradient = step.step(self._seen(), quantizer, price, phase.hidden)
+        sizes = self._sizes * 2.0 ** phase.softness(inside)
+        pulled = phase.pull * self._moved * bit_gradient(self._weights - self._start, sizes)
+        mean = (gradient + price * pulled) / step.pixels
         norm = float(np.sqrt((mean.astype(np.float64) ** 2).sum()))
         direction = self._soap.direction(mean * min(1.0, LARGEST_GRADIENT / max(norm, 1e-30)))
         if inside:  # the first gradient makes the preconditioners
             direction *= self._moved
-            self._weights = self._weights - rate * direction - rate * DECAY * (self._weights - self._start)
+            self._weights = self._weights - rate * direction
             if quantizer is not None:
                 epsilon = EPSILON * step.pixels / phase.gain / math.sqrt(1 - phase.betas[1] ** inside)
                 step.move(phase.gain * rate, phase.betas, epsilon, inside)
         return loss
 
     def _evaluate(self, tell: Callable[[Loss, bool], None], interval: int = 0, ends: bool = False) -> None:
-        weights = self._weights.astype(np.float32)
-        loss = self._step.evaluate(weights)
+        """Evaluates, so many steps after the last time; 0 where a training is stopped: it goes on as if it was not."""
         price = self.price.value
-        self.latest = State(weights, self._step.latents(), loss)
+        self.latest = self._state()
+        loss = self.latest.loss
         better = loss.at(price) < self.best.loss.at(price)
         if better or (self.price.steered and math.isfinite(loss.at(price))):
             self.best = self.latest
-        self.price.follow(loss, self.done / self.steps, interval)
+        if interval:
+            self._recorded = self.best
+            weight_bits = estimated_bits(self._weights - self._start, self._sizes)
+            self.price.follow(loss, weight_bits, self.done / self.steps, interval)
         if ends:
             self._take_best()
         tell(loss, True)
@@ -168,10 +212,31 @@ class Training:
         self._weights = self.best.weights.astype(np.float64)
         self._step.set_latents(self.best.latents)
 
+    def _state(self) -> State:
+        quantized = self._rounded(self._weights)
+        weights = self._weights.astype(np.float32) if quantized is None else quantized.weights()
+        return State(weights, self._step.latents(), self._step.evaluate(weights), quantized)
+
+    def _seen(self) -> np.ndarray:
+        """The weights as the networks have them: rounded ones get the gradients of those that they are made of."""
+        quantized = self._rounded(self._weights)
+        return self._weights.astype(np.float32) if quantized is None else quantized.weights()
+
+    def _rounded(self, weights: np.ndarray) -> Optional[QuantizedWeights]:
+        return None if self._steps is None else rounded(self._step.layout, self._start, self._steps, weights)
+
+    def _begin_rounding(self) -> None:
+        layout, price = self._step.layout, self.price.value
+        found = curvature(self._step, self._weights, price, self._moved)
+        self._steps = best_steps(layout, found, price)
+        self._sizes = step_sizes(layout, self._steps)
+        self.best = self.latest = self._recorded = self._state()
+
     def _begin_phase(self) -> None:
         phase, layout = self._plan[min(self._phase, len(self._plan) - 1)], self._step.layout
         self._soap = Soap(layout.matrices(phase.hidden), layout.count, BETA, phase.every)
         self._moved = layout.moved(phase.hidden)
+        self._sizes = step_sizes(layout, self._steps or typical_steps(layout))
 
 
 def curvature(

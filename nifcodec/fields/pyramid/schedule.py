@@ -18,8 +18,12 @@ RATE, COLD_RATE, FINAL_RATE, HARD_RATE = 4e-3, 1e-2, 1e-5, 1e-4  # of the weight
 GAIN, COLD_GAIN = 40.0, 16.0  # of the latents: they move by so many times the rate
 SOFTEST, HARDEST = 0.35, 0.08  # temperatures
 FIRST_NOISE, LAST_NOISE = 0.22, 0.15  # deviations
-# Steps from which the hidden layers of 1, 2, ... groups' entropy networks are worth the bytes of their differences.
-HIDDEN_FROM = (400, 3000, 6000, 6000)
+# Steps from which the hidden layers of the first group's entropy network are worth the bytes of their differences.
+HIDDEN_FROM, HIDDEN = 400, 1
+ROUNDED_FROM = 0.9  # of the steps: then weights are rounded
+# How strongly bits pull at weights: in a short training the networks must get away from the start first.
+LEAST_PULL, MOST_PULL, PULLED_FROM = 1.2, 3.0, 500
+SOFTNESS = 4.0  # octaves by which a step of the weights is larger at first, so that they leave the start more easily
 EVALUATED = 100  # steps between two evaluations, at most
 EVALUATIONS = 8  # of a phase, at least
 
@@ -47,6 +51,8 @@ class Phase:
         rates: learning rate at the start and at the end, a cosine between.
         gain: of the latents, which move by so many times the rate.
         hidden: groups whose entropy networks' hidden layers are trained.
+        pull: of the bits that weights take, in parts of their price.
+        rounded_from: the step from which on weights are rounded, in steps for the price of then.
     """
 
     steps: int
@@ -57,6 +63,8 @@ class Phase:
     rates: Tuple[float, float]
     gain: float
     hidden: int = GROUPS
+    pull: float = LEAST_PULL
+    rounded_from: float = math.inf
 
     @property
     def interval(self) -> int:
@@ -67,6 +75,10 @@ class Phase:
         """Learning rate after so many steps."""
         share = done / self.steps
         return self.rates[1] + (self.rates[0] - self.rates[1]) * 0.5 * (1 + math.cos(math.pi * share))
+
+    def softness(self, done: int) -> float:
+        """Octaves by which the steps of weights count as larger, where bits pull at them."""
+        return SOFTNESS * (1 - done / self.rounded_from) if done < self.rounded_from < math.inf else 0.0
 
     def quantizer(self, done: int, seed: int) -> Optional[Quantizer]:
         """Of the step after so many."""
@@ -80,9 +92,21 @@ class Phase:
 
 def phases(steps: int) -> List[Phase]:
     """Of a training of so many steps from a prior."""
-    hidden = sum(steps >= least for least in HIDDEN_FROM)
+    hidden = HIDDEN if steps >= HIDDEN_FROM else 0
+    pull = min(max(LEAST_PULL * math.sqrt(steps / PULLED_FROM), LEAST_PULL), MOST_PULL)
     return [
-        Phase(steps, (SOFTEST, HARDEST), (FIRST_NOISE, LAST_NOISE), (0.8, 0.99), 2, (RATE, FINAL_RATE), GAIN, hidden)
+        Phase(
+            steps,
+            (SOFTEST, HARDEST),
+            (FIRST_NOISE, LAST_NOISE),
+            (0.8, 0.99),
+            2,
+            (RATE, FINAL_RATE),
+            GAIN,
+            hidden,
+            pull,
+            ROUNDED_FROM * steps,
+        )
     ]
 
 
@@ -109,7 +133,15 @@ def cold_phases(steps: int, price: float) -> List[Phase]:
 def correction(steps: int) -> Phase:
     """That brings a trained pyramid from one price to another."""
     return Phase(
-        steps, (3 * HARDEST, HARDEST), (LAST_NOISE, LAST_NOISE), (0.8, 0.99), 2, (RATE / 2, FINAL_RATE), GAIN, 0
+        steps,
+        (3 * HARDEST, HARDEST),
+        (LAST_NOISE, LAST_NOISE),
+        (0.8, 0.99),
+        2,
+        (RATE / 2, FINAL_RATE),
+        GAIN,
+        hidden=0,
+        rounded_from=0,
     )
 
 
@@ -118,13 +150,14 @@ class Price:
 
     Args:
         value: to begin with.
-        excess: a loss -> octaves of its size by which a file is above its goal; None leaves the price as it is.
+        excess: a loss, and the bits of the weights -> octaves of its size by which a file is above its goal; None: the
+            price stays as it is.
 
     Attributes:
         felt: the price that the latents have followed so far.
     """
 
-    def __init__(self, value: float, excess: Optional[Callable[[Loss], float]] = None) -> None:
+    def __init__(self, value: float, excess: Optional[Callable[[Loss, float], float]] = None) -> None:
         self.value = self.felt = value
         self._excess = excess
 
@@ -133,11 +166,11 @@ class Price:
         """Whether it follows a goal."""
         return self._excess is not None
 
-    def follow(self, loss: Loss, share: float, steps: int) -> None:
+    def follow(self, loss: Loss, weight_bits: float, share: float, steps: int) -> None:
         """Corrects the price after an evaluation, at a share of the training, and so many steps after the last one."""
         self.felt *= (self.value / self.felt) ** (1 - math.exp(-steps / RESPONSE))
         if self._excess is not None and STEERED_FROM <= share <= STEERED_TO:
-            octaves = self._excess(at_the_end(loss, share)) / OCTAVES_PER_PRICE
+            octaves = self._excess(at_the_end(loss, share), weight_bits) / OCTAVES_PER_PRICE
             self.value = self.felt * 2.0 ** max(-MOST_OCTAVES, min(MOST_OCTAVES, octaves))
 
 

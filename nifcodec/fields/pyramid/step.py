@@ -7,38 +7,17 @@ from typing import Callable, List, Optional, Sequence, Tuple, TypeVar
 
 import numpy as np
 
+from nifcodec.fields.pyramid.chains import Chain, Features, Latents, strips_of
 from nifcodec.fields.pyramid.contract import Loss, Quantizer
 from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, GROUPS, LEVELS, NEIGHBOURS, Grid, all_grids
-from nifcodec.fields.pyramid.networks import HIDDEN, Layout, Part, feature_sums, layout
-from nifcodec.native.pyramid import HARD, SOFT, Geometry, NativePyramid, Planes, Rows, Synthesis
+from nifcodec.fields.pyramid.networks import HIDDEN, layout
+from nifcodec.native.planes import Geometry, Rows
+from nifcodec.native.pyramid import HARD, SOFT, NativePyramid
+from nifcodec.native.synthesis import Synthesis
 from nifcodec.threads import in_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-STRIP = 32  # rows that a thread works on at a time, an even number
-
-
-class Latents:
-    """The latents of one grid, and what training keeps of each."""
-
-    def __init__(self, grid: Grid, height: int, width: int) -> None:
-        self.grid = grid
-        self.geometry = Geometry(*grid.size(height, width))
-        made = [self.geometry.planes(1) for _ in range(6)]
-        self.y, self.s, self.slope, self.gradient = made[:4]
-        self.moments = made[4], made[5]
-        # Where features of coarser grids go, and the gradient by them.
-        featured = not grid.hyper and grid.level in FEATURED_LEVELS
-        half = Geometry(*Grid(grid.level + 1).size(height, width))
-        self.features = half.planes(FEATURES) if featured else None
-        self.by_features = half.planes(FEATURES) if featured else None
-        self.own: List[np.ndarray] = []  # gradients by the entropy network, of each strip
-
-    @property
-    def strips(self) -> List[Rows]:
-        """Rows of each strip."""
-        return _strips(self.geometry.height)
 
 
 @dataclass(frozen=True)
@@ -72,9 +51,10 @@ class Pyramid:
         planes = [whole.planes(colours) for _ in range(6)]
         self._target, self._colours, self._linear, self._rectified, self._out, self._inner = planes
         self._target.inner[...] = picture.transpose(2, 0, 1)
-        self._strips = _strips(height)
+        self._strips = strips_of(height)
         self._evaluated: Optional[_Evaluated] = None
-        self._chains = [_Chain(latents, self._seen) for latents in self._seen]
+        self._chains = [Chain(latents, self._seen) for latents in self._seen]
+        self._features = {Grid(level): Features(level, self.grids) for level in FEATURED_LEVELS}
 
     def step(
         self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float, hidden: int = GROUPS
@@ -174,35 +154,31 @@ class Pyramid:
         _each(quantize, [(number, rows) for number, each in enumerate(self.grids) for rows in each.strips])
 
     def _make_features(self, weights: np.ndarray) -> None:
-        known = {latents.grid: latents.s.inner[0] for latents in self.grids}
-        for latents in self.grids:
-            if latents.features is not None:
-                level = latents.grid.level
-                matrix, bias = (self.layout.parts[f"features {level}{end}"].of(weights) for end in ("", " bias"))
-                latents.features.inner[...] = feature_sums(matrix, level, known) + bias[:, None, None]
+        _each(lambda each: each.forward(self._native, self.layout, weights), list(self._features.values()))
 
     def _bits(self, weights: np.ndarray, price: float, by_weights: Optional[np.ndarray], hidden: int = GROUPS) -> float:
         nets = [np.ascontiguousarray(weights[self.layout.entropy(group)]) for group in range(GROUPS)]
 
         def strip(job: Tuple[Latents, Rows]) -> Tuple[float, Optional[np.ndarray], Optional[np.ndarray]]:
             latents, rows = job
+            features = self._features.get(latents.grid)
             return self._native.bits(
                 rows,
                 latents.s,
                 NEIGHBOURS,
                 nets[latents.grid.group],
-                latents.features,
+                None if features is None else features.out,
                 FEATURES,
                 price,
-                latents.by_features,
+                None if features is None else features.by_out,
                 latents.grid.group < hidden,
             )
 
         if by_weights is not None:
             for latents in self.grids:
                 latents.own = []
-                if latents.by_features is not None:
-                    latents.by_features.whole[...] = 0
+            for features in self._features.values():
+                features.by_out.whole[...] = 0
         jobs = [(latents, rows) for latents in self.grids for rows in latents.strips]
         total = 0.0
         for (latents, _), (bits, own, sums) in zip(jobs, _each(strip, jobs)):
@@ -249,89 +225,11 @@ class Pyramid:
         for latents in self.grids:
             if latents.grid.hyper:
                 latents.gradient.whole[...] = 0
-        for number, latents in enumerate(self.grids):
-            if latents.by_features is None:
-                continue
-            level = latents.grid.level
-            part = self.layout.parts[f"features {level}"]
-            by_part, matrix, pooled = part.of(by_weights), part.of(weights), latents.by_features.inner
-            for at in range(level + 1, LEVELS):
-                pooled = _pooled(pooled) if at > level + 1 else np.ascontiguousarray(pooled)
-                flat = pooled.reshape(FEATURES, -1)
-                if at == level + 1:
-                    self.layout.parts[f"features {level} bias"].of(by_weights)[...] += flat.sum(axis=1)
-                for index, each in enumerate(self.grids[number + 1 :]):
-                    if each.grid.level == at:
-                        values = each.s.inner[0]
-                        by_part[:, index] += flat @ np.ascontiguousarray(values).ravel()
-                        each.gradient.inner[0] += (matrix[:, index] @ flat).reshape(values.shape)
-
-
-class _Chain:
-    """The upsampling of one grid, and the planes on its way."""
-
-    def __init__(self, latents: Latents, seen: List[Latents]) -> None:
-        self._latents, level = latents, latents.grid.level
-        self._sizes = [each.geometry for each in seen[: level + 1]]
-        # By level: the plane, its gradient, and the half-way plane of its filter. The finest plane lies in z.
-        self._planes = [size.planes(1) for size in self._sizes]
-        self._by = [size.planes(1) for size in self._sizes]
-        self._between = [
-            Geometry(fine.height, coarse.width).planes(1) for fine, coarse in zip(self._sizes, self._sizes[1:])
-        ]
-        self._filtered, self._turned = self._sizes[level].planes(1), self._sizes[level].planes(1)
-        self._is_last = latents.grid.level == LEVELS - 1
-
-    def forward(self, native: NativePyramid, parts: Layout, weights: np.ndarray, z: Planes) -> None:
-        """Writes the grid's plane of z."""
-        level = self._latents.grid.level
-        if not self._is_last:
-            out = (z, 0) if level == 0 else (self._planes[level], 0)
-            native.filter_grid(_taps(parts, weights, f"filter {level}"), self._latents.s, self._filtered, *out)
-        for at in range(level - 1, -1, -1):
-            source = self._latents.s if self._is_last and at == level - 1 else self._planes[at + 1]
-            out = (self._planes[at], 0) if at else (z, level)
-            native.double(_taps(parts, weights, f"double {at}"), source, self._between[at], *out)
-
-    def back(
-        self, native: NativePyramid, parts: Layout, weights: np.ndarray, by_z: Planes
-    ) -> List[Tuple[Part, np.ndarray]]:
-        """Writes the gradient by the latents; returns that by the taps."""
-        level = self._latents.grid.level
-        sums: List[Tuple[Part, np.ndarray]] = []
-        gradient = self._latents.gradient
-        gradient.whole[...] = 0
-        for at in range(level):
-            source = self._latents.s if self._is_last and at == level - 1 else self._planes[at + 1]
-            by = gradient if self._is_last and at == level - 1 else self._by[at + 1]
-            over = (self._by[at], 0) if at else (by_z, level)
-            name = f"double {at}"
-            taps = _taps(parts, weights, name)
-            sums.append((parts.parts[name], native.double_back(taps, source, self._between[at], *over, by)))
-        if not self._is_last:
-            over = (self._by[level], 0) if level else (by_z, 0)
-            name = f"filter {level}"
-            taps = _taps(parts, weights, name)
-            found = native.filter_grid_back(taps, self._latents.s, self._filtered, *over, self._turned, gradient)
-            sums.append((parts.parts[name], found))
-        return sums
+        # One after the other: all of them add to the gradients by the same grids.
+        for features in self._features.values():
+            for part, sums in features.back(self._native, self.layout, weights):
+                part.of(by_weights)[...] += sums
 
 
 def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> List[Result]:
     return list(in_threads(function, items))
-
-
-def _strips(height: int) -> List[Rows]:
-    return [(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]
-
-
-def _taps(parts: Layout, weights: np.ndarray, name: str) -> np.ndarray:
-    return np.ascontiguousarray(parts.parts[name].of(weights))
-
-
-def _pooled(planes: np.ndarray) -> np.ndarray:
-    """Sums of 2x2 samples, fewer at the end: (C, H, W) -> (C, halves up)."""
-    height, width = planes.shape[1:]
-    even = np.pad(planes, ((0, 0), (0, height % 2), (0, width % 2)))
-    rows = even[:, ::2] + even[:, 1::2]
-    return np.asarray(rows[:, :, ::2] + rows[:, :, 1::2])

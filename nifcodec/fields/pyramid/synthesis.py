@@ -15,8 +15,9 @@ from nifcodec.fields.parts import Span
 from nifcodec.fields.pyramid.grids import LEVELS, Grid
 from nifcodec.fields.pyramid.networks import HIDDEN, Layout, layout
 from nifcodec.fields.pyramid.upsampling import doubled, filtered
-from nifcodec.native.pyramid import Geometry, NativePyramid, Planes
-from nifcodec.native.pyramid import Synthesis as Net
+from nifcodec.native.planes import Geometry, Planes
+from nifcodec.native.synthesis import NativeSynthesis
+from nifcodec.native.synthesis import Synthesis as Net
 
 CONVOLUTIONS = 2  # samples around a rectangle that its colours depend on
 FILTER_REACH, DOUBLING_REACH = 3, 2
@@ -40,7 +41,7 @@ class Synthesis:
         layout: Layout,
         weights: np.ndarray,
         size: Tuple[int, int],
-        native: Optional[NativePyramid] = None,
+        native: Optional[NativeSynthesis] = None,
     ) -> None:
         self._layout, self._weights = layout, weights
         self._width, self._height = size

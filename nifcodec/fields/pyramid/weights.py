@@ -1,30 +1,41 @@
 """The weights of a pyramid as integers: each tensor in a step of its own, as differences from a start.
 
-Most weights hardly matter, and a few matter much; the curvature of the loss says how much. An integer is chosen by the
-loss that its error makes in a quadratic model, and by its bits.
+Most weights hardly matter, and a few matter much. So a training pulls them to the start as far as bits are dear
+(`bit_gradient`), and rounds them in its last steps (`rounded`), so that all others make good what rounding does.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Tuple
+from typing import Dict, Mapping
 
 import numpy as np
 
-from nifcodec.entropy.tables import code_lengths, largest
-from nifcodec.entropy.tensors import decode_range, encode_range, table_costs
+from nifcodec.entropy.adaptive_bits import AdaptiveDecoder, AdaptiveEncoder
+from nifcodec.entropy.range_coder import Decoder, Encoder
 from nifcodec.errors import MalformedError
 from nifcodec.fields.pyramid.grids import LEVELS
 from nifcodec.fields.pyramid.integer_network import WEIGHT_BITS
 from nifcodec.fields.pyramid.networks import CUBIC, Layout, Part
 
-COARSEST_STEP, MIDDLE_STEP, FINEST_STEP = 0, 7, 14  # steps are 2^-i
-MAX_WEIGHT = 1 << 18
-LARGEST_CHOSEN = 1000  # steps in which a weight would be larger are not tried
-
+COARSEST_STEP, FINEST_STEP = 0, 14  # steps are 2^-i
 FINEST_INTEGER_STEP = WEIGHT_BITS  # of the networks that a decoder runs in integers
-PASSES = 3  # of choosing integers under the table that suits those of the pass before
-FACTORS = (1.0, 0.25, 4.0)  # of the price in the model
+MAX_WEIGHT = 1 << 18
+# The step that tensors of a kind mostly have, which the steps of a file are told from.
+TYPICAL_STEPS = {
+    "entropy matrix": 6,
+    "entropy out": 7,
+    "entropy bias": 6,
+    "features": 7,
+    "taps": 10,
+    "synthesis matrix": 9,
+    "synthesis colours": 8,
+    "synthesis kernel": 10,
+    "synthesis bias": 11,
+}
+MOST_PLACE = 3  # of `_place`
+BITS = 2.2  # that weights of photographs take for each that `bit_gradient` counts
 
 
 def plain_start(layout: Layout) -> np.ndarray:
@@ -49,118 +60,125 @@ class QuantizedWeights:
 
     layout: Layout
     start: np.ndarray
-    steps: Dict[str, int]
+    steps: Mapping[str, int]
     integers: np.ndarray
 
     def weights(self) -> np.ndarray:
         """As the networks have them, float32."""
-        found = self.start.copy()
-        for part in self.layout.parts.values():
-            part.of(found)[...] += part.of(self.integers) * 2.0 ** -self.steps[part.name]
-        return found.astype(np.float32)
-
-    def with_tensor(self, part: Part, step: int, integers: np.ndarray) -> "QuantizedWeights":
-        """With another choice for a tensor."""
-        changed = self.integers.copy()
-        part.of(changed)[...] = integers
-        return QuantizedWeights(self.layout, self.start, {**self.steps, part.name: step}, changed)
+        return (self.start + self.integers * step_sizes(self.layout, self.steps)).astype(np.float32)
 
     def pack(self) -> bytes:
-        """The steps and the integers, range coded."""
-        steps = np.array([self.steps[name] for name in self.layout.parts], np.int32)
-        return encode_range([steps - MIDDLE_STEP, *(part.of(self.integers) for part in self.layout.parts.values())])
-
-    def bits(self) -> float:
-        """What they take, as far as their tables say."""
-        return sum(float(table_costs(part.of(self.integers).ravel()).min()) for part in self.layout.parts.values())
+        """The tensors that differ from the start, with their steps, range coded."""
+        coder = Encoder()
+        bits, deviation = AdaptiveEncoder(coder), 0
+        for part in self.layout.parts.values():
+            kind, integers = kind_of(part), part.of(self.integers)
+            is_used = bool(integers.any())
+            bits.bit("used", is_used)
+            if not is_used:
+                continue
+            before, deviation = deviation, self.steps[part.name] - TYPICAL_STEPS[kind]
+            bits.integer("step", deviation - before)
+            rows = integers.reshape(len(integers), -1).tolist() if integers.ndim > 1 else [integers.tolist()]
+            for y, row in enumerate(rows):
+                for x, value in enumerate(row):
+                    bits.integer(kind, value, _place(rows, y, x))
+        return coder.finish()
 
 
 def unpack_weights(data: bytes, layout: Layout, start: np.ndarray) -> QuantizedWeights:
-    """The inverse of `QuantizedWeights.pack`. Raises TruncatedError, MalformedError, LimitError."""
-    parts = layout.parts.values()
-    coded, *tensors = decode_range(data, [(len(parts),), *(part.shape for part in parts)])
-    steps = dict(zip(layout.parts, (coded + MIDDLE_STEP).tolist()))
-    if not COARSEST_STEP <= min(steps.values()) <= max(steps.values()) <= FINEST_STEP:
-        raise MalformedError("steps of the weights", f"are not all within {COARSEST_STEP} to {FINEST_STEP}")
-    return QuantizedWeights(
-        layout, start, steps, np.concatenate([tensor.ravel() for tensor in tensors]).astype(np.int32)
-    )
-
-
-def quantize_weights(
-    layout: Layout,
-    weights: np.ndarray,
-    start: np.ndarray,
-    curvature: np.ndarray,
-    cost: Callable[[np.ndarray], float],
-    price: float,
-) -> QuantizedWeights:
-    """The integers of least cost.
-
-    Args:
-        start: what they are differences from, float64.
-        curvature: second derivative of the cost by each weight, above 0.
-        cost: of weights, float32, without their own bits.
-        price: of a bit in its units.
-    """
-    found = QuantizedWeights(layout, start, {name: 0 for name in layout.parts}, np.zeros(layout.count, np.int32))
-    choices: Dict[str, List[Tuple[int, np.ndarray]]] = {}
+    """The inverse of `QuantizedWeights.pack`. Steps of unused tensors are typical ones. Raises MalformedError."""
+    coder = Decoder(data)
+    bits, deviation = AdaptiveDecoder(coder), 0
+    steps, found = {}, np.zeros(layout.count, np.int32)
     for part in layout.parts.values():
-        off, curved = (part.of(weights) - part.of(start)).ravel(), part.of(curvature).ravel()
-        choices[part.name] = [_tensor(part, off, curved, factor * price) for factor in FACTORS]
-        found = found.with_tensor(part, *choices[part.name][0])
-    # The model knows nothing of how errors add up: coarser choices, and none at all, are tried on the loss itself.
-    least = cost(found.weights()) + price * found.bits()
-    for part in sorted(layout.parts.values(), key=lambda each: each.start - each.end):
-        for choice in [*choices[part.name][1:], (0, np.zeros(part.shape, np.int32))]:
-            if np.array_equal(choice[1], part.of(found.integers)):
-                continue
-            tried = found.with_tensor(part, *choice)
-            total = cost(tried.weights()) + price * tried.bits()
-            if total < least:
-                found, least = tried, total
+        kind = kind_of(part)
+        steps[part.name] = TYPICAL_STEPS[kind]
+        if not bits.bit("used"):
+            continue
+        deviation += bits.integer("step")
+        steps[part.name] += deviation
+        if not COARSEST_STEP <= steps[part.name] <= FINEST_STEP:
+            raise MalformedError("steps of the weights", f"are not all within {COARSEST_STEP} to {FINEST_STEP}")
+        height = part.shape[0] if len(part.shape) > 1 else 1
+        width = (part.end - part.start) // height
+        rows = [[0] * width for _ in range(height)]
+        for y, row in enumerate(rows):
+            for x in range(width):
+                row[x] = bits.integer(kind, _place(rows, y, x))
+        part.of(found)[...] = np.array(rows).reshape(part.shape)
+        if not part.of(found).any():
+            raise MalformedError("weights", f"name the tensor {part.name}, which is that of the prior")
+    coder.finish()
+    return QuantizedWeights(layout, start, steps, found)
+
+
+def kind_of(part: Part) -> str:
+    """Of which tensor's odds and steps a tensor has: a key of `TYPICAL_STEPS`."""
+    network, *_, last = words = part.name.split()
+    if network in ("double", "filter"):
+        return "taps"
+    if network == "features":
+        return network
+    if last == "bias":
+        return f"{network} bias"
+    if network == "entropy":
+        return "entropy matrix" if last in ("first", "second") else "entropy out"
+    return {"hidden": "synthesis matrix", "colours": "synthesis colours"}.get(words[1], "synthesis kernel")
+
+
+def step_sizes(layout: Layout, steps: Mapping[str, int]) -> np.ndarray:
+    """The step of each weight, float64."""
+    found = np.empty(layout.count)
+    for part in layout.parts.values():
+        part.of(found)[...] = 2.0 ** -steps[part.name]
     return found
 
 
-def _tensor(part: Part, off: np.ndarray, curvature: np.ndarray, price: float) -> Tuple[int, np.ndarray]:
-    """The step of a tensor and its integers, of least modelled cost.
+def typical_steps(layout: Layout) -> Dict[str, int]:
+    """Before anything is known of a picture."""
+    return {part.name: TYPICAL_STEPS[kind_of(part)] for part in layout.parts.values()}
+
+
+def best_steps(layout: Layout, curvature: np.ndarray, price: float) -> Dict[str, int]:
+    """Steps at which a finer one costs as many bits as it saves of the loss.
+
+    A weight's error is even within a step: half the curvature times step^2 / 12; its bits fall by one as steps double.
 
     Args:
-        off: its differences.
-        curvature: of the cost by each.
+        curvature: second derivative of the loss by each weight, above 0; a tensor's mean counts.
+        price: of a bit in units of the loss.
     """
-    is_integer = part.name.startswith(("entropy", "features"))
-    finest = FINEST_INTEGER_STEP if is_integer else FINEST_STEP
-    _, chosen, step = min(
-        (
-            (*_choose(off * 2.0**step, curvature * 4.0**-step, price), step)
-            for step in range(COARSEST_STEP, finest + 1)
-            if step == COARSEST_STEP or np.abs(off).max() * 2.0**step <= LARGEST_CHOSEN
-        ),
-        key=lambda each: each[0],
-    )
-    return step, chosen.reshape(part.shape).astype(np.int32)
+    found = {}
+    for part in layout.parts.values():
+        step = math.sqrt(12 * price / (math.log(2) * float(part.of(curvature).mean())))
+        finest = FINEST_INTEGER_STEP if part.name.startswith(("entropy", "features")) else FINEST_STEP
+        found[part.name] = min(max(round(-math.log2(step)), COARSEST_STEP), finest)
+    return found
 
 
-def _choose(wanted: np.ndarray, curvature: np.ndarray, price: float) -> Tuple[float, np.ndarray]:
-    """Integers of least modelled cost for numbers in steps, and that cost."""
-    nearest = np.clip(np.rint(wanted), -MAX_WEIGHT, MAX_WEIGHT).astype(np.int64)
-    sign, most = np.sign(nearest), np.abs(nearest)
-    # The nearest integer, one nearer to zero, half of it, and zero.
-    candidates = np.stack([sign * size for size in (most, np.maximum(most - 1, 0), most // 2, 0 * most)])
-    errors = 0.5 * curvature * (candidates - wanted) ** 2
-    chosen, total = nearest, np.inf
-    for _ in range(PASSES):
-        bits = _bits(candidates, int(np.argmin(table_costs(chosen))))
-        costs = errors + price * bits
-        best = costs.argmin(axis=0)
-        chosen = np.take_along_axis(candidates, best[None], axis=0)[0]
-        total = float(np.take_along_axis(errors, best[None], axis=0).sum() + price * table_costs(chosen).min())
-    return total, chosen
+def rounded(layout: Layout, start: np.ndarray, steps: Mapping[str, int], weights: np.ndarray) -> QuantizedWeights:
+    """The nearest integers of weights."""
+    off = np.rint((weights - start) / step_sizes(layout, steps))
+    return QuantizedWeights(layout, start, steps, np.clip(off, -MAX_WEIGHT, MAX_WEIGHT).astype(np.int32))
 
 
-def _bits(values: np.ndarray, table_id: int) -> np.ndarray:
-    """That each integer takes under a table; an escape, as a fair guess, eight more than the table's symbol for it."""
-    lengths, top = code_lengths(table_id), largest(table_id)
-    outside = np.abs(values) > top
-    return np.where(outside, lengths[-1] + 8, lengths[np.clip(values, -top, top) + top])
+def estimated_bits(off: np.ndarray, sizes: np.ndarray) -> float:
+    """Of weights that are not rounded yet, about. Arguments as of `bit_gradient`."""
+    return BITS * float(np.log2(1 + (off / sizes) ** 2).sum()) / 2
+
+
+def bit_gradient(off: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """What pulls at weights: the derivative of log2(1 + (off / size)^2) / 2, which grows with the bits they take.
+
+    Args:
+        off: differences from the start.
+        sizes: steps.
+    """
+    return np.asarray(off / (sizes**2 + off**2) / math.log(2))
+
+
+def _place(rows: "list[list[int]]", y: int, x: int) -> int:
+    """What an integer's neighbours, the one before it and the one above, say of its size: 0 to `MOST_PLACE`."""
+    known = [rows[y][x - 1]] * bool(x) + [rows[y - 1][x]] * bool(y)
+    return min(sum(each.bit_length() for each in known) * (3 - len(known)), MOST_PLACE)
