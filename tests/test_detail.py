@@ -98,22 +98,16 @@ def test_the_network_shows_more_than_a_kernel() -> None:
         assert found > psnr(original, nifcodec.decode(data, scale=2, interpolation="lanczos")) + least
 
 
-@pytest.mark.parametrize("name", ["rgb", "tiles", "pyramid"])
-@pytest.mark.parametrize("scale", [1.5, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("name", "scale"), [("rgb", 2), ("rgb", 3), ("rgb", 4), ("tiles", 1.5), ("tiles", 2), ("pyramid", 2)]
+)
 def test_a_crop_has_the_samples_of_the_whole(files: Dict[str, bytes], name: str, scale: float) -> None:
-    data = files[name]
     left, top, width, height = 12, 20, 14, 16
-    whole = nifcodec.decode(data, scale=scale)
-    part = nifcodec.decode(data, scale=scale, crop=(left, top, width, height))
-    factor = 2 if scale == 1.5 else 1
-    assert (left * scale).is_integer() if isinstance(scale, float) else factor == 1
-    at = int(top * scale), int(left * scale)
-    expected = whole[at[0] : at[0] + part.shape[0], at[1] : at[1] + part.shape[1]]
-    shown = nifcodec.inspect(data)
-    if scale == 1.5 and (shown.width % 2 or shown.height % 2):  # the whole is rounded up: other positions
-        assert np.abs(part.astype(int) - expected).mean() < 4
-    else:
-        np.testing.assert_array_equal(part, expected)
+    whole = nifcodec.decode(files[name], scale=scale)
+    part = nifcodec.decode(files[name], scale=scale, crop=(left, top, width, height))
+    assert part.shape[:2] == (scale * height, scale * width)
+    rows_at, columns_at = (slice(int(scale * at), int(scale * (at + side))) for at, side in ((top, 16), (left, 14)))
+    np.testing.assert_array_equal(part, whole[rows_at, columns_at])
 
 
 def test_cells_and_tiles_leave_no_seams(files: Dict[str, bytes]) -> None:

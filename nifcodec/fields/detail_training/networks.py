@@ -34,7 +34,7 @@ Tensors = Dict[str, tf.Tensor]
 
 
 def initial(seed: int) -> Arrays:
-    """Weights to start from: hidden layers near the identity, no correction of the kernel."""
+    """Weights to start from: hidden layers near the identity, and little added to the kernel."""
     random = np.random.default_rng(seed)
     weights: Dict[str, np.ndarray] = {}
     for layer, (inputs, outputs) in enumerate(zip(CHANNELS, CHANNELS[1:])):
