@@ -4,6 +4,7 @@
 `... speed` seconds in NumPy, natively, and of AVIF,
 `... batch` pictures a second by the number of workers,
 `... watching` training speed with and without --tensorboard, `... large` time and memory of a large picture,
+`... enlarge` pictures above their native size,
 `... original` the example that the MLP fields come from, and what its defects cost.
 """
 
@@ -15,11 +16,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
+import numpy as np
+
 from benchmarks import (
     batch,
     bdtable,
     drawings,
     efforts,
+    enlarge,
     kinds,
     kodak,
     large,
@@ -129,6 +133,13 @@ def _add_measurements(commands: Any, runs: argparse.ArgumentParser) -> None:
     big.add_argument("-e", "--effort", type=int, default=1, metavar="E", help="(default: %(default)s)")
     big.add_argument("--seed", type=int, default=0, help="of the noise and the encode (default: %(default)s)")
     big.set_defaults(run=_run_large)
+    above = commands.add_parser("enlarge", help="halve, encode, decode at the size it had: network, kernels")
+    above.add_argument("pictures", nargs="+", metavar="PICTURE", help="with --strip PICTURE@X,Y of what is shown")
+    above.add_argument("--scales", type=float, nargs="+", default=[2.0, 1.5, 4.0], metavar="S", help="(2 1.5 4)")
+    above.add_argument("--qualities", type=float, nargs="+", default=[40.0, 60.0, 85.0, 95.0], metavar="Q")
+    above.add_argument("--halvings", nargs="+", choices=sorted(enlarge.HALVINGS), default=["area", "bicubic"])
+    above.add_argument("--strip", type=Path, metavar="FILE", help="show parts side by side, at the first scale")
+    above.set_defaults(run=_run_enlarge)
     about = "the original example beside nifcodec, trained on as many samples"
     fast = commands.add_parser("speed", help="seconds in NumPy, natively, and of AVIF, on one thread and on all cores")
     fast.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE")
@@ -276,6 +287,25 @@ def _run_speed(options: argparse.Namespace, command: List[str]) -> int:
         pictures = [rd.Picture("copies", made)]
     for picture in pictures:
         print(speed.run(picture.pixels, picture.name, options.quality, options.efforts, options.back_ends))
+    return 0
+
+
+def _run_enlarge(options: argparse.Namespace, command: List[str]) -> int:
+    if options.strip is None:
+        pictures = rd.read_pictures([Path(path) for path in options.pictures])
+        print(enlarge.run(pictures, options.scales, options.qualities, options.halvings))
+        return 0
+    parts = []
+    for argument in options.pictures:
+        path, _, corner = argument.partition("@")
+        try:
+            left, top = (int(value) for value in (corner or "0,0").split(","))
+        except ValueError:
+            raise ConfigError(f"{argument} is not PICTURE@X,Y") from None
+        drawn = drawings.DRAWINGS.get(path)
+        picture = rd.read_picture(Path(path)) if drawn is None else rd.Picture(path, np.asarray(drawn()))
+        parts.append((picture, (left, top)))
+    enlarge.strip(parts, options.scales[0], options.qualities[0]).save(options.strip)
     return 0
 
 

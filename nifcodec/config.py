@@ -12,6 +12,8 @@ from typing import Any, Dict, List, Optional
 from nifcodec.errors import ConfigError
 from nifcodec.options import check, described, given, option
 
+# Above the native size: the detail network that a file names, or the Lanczos kernel.
+INTERPOLATIONS = ("auto", "lanczos")
 TRANSFERS = ("auto", "log", "linear", "pq")
 DEFAULT_QUALITY = 60.0
 TARGETS = ("quality", "bpp", "target_size", "psnr")

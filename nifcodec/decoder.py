@@ -11,7 +11,8 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 
 from nifcodec import container
-from nifcodec.config import EncodeConfig
+from nifcodec.config import INTERPOLATIONS, EncodeConfig
+from nifcodec.errors import ConfigError
 from nifcodec.exact.parts import ExactParts
 from nifcodec.fields import families
 from nifcodec.fields.rendering import render
@@ -60,6 +61,7 @@ def decode(
     crop: Optional[Tuple[int, int, int, int]] = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: Optional[int] = None,
+    interpolation: str = INTERPOLATIONS[0],
     fit: Optional[Tuple[int, int]] = None,
 ) -> np.ndarray:
     """The picture of a `.nif`: (H, W, C), C as in the file (1 grey, 2 grey+alpha, 3 RGB, 4 RGBA).
@@ -73,13 +75,15 @@ def decode(
         crop: (left, top, width, height) in pixels of the stored picture; scale, size and fit apply to it.
         max_pixels: limit of the output.
         threads: at most, which change nothing but the time; None means one for each core.
+        interpolation: above the native size, of fields on a lattice: "auto", the detail network that the file names, or
+            a Lanczos kernel where it names none that is known; "lanczos", the kernel.
         fit: (width, height) that the output stays within; it keeps the aspect ratio and is never enlarged.
 
     Raises:
         CorruptFileError: no `.nif`, a damaged one, or one above a limit; its subclass says which.
         ConfigError: options that do not fit each other or the picture.
     """
-    return decode_image(data, scale, size, crop, max_pixels, threads, fit=fit).pixels
+    return decode_image(data, scale, size, crop, max_pixels, threads, interpolation, fit).pixels
 
 
 def decode_image(
@@ -89,10 +93,13 @@ def decode_image(
     crop: Optional[Tuple[int, int, int, int]] = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: Optional[int] = None,
+    interpolation: str = INTERPOLATIONS[0],
     fit: Optional[Tuple[int, int]] = None,
 ) -> Image:
     """`decode`, with the metadata of the file."""
     described(EncodeConfig)["threads"].check("threads", threads)
+    if interpolation not in INTERPOLATIONS:
+        raise ConfigError(f"interpolation is {interpolation!r}: give {' or '.join(INTERPOLATIONS)}")
     file = container.unpack(data)
     window = choose_window((file.width, file.height), scale, size, crop, max_pixels, fit=fit)
     exact = ExactParts.read(file.constants, file.alpha_map, file.height, file.width)
@@ -101,7 +108,8 @@ def decode_image(
     # What a field gives of a float picture are codes: only their light can be averaged.
     reduction = min(window.halvings(), field.reductions) if file.transfer is None else 0
     with at_most(threads):
-        pixels = render(field.samples(reduction), window, of_field.channels, reduction, file.depth, file.transfer)
+        samples = field.samples(reduction, window if interpolation == INTERPOLATIONS[0] else None)
+        pixels = render(samples, window, of_field.channels, reduction, file.depth, file.transfer)
         pixels = exact.put_back(pixels, file.channels, window)
     return Image(pixels, file.icc, file.exif, file.xmp)
 

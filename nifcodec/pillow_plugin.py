@@ -1,7 +1,7 @@
 """`.nif` in Pillow: after `register()`, `Image.open` and `Image.save` know it, and with them whatever builds on Pillow.
 
 Opening reads the header. The pixels are decoded when they are needed first, and after `draft` or `thumbnail` only as
-far as their size needs.
+far as their size needs. `load(scale=2)` decodes them above the native size.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nifcodec.errors import ConfigError, NifError, TruncatedError
 from nifcodec.fields import families
 from nifcodec.picture.colour import to_eight_bits, tone_map
 from nifcodec.picture.read import from_pillow
-from nifcodec.picture.window import choose_window
+from nifcodec.picture.window import DEFAULT_MAX_PIXELS, choose_window
 
 FORMAT, ENDING, MIME = "NIF", ".nif", "image/x-nif"
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -91,10 +91,15 @@ class NifImageFile(ImageFile.ImageFile):
         self._halvings, self._size = halvings, self._halved(halvings)
         return (self.mode, (0, 0, *self._size)) if halvings else None
 
-    def load(self) -> Any:
-        """Decodes the picture, the first time."""
+    def load(self, scale: float = 1.0) -> Any:
+        """Decodes the picture, the first time.
+
+        Args:
+            scale: factor of width and height, as Pillow has it for vector formats.
+        """
         if self.tile:
-            self.im = PillowImage.fromarray(self._decoded()).im
+            decoded = PillowImage.fromarray(self._decoded(scale))
+            self.im, self._size = decoded.im, decoded.size
             self.tile = []
             self.readonly = 0
             if self._exclusive_fp:
@@ -117,11 +122,12 @@ class NifImageFile(ImageFile.ImageFile):
         )
         return window.columns, window.rows
 
-    def _decoded(self) -> np.ndarray:
+    def _decoded(self, scale: float) -> np.ndarray:
         """The pixels as Pillow's mode has them, (H, W) or (H, W, C)."""
+        # How many are too many, Pillow has judged by its own limit when the file was opened.
+        most = max(self.size[0] * self.size[1], DEFAULT_MAX_PIXELS if scale > 1 else 0)
         try:
-            # How many are too many, Pillow has judged by its own limit when the file was opened.
-            pixels = decoder.decode(self._bytes(), scale=0.5**self._halvings, max_pixels=self.size[0] * self.size[1])
+            pixels = decoder.decode(self._bytes(), scale=scale * 0.5**self._halvings, max_pixels=most)
         except NifError as error:
             raise OSError(f"{self._name()}: {error}") from error
         if pixels.shape[2] == 1:

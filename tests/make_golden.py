@@ -1,7 +1,8 @@
-"""Writes the golden files, their digests and their pictures anew: `python -m tests.make_golden [FIELD...]`.
+"""Writes the golden files, their digests and their pictures anew: `python -m tests.make_golden [NAME...]`.
 
-Those of all fields, or of some: `pyramid`, say. To be run after a change of format or prior, before a release;
-`fourier` and `siren` need TensorFlow. Files of a released format are never written anew: they are decoded forever.
+Those of all fields, of some, `pyramid`, say, or single files. To be run after a change of format or prior, before a
+release; `fourier` and `siren` need TensorFlow. Files of a released format are never written anew: they are decoded
+forever.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from nifcodec.picture.image import Image
 
 FOLDER = Path(__file__).resolve().parent / "golden"
 EXACT = "exact"
-DIGESTS, PICTURES = FOLDER / "digests.json", FOLDER / "pictures.npz"
+DIGESTS, PICTURES, DOUBLED = FOLDER / "digests.json", FOLDER / "pictures.npz", FOLDER / "doubled.npz"
 
 LAYOUTS = {1: "grey", 2: "grey-alpha", 3: "rgb", 4: "rgba"}
 DEPTHS = {8: np.uint8, 16: np.uint16, 32: np.float32}
@@ -71,7 +72,7 @@ Sources = Dict[str, Tuple[Image, EncodeConfig]]
 
 def sources() -> Sources:
     """Picture and options of each file."""
-    return {**pictures(), **every_layout(), **odd_ones(), **exact_ones()}
+    return {**pictures(), **every_layout(), **odd_ones(), **exact_ones(), **detailed()}
 
 
 def pictures() -> Sources:
@@ -192,6 +193,20 @@ def all_in_the_field(image: Image, config: EncodeConfig) -> bytes:
         return encoder.encode(image, config)
 
 
+def detailed() -> Sources:
+    """Files that are decoded at scale 2 too, by the detail network that they name."""
+    fine = configure(quality=88, effort=1)
+    return {
+        "detail-rgb": (scene(29, 18, 3, 8), fine),
+        "detail-rgba": (scene(19, 14, 4, 8), replace(fine, quality=50)),
+        "detail-16-grey": (scene(17, 9, 1, 16), replace(fine, quality=97)),
+        "detail-32-grey-alpha": (scene(12, 11, 2, 32), replace(fine, transfer="pq")),
+        "detail-pixel": (scene(1, 1, 3, 8), fine),
+        "detail-tiles": (scene(134, 3, 3, 8), configure(quality=80, effort=1, **SMALL_TILES)),
+        "pyramid-detail": (scene(24, 16, 3, 8), configure(quality=70, **PYRAMID)),
+    }
+
+
 def extreme_pyramid() -> bytes:
     """A file as no training makes one: raw low bits, escapes, the largest latents, inputs that are clipped.
 
@@ -293,30 +308,36 @@ def digest(arrays: List[np.ndarray], dtype: str) -> str:
     return hashlib.sha256(b"".join(values.astype(dtype).tobytes() for values in arrays)).hexdigest()
 
 
-def main(fields: Collection[str]) -> None:
+def main(wanted: Collection[str]) -> None:
     """Writes the files of these fields or names, "exact" for those of `exact_ones`; others stay as they are."""
     FOLDER.mkdir(exist_ok=True)
     made = {
         name: partial(all_in_the_field if name.endswith("-pixel") else encoder.encode, *source)
         for name, source in sources().items()
-        if name in fields or (EXACT if name.startswith(EXACT) else source[1].field) in fields
+        if name in wanted or (EXACT if name.startswith(EXACT) else source[1].field) in wanted
     }
-    if "pyramid" in fields:
+    if "pyramid" in wanted:
         made["pyramid-extremes"] = extreme_pyramid
     found: Dict[str, Dict[str, str]] = {}
     decoded: Dict[str, np.ndarray] = {}
-    if set(fields) != {*families.names(), EXACT}:
+    doubled: Dict[str, np.ndarray] = {}
+    if set(wanted) != {*families.names(), EXACT}:
         found = json.loads(DIGESTS.read_text(encoding="utf-8"))
-        with np.load(PICTURES) as pictures:
-            decoded.update(pictures)
+        for arrays, path in ((decoded, PICTURES), (doubled, DOUBLED)):
+            if path.exists():
+                with np.load(path) as stored:
+                    arrays.update(stored)
     for name, make in made.items():
         data = make()
         (FOLDER / f"{name}.nif").write_bytes(data)
         found[name] = digests(data)
         decoded[name] = decoder.decode(data)
+        if name in detailed():
+            doubled[name] = decoder.decode(data, scale=2)
         print(f"{name}: {len(data)} bytes")
     DIGESTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     np.savez_compressed(PICTURES, **decoded)
+    np.savez_compressed(DOUBLED, **doubled)
 
 
 if __name__ == "__main__":

@@ -168,9 +168,9 @@ def test_a_thumbnail_decodes_only_the_levels_that_it_needs(monkeypatch: pytest.M
     opened_at = []
     samples = WaveletRender.samples
 
-    def counted(field: WaveletRender, reduction: int = 0) -> Any:
+    def counted(field: WaveletRender, reduction: int = 0, window: Any = None) -> Any:
         opened_at.append(reduction)
-        return samples(field, reduction)
+        return samples(field, reduction, window)
 
     monkeypatch.setattr(WaveletRender, "samples", counted)
     small, whole = opened(data), opened(data)

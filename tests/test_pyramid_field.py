@@ -23,6 +23,7 @@ from nifcodec.errors import (
     UnknownPriorError,
     UnsupportedVersionError,
 )
+from nifcodec.fields.detail.reference import DetailReference
 from nifcodec.fields.families import configure
 from nifcodec.fields.lattice_options import LARGEST_WHOLE
 from nifcodec.fields.pyramid import priors
@@ -223,7 +224,9 @@ def test_without_the_library_tensorflow_trains(monkeypatch: pytest.MonkeyPatch) 
 
 def test_descriptions_come_back_or_are_refused() -> None:
     spec = PyramidDescription(bytes(range(8)), 3, 9)
-    assert unpack_description(spec.pack() + b"of later versions") == spec
+    assert unpack_description(spec.pack() + b"four") == spec
+    named = replace(spec, detail=DetailReference(b"1234", 5))
+    assert unpack_description(named.pack() + b"of later versions") == named
     with pytest.raises(UnsupportedVersionError):
         unpack_description(b"\x0b" + spec.pack()[1:] + b"\0")
     for damaged, error in ((spec.pack()[:-1], MalformedError), (b"\x02\0\0", MalformedError), (b"", CorruptFileError)):

@@ -25,6 +25,7 @@ from nifcodec.errors import (
     UnknownPriorError,
     UnsupportedVersionError,
 )
+from nifcodec.fields.detail.reference import DetailReference
 from nifcodec.fields.lattice_options import LARGEST_WHOLE
 from nifcodec.fields.parts import CodedPart, check_index, pack_index, pack_parts
 from nifcodec.fields.wavelet import priors
@@ -53,11 +54,13 @@ def test_golden_bytes() -> None:
         WaveletDescription(768, b"\xff" * 8, tile_exponent=11),
         WaveletDescription(0, b"12345678", ((-128,), (-128,))),
         WaveletDescription(5, b"12345678", (tuple(range(100)), tuple(range(100))), 9, True),
+        WaveletDescription(5, b"12345678", ((1,), (2,)), detail=DetailReference(b"1234", -128)),
     ],
 )
 def test_round_trip(spec: WaveletDescription) -> None:
     assert unpack_description(spec.pack()) == spec
-    assert unpack_description(spec.pack() + b"for later versions") == spec
+    later = b"four" if spec.detail is None else b"for later versions"
+    assert unpack_description(spec.pack() + later) == spec
 
 
 REFUSED = {

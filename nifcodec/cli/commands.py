@@ -58,7 +58,8 @@ def verify_file(source: str, arguments: argparse.Namespace) -> None:
         original = finite(image.pixels, sanitize=True)
     started = time.monotonic()
     info = asdict(decoder.inspect(data))
-    pixels = decoder.decode(data, max_pixels=max_pixels(arguments), threads=arguments.threads)
+    limits = {"max_pixels": max_pixels(arguments), "threads": arguments.threads}
+    pixels = decoder.decode(data, arguments.scale, interpolation=arguments.interpolation, **limits)
     report: Dict[str, Any] = {**info, "seconds": time.monotonic() - started, "steps": None}
     report.update(dict.fromkeys(("psnr_rgb", *COLOUR_MEASURES, "ms_ssim", "psnr_log", "psnr_pu21")))
     if original is not None:

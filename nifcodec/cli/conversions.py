@@ -90,7 +90,7 @@ def decode_file(source: str, target: str, arguments: argparse.Namespace) -> None
     _check_writable(header, format, arguments)
     check_place(target)
     limits = arguments.scale, arguments.size, arguments.crop, max_pixels(arguments)
-    image = decoder.decode_image(data, *limits, arguments.threads, fit=arguments.fit)
+    image = decoder.decode_image(data, *limits, arguments.threads, arguments.interpolation, arguments.fit)
     if arguments.background is not None:
         image = flatten.over_background(image, arguments.background)
     elif arguments.opaque:

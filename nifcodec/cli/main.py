@@ -15,7 +15,14 @@ from typing import Any, Callable, List, NoReturn, Optional, Sequence, Tuple
 
 from nifcodec import __version__
 from nifcodec.cli.batch import add_batch
-from nifcodec.cli.options import add_encode, add_max_pixels, add_option, add_outputs, given_options
+from nifcodec.cli.options import (
+    add_encode,
+    add_interpolation,
+    add_max_pixels,
+    add_option,
+    add_outputs,
+    given_options,
+)
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError, InterruptedEncodeError, NifError, TargetMissedError
 from nifcodec.fields import families
@@ -124,6 +131,7 @@ def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument(
         "--crop", type=_crop, metavar="X,Y,W,H", help="only this part, in pixels of the stored picture"
     )
+    add_interpolation(command)
     add_max_pixels(command, "output")
     add_option(command, "threads", described(EncodeConfig)["threads"])
     command.add_argument("--quiet", action="store_true", help="print errors only")
@@ -148,6 +156,8 @@ def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument(
         "--against", metavar="ORIGINAL", help="picture to measure PSNR and MS-SSIM against, of one FILE"
     )
+    command.add_argument("--scale", type=float, metavar="F", help="factor of width and height, to those of ORIGINAL")
+    add_interpolation(command)
     add_max_pixels(command, "picture")
     add_option(command, "threads", described(EncodeConfig)["threads"])
     command.add_argument("--json", action="store_true", help="one JSON object a file")

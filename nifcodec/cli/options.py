@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Callable, Dict, List
 
-from nifcodec.config import BESIDE_THE_RESULT, FIELD, GOAL, PICTURE, TARGETS
+from nifcodec.config import BESIDE_THE_RESULT, FIELD, GOAL, INTERPOLATIONS, PICTURE, TARGETS
 from nifcodec.fields import families
 from nifcodec.options import Option
 
@@ -55,6 +55,16 @@ def add_outputs(where: Any, output: str) -> None:
     names.add_argument("--out-dir", metavar="DIR", default=None, help="folder of the outputs; made where missing")
     where.add_argument("-f", "--force", action="store_true", default=False, help="replace an existing output")
     where.add_argument("--preserve", action="store_true", default=False, help="give the output the times of its input")
+
+
+def add_interpolation(command: argparse.ArgumentParser) -> None:
+    """The option of what reads pictures above their native size."""
+    command.add_argument(
+        "--interpolation",
+        choices=INTERPOLATIONS,
+        default=INTERPOLATIONS[0],
+        help="between pixels: what the file says, which may be a network, or the Lanczos kernel (default: auto)",
+    )
 
 
 def add_max_pixels(where: Any, of: str) -> None:

@@ -5,7 +5,7 @@ A sample has the same value in every window, since each cell is always made as a
 
 from __future__ import annotations
 
-from typing import Callable, Tuple
+from typing import Callable, Optional, Tuple
 
 import numpy as np
 
@@ -30,6 +30,7 @@ class CellField:
         reduction: how often the picture is halved.
         cell: samples a side of the parts that it is made in.
         native: samples by the native library where there is one.
+        across: pixels of the width that are read, where that is not all of it.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class CellField:
         reduction: int = 0,
         cell: int = CELL,
         native: bool = True,
+        across: Optional[int] = None,
     ) -> None:
         self._width, self._height = size
         self._make, self._reduction, self._side = make, reduction, cell
         self._sampling = load_sampling() if native else None
         # Those of four rows: of one that is asked for, those above and below, and one in work.
-        self._cells = SharedCache(self._make_cell, max(CELLS, 4 * -(-self._width // cell)))
+        row = -(-(self._width if across is None else across) // cell) + (across is not None)
+        self._cells = SharedCache(self._make_cell, max(CELLS, 4 * row))
 
     def __call__(self, us: np.ndarray, vs: np.ndarray) -> np.ndarray:
         rows, row_weights = taps(vs, self._height, self._reduction)

@@ -6,7 +6,7 @@ A family is one folder beside this module and one row in `families`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Protocol, Type
+from typing import Any, Callable, Mapping, Optional, Protocol, Type
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from nifcodec.container import NifFile
 from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.job import CodedField, Goal
 from nifcodec.picture.signal import Signal
+from nifcodec.picture.window import Window
 
 __all__ = ["CodedField", "Family", "Options", "Render", "Samples", "Summary"]
 
@@ -47,8 +48,13 @@ class Render(Protocol):
     def describe(self) -> Summary:
         """What the header says."""
 
-    def samples(self, reduction: int = 0) -> Samples:
-        """The field, its picture halved so often. Raises CorruptFileError."""
+    def samples(self, reduction: int = 0, window: Optional[Window] = None) -> Samples:
+        """The field, its picture halved so often. Raises CorruptFileError.
+
+        Args:
+            window: what is read of it, for fields on a lattice: where that takes more samples than there are, a detail
+                network makes them. None leaves it out: then a kernel reads between the samples.
+        """
 
 
 class Options(Protocol):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 import numpy as np
 
 from nifcodec.config import EncodeConfig
@@ -10,6 +12,7 @@ from nifcodec.fields.family import Family, Samples, Summary
 from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.job import CodedField, Goal
 from nifcodec.picture.signal import Signal
+from nifcodec.picture.window import Window
 
 
 class NoRender:
@@ -21,7 +24,7 @@ class NoRender:
         """Nothing."""
         return Summary(0, 0.0, {})
 
-    def samples(self, reduction: int = 0) -> Samples:
+    def samples(self, reduction: int = 0, window: Optional[Window] = None) -> Samples:
         """(us, vs) -> float32 (len(vs), len(us), 0)."""
         return lambda us, vs: np.zeros((len(vs), len(us), 0), np.float32)
 

@@ -37,6 +37,12 @@ def unpack_fields(data: bytes, family: str, least: int) -> bytes:
     return fields
 
 
+def ancillary_fields(data: bytes) -> bytes:
+    """What follows the fields of a description that begins with their size. Raises TruncatedError."""
+    size, start = read_varint(data, 0, "size of the description")
+    return data[start + size :]
+
+
 def pack_parts(parts: Sequence[CodedPart]) -> bytes:
     """The payload of these parts: the size of each, then all of them."""
     return b"".join([*(write_varint(len(part.data)) for part in parts), *(part.data for part in parts)])

@@ -88,12 +88,12 @@ def pack_filter(kernels: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> 
         if kernel.shape[:2] != (3, 3) or kernel.shape[2] > channels[index] or bias.shape != kernel.shape[3:]:
             raise ValueError(f"layer {index} has a kernel {kernel.shape} and biases {bias.shape}")
         whole[:, :, : kernel.shape[2], : kernel.shape[3]] = kernel
-        forward += [_grouped(whole), np.pad(bias, (0, channels[index + 1] - len(bias)))]
-        backward.append(_grouped(whole[::-1, ::-1].swapaxes(2, 3)))
+        forward += [grouped(whole), np.pad(bias, (0, channels[index + 1] - len(bias)))]
+        backward.append(grouped(whole[::-1, ::-1].swapaxes(2, 3)))
     return PackedFilter(tuple(channels), *(np.concatenate(parts).astype(np.float32) for parts in (forward, backward)))
 
 
-def _grouped(kernel: np.ndarray) -> np.ndarray:
+def grouped(kernel: np.ndarray) -> np.ndarray:
     """(3, 3, in, out) -> its points in the order (6, out / 6, 3 rows, in, 6), flat."""
     points = np.tensordot(POINTS, kernel, (1, 1)).astype(np.float32)  # (6, 3 rows, in, out)
     split = points.reshape(*points.shape[:3], kernel.shape[3] // GROUP, GROUP)
@@ -200,10 +200,10 @@ class NativeFilters:
 
     def _space(self, packed: Optional[PackedFilter], backward: int) -> np.ndarray:
         if packed is None:
-            return _aligned(self._library.nif_filter_workspace(None, c_int32(0), c_int32(0)))
+            return aligned(self._library.nif_filter_workspace(None, c_int32(0), c_int32(0)))
         channels = (c_int32 * len(packed.channels))(*packed.channels)
         layers = len(packed.channels) - 1
-        return _aligned(self._library.nif_filter_workspace(channels, c_int32(layers), c_int32(backward)))
+        return aligned(self._library.nif_filter_workspace(channels, c_int32(layers), c_int32(backward)))
 
 
 def _ref(structure: Structure) -> Any:
@@ -214,7 +214,7 @@ def _data(array: np.ndarray) -> c_void_p:
     return c_void_p(array.ctypes.data)
 
 
-def _aligned(count: int) -> np.ndarray:
+def aligned(count: int) -> np.ndarray:
     """Floats from the start of a cache line."""
     space = np.empty(count + 16, np.float32)
     return space[-space.ctypes.data % 64 // 4 :][:count]

@@ -15,12 +15,10 @@
 
 #include "contract.h"
 #include "dispatch.h"
+#include "quads.h"
 
 enum {
-    QUAD = 4,   /* columns that are computed together */
-    POINTS = 6, /* sums that they follow from */
     TILE = 116, /* block columns worked on at a time: with the margins of four layers, 32 quads */
-    GROUP = 6,  /* outputs computed at a time */
     SLACK = 9,  /* quads beyond the tile's and its margins': the rest of a vector, two zeros, and the next quad */
     MAX_PLANES = 4,
     LINE = 2 * TILE /* pixels in a row of a tile */
@@ -175,8 +173,6 @@ static const char *sample_at(const nif_planes *planes, int32_t plane, int32_t y,
     return (const char *)planes->samples +
            ((ptrdiff_t)plane * planes->plane_stride + (ptrdiff_t)y * planes->row_stride + x) * size;
 }
-
-#define EACH(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) /* of a GROUP */
 
 #define LANES 4
 #define NAME(word) word##_narrow

@@ -54,6 +54,13 @@ class Window:
         down = math.ceil(self.height / (self.rows << reduction))
         return min(across, MAX_SUBSAMPLES), min(down, MAX_SUBSAMPLES)
 
+    def doublings(self) -> int:
+        """How often both sides are doubled so that neither output side has more pixels; 0 up to the native size."""
+        count = 0
+        while self.columns > self.width << count or self.rows > self.height << count:
+            count += 1
+        return count
+
     def halvings(self) -> int:
         """How often both sides are halved at least, to the size that rounds half up."""
         if self.columns * self.rows >= self.width * self.height:

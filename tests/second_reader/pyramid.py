@@ -94,7 +94,7 @@ class Description(NamedTuple):
 
 
 def read_description(header: Header) -> Description:
-    fields = Bytes(header.description.take(header.description.varint()))  # what follows is for later minor versions
+    fields = Bytes(header.description.take(header.description.varint()))  # what follows is read_detail's
     exponent, number, identity = fields.number(1), fields.number(1), fields.take(8)
     known(not fields.rest(), "description")
     require(exponent == 0 or 7 <= exponent <= 11, "size of the tiles")

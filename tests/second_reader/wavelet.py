@@ -50,7 +50,7 @@ class Description(NamedTuple):
 
 
 def read_description(header: Header) -> Description:
-    fields = Bytes(header.description.take(header.description.varint()))  # what follows is for later minor versions
+    fields = Bytes(header.description.take(header.description.varint()))  # what follows is read_detail's
     step_index, tiles = fields.number(2, signed=True), fields.number(1)
     identity, corrections = fields.take(8), fields.number(1)
     weights = np.frombuffer(fields.take(2 * corrections), np.int8).reshape(2, corrections) / 32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Optional
 
 from nifcodec.container import NifFile
 from nifcodec.entropy.tensors import decode_tensors
@@ -10,6 +11,7 @@ from nifcodec.fields.family import Samples, Summary
 from nifcodec.fields.mlp import description
 from nifcodec.fields.mlp.render import Network
 from nifcodec.fields.mlp.weights import QuantizedMlp
+from nifcodec.picture.window import Window
 
 
 class MlpRender:
@@ -32,6 +34,6 @@ class MlpRender:
             self.spec, decode_tensors(self._payload, QuantizedMlp.payload_shapes(self.spec))
         )
 
-    def samples(self, reduction: int = 0) -> Samples:
+    def samples(self, reduction: int = 0, window: Optional[Window] = None) -> Samples:
         network = self.weights()
         return Network(network.spec, network.dequantize())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
 from nifcodec.container import NifFile
 from nifcodec.errors import LimitError
 from nifcodec.fields.cells import CELL
+from nifcodec.fields.detail.doubling import described, enlarged
 from nifcodec.fields.family import Samples, Summary
 from nifcodec.fields.lattice_options import LARGEST_WHOLE
 from nifcodec.fields.parts import Span, check_index, unpack_parts
@@ -23,6 +24,7 @@ from nifcodec.fields.pyramid.tiling import Tiling
 from nifcodec.fields.pyramid.weights import QuantizedWeights, unpack_weights
 from nifcodec.native import library
 from nifcodec.native.synthesis import NativeSynthesis
+from nifcodec.picture.window import Window
 from nifcodec.threads import SharedCache
 
 COMPACT = 1 << 15
@@ -52,6 +54,7 @@ class PyramidRender:
     def describe(self) -> Summary:
         settings: Dict[str, Any] = {"prior": self.spec.prior.hex(), "start": self.spec.start}
         settings["tiles"] = max(self.tiling.count, 1)
+        settings["detail"] = described(self.spec.detail)
         latents = self._file.width * self._file.height * 4 // 3
         return Summary(latents + self._layout.count, self._layout.macs_per_pixel, settings)
 
@@ -59,7 +62,7 @@ class PyramidRender:
         """Those of its networks. Raises CorruptFileError."""
         return unpack_weights(self._parts()[0], self._layout, self._start)
 
-    def samples(self, reduction: int = 0) -> Samples:
+    def samples(self, reduction: int = 0, window: Optional[Window] = None) -> Samples:
         """For damage inside of a tile, CorruptFileError is raised only once a sample needs it."""
         packed, *parts = self._parts()
         weights = unpack_weights(packed, self._layout, self._start).weights()
@@ -67,7 +70,8 @@ class PyramidRender:
         loaded = library.load()
         native = None if loaded is None else NativeSynthesis(loaded)
         size = self._file.width, self._file.height
-        return Synthesis(self._layout, weights, size, native).field(region, self._cell)
+        field = Synthesis(self._layout, weights, size, native).field(region, self._cell)
+        return field if window is None else enlarged(field, self.spec.detail, window)
 
     def _parts(self) -> List[bytes]:
         """The bytes of weights, root and tiles."""

@@ -12,6 +12,8 @@ import numpy as np
 from nifcodec.config import DEFAULT_QUALITY, EncodeConfig
 from nifcodec.errors import LimitError, TrainingError
 from nifcodec.fields.checkpoint import Checkpoint
+from nifcodec.fields.detail import networks
+from nifcodec.fields.detail.reference import DetailReference
 from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.job import CodedField, EncodeJob, Goal
 from nifcodec.fields.parts import CodedPart, pack_index, pack_parts
@@ -39,6 +41,7 @@ STEPS = (100, 150, 250, 350, 500, 1000, 2000, 4000, 10000)  # efforts 1 to 9
 CORRECTIONS, CORRECTION_STEPS = 6, 40
 OCTAVES_PER_CORRECTION, MOST_OCTAVES = 0.2, 2.0  # that a size falls by in those steps while the price doubles
 FLOAT_WHITE = 65535.0  # a float picture's loss is that of codes of 16 bits
+STEP_PER_ROOT_PRICE = 5.0  # the step of a wavelet field of the same price, for the detail network
 REPORTED = 0.5  # seconds between two reports
 
 
@@ -61,7 +64,7 @@ def encode(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> Co
     price = encoder.first_price()
     training = encoder.train(price, checkpoint)
     state = training.finished()
-    coded = encoder.code(state, training.done)
+    coded = encoder.code(state, price.value, training.done)
     if goal.is_quality:
         return coded.field
     return encoder.corrected(coded, state, price, training.done)
@@ -128,9 +131,9 @@ class _Encoder:
         """The weights to begin with, which those of the file are differences from."""
         return self._prior.weights(self._number, self._step.layout)
 
-    def code(self, state: State, steps: int) -> Coded:
+    def code(self, state: State, price: float, steps: int) -> Coded:
         """A state of rounded weights as the parts of a file. Raises TrainingError."""
-        return Coded(self._packed(state, steps), state.loss)
+        return Coded(self._packed(state, price, steps), state.loss)
 
     def corrected(self, coded: Coded, state: State, price: Price, steps: int) -> CodedField:
         """The nearest to the goal of what is coded, and of it trained on at other prices."""
@@ -149,9 +152,10 @@ class _Encoder:
             # The correction itself moves the size: the first state tells only where to begin.
             known = [*known, (octaves, excess - aim)] if attempt else []
             octaves = _next(known) if attempt else (excess - aim) / OCTAVES_PER_CORRECTION
-            training = Training(self._step, plan, self._start, Price(price.value * 2.0**octaves), attempt, state)
+            there = price.value * 2.0**octaves
+            training = Training(self._step, plan, self._start, Price(there), attempt, state)
             self._run(training, "search", None)
-            coded = self.code(training.latest, steps)
+            coded = self.code(training.latest, there, steps)
         assert best is not None
         if best[0][0] and job.goal.psnr is None:
             job.check_smallest(size)
@@ -195,7 +199,7 @@ class _Encoder:
         size = self._job.goal.overhead + (loss.bits + weight_bits) / 8
         return excess_of(self._job.goal, size, lambda: estimated_psnr(loss.error))
 
-    def _packed(self, state: State, steps: int) -> CodedField:
+    def _packed(self, state: State, price: float, steps: int) -> CodedField:
         """Weights, root and tiles, and the index of these where there are tiles."""
         assert state.quantized is not None
         try:
@@ -213,7 +217,8 @@ class _Encoder:
         parts = [CodedPart(state.quantized.pack()), encode_part(network, known, {})]
         parts += in_threads(tile, range(tiling.count))
         index = pack_index(parts) if tiling.count else b""
-        spec = PyramidDescription(self._prior.hash, self._number, self._exponent)
+        detail = DetailReference.of(networks.named().hash, STEP_PER_ROOT_PRICE * math.sqrt(price))
+        spec = PyramidDescription(self._prior.hash, self._number, self._exponent, detail)
         return CodedField(FAMILY_ID, spec.pack(), pack_parts(parts), steps, self._placement, index)
 
 

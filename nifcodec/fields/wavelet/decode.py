@@ -13,6 +13,7 @@ import numpy as np
 from nifcodec.container import NifFile
 from nifcodec.errors import LimitError, MalformedError
 from nifcodec.fields.cells import CELL, CellField
+from nifcodec.fields.detail.doubling import described, enlarged
 from nifcodec.fields.family import Samples, Summary
 from nifcodec.fields.lattice_options import LARGEST_WHOLE
 from nifcodec.fields.parts import Span, check_index, unpack_parts
@@ -25,6 +26,7 @@ from nifcodec.fields.wavelet.lifting import span_below
 from nifcodec.fields.wavelet.planes import finish, plane_ids
 from nifcodec.fields.wavelet.restoration import RestorationFilter
 from nifcodec.fields.wavelet.tiling import TILE_LEVELS, Tiling
+from nifcodec.picture.window import Window
 from nifcodec.threads import SharedCache
 
 COMPACT = 1 << 15
@@ -70,15 +72,17 @@ class WaveletRender:
             else (TILE_LEVELS + self.tiling.root.levels, self.tiling.count)
         )
         settings = {"step": spec.step, "prior": spec.prior.hex(), "levels": levels, "tiles": tiles}
+        settings["detail"] = described(self.spec.detail)
         macs = self.prior.context.macs_per_pixel(plane_ids(file.channels)) + self.prior.restoration.macs_per_pixel()
         return Summary(file.width * file.height * file.channels, macs, settings)
 
-    def samples(self, reduction: int = 0) -> Samples:
+    def samples(self, reduction: int = 0, window: Optional[Window] = None) -> Samples:
         """For damage inside of a tile, CorruptFileError is raised only once a sample needs it."""
         restoration = self.prior.restoration
         make = WaveletSamples(self._file, self._region(reduction), reduction, self.spec, restoration)
         native = restoration.native is not None
-        return CellField((self._file.width, self._file.height), make, reduction, cell=self._cell, native=native)
+        field = CellField((self._file.width, self._file.height), make, reduction, cell=self._cell, native=native)
+        return field if window is None else enlarged(field, self.spec.detail, window)
 
     def _region(self, reduction: int) -> Region:
         payload = self._file.payload

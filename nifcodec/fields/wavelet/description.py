@@ -2,17 +2,20 @@
 
 f(u, v) is the picture that the integer inverse transform and the restoration filter give at the pixel centres, read
 between them with a Lanczos kernel of three lobes. At the pixel centres the kernel is 1 at one sample and 0 at all
-others, so the native render is the decoded picture itself. A reduced picture is a low-pass plane, read in the same way.
+others, so the native render is the decoded picture itself. A reduced picture is a low-pass plane, read in the same way;
+an enlarged one is read from a lattice that a detail network doubles.
 """
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Optional
 
 from nifcodec.entropy.varint import write_varint
 from nifcodec.errors import LimitError, MalformedError, UnsupportedVersionError
-from nifcodec.fields.parts import unpack_fields
+from nifcodec.fields.detail.reference import DetailReference, unpack_reference
+from nifcodec.fields.parts import ancillary_fields, unpack_fields
 from nifcodec.fields.wavelet.restoration import Mixture
 
 FAMILY_ID = 3
@@ -38,6 +41,7 @@ class WaveletDescription:
             lattice.
         dependent: whether quantization is dependent (coding.dependent_quantization).
         fine: whether the picture is synthesised with FINE_BITS more bits than the planes that contexts see.
+        detail: what is between its pixels; None where no network is named.
     """
 
     step_index: int
@@ -46,18 +50,19 @@ class WaveletDescription:
     tile_exponent: int = 0
     dependent: bool = False
     fine: bool = False
+    detail: Optional[DetailReference] = None
 
     def pack(self) -> bytes:
         """Its bytes.
 
-        A varint, the size of the rest; i16 step index; u8 log2 of a tile's side, or 0, and two flags;
-        prior (8 bytes); u8 number of corrections; i8 weights for luma and for chroma.
+        A varint, the size of the rest; i16 step index; u8 log2 of a tile's side, or 0, and two flags; prior (8 bytes);
+        u8 number of corrections; i8 weights for luma and for chroma. Then what names the detail network.
         """
         luma, chroma = self.mixture
         flags = DEPENDENT * self.dependent | FINE * self.fine
         head = struct.pack("<hB", self.step_index, self.tile_exponent | flags) + self.prior
         fields = head + struct.pack(f"B{len(luma)}b{len(chroma)}b", len(luma), *luma, *chroma)
-        return write_varint(len(fields)) + fields
+        return write_varint(len(fields)) + fields + (b"" if self.detail is None else self.detail.pack())
 
     @property
     def step(self) -> float:
@@ -71,7 +76,7 @@ class WaveletDescription:
 
 
 def unpack_description(data: bytes) -> WaveletDescription:
-    """Reads a description; bytes behind its own are for later versions, and passed over.
+    """Reads a description; of the bytes behind its own, those for later versions are passed over.
 
     Raises:
         TruncatedError, MalformedError, LimitError: a value that the format does not allow.
@@ -94,7 +99,9 @@ def unpack_description(data: bytes) -> WaveletDescription:
         raise LimitError(f"tiles of 2^{exponent} pixels a side are outside of the limits")
     weights = struct.unpack_from(f"<{2 * corrections}b", fields, HEAD_BYTES)
     mixture = weights[:corrections], weights[corrections:]
-    return WaveletDescription(index, prior, mixture, exponent, bool(flagged & DEPENDENT), bool(flagged & FINE))
+    detail = unpack_reference(ancillary_fields(data))
+    flags = bool(flagged & DEPENDENT), bool(flagged & FINE)
+    return WaveletDescription(index, prior, mixture, exponent, *flags, detail)
 
 
 def step_size(index: int) -> float:

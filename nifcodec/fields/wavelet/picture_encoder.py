@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, List, Optional, Sequence
 
 import numpy as np
 
+from nifcodec.fields.detail import networks
+from nifcodec.fields.detail.reference import DetailReference
 from nifcodec.fields.job import EncodeJob
 from nifcodec.fields.parts import CodedPart
 from nifcodec.fields.wavelet import priors
@@ -25,6 +27,7 @@ from nifcodec.fields.wavelet.description import (
     FINEST_INDEX,
     INDICES_PER_OCTAVE,
     WaveletDescription,
+    step_size,
     unpack_description,
 )
 from nifcodec.fields.wavelet.lattice import MAX_VALUE, Lattice
@@ -126,6 +129,7 @@ class PictureEncoder:
             tile_exponent=self._exponent,
             dependent=dependent,
             fine=True,
+            detail=DetailReference.of(networks.named().hash, step_size(index)),
         )
         coding = self._root_coding(spec, self.source.low(spec.step))
         earlier = None if start is None else start.root

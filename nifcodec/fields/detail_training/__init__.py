@@ -1,0 +1,1 @@
+"""Training of detail networks on pictures that the wavelet field decodes."""
