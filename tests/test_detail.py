@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import second_reader
 from conftest import SAMPLES, rows
-from make_golden import DOUBLED, FOLDER, SMALL_TILES, detailed, scene
+from make_golden import DOUBLED, FOLDER, SMALL_TILES, all_in_the_field, detailed, scene
 from PIL import Image as PillowImage
 from test_wavelet_exactness import EXPECTED, golden
 
@@ -62,7 +62,7 @@ def files() -> Dict[str, bytes]:
         "rgba": encoded(scene(29, 40, 4, 8).pixels),
         "16": encoded(scene(33, 17, 3, 16).pixels, quality=97),
         "row": encoded(scene(40, 1, 3, 8).pixels),
-        "pixel": encoded(scene(1, 1, 2, 8).pixels),
+        "pixel": all_in_the_field(scene(1, 1, 2, 8), configure(quality=85, effort=1)),
         "tiles": encoded(PHOTO[:140, :270], **SMALL_TILES),
         "pyramid": encoded(PHOTO[:48, :37], field="pyramid", steps=2),
         "float": encoded(scene(21, 30, 3, 32).pixels),
