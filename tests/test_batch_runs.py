@@ -7,6 +7,7 @@ only a hanging run reaches.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +54,15 @@ def draw(folder: Path, names: "List[str]") -> None:
     for index, name in enumerate(names):
         pixels = np.random.default_rng(index).integers(0, 256, (6, 8, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize((32, 24), Image.BICUBIC).save(folder / name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _collected() -> Iterator[None]:
+    """Old releases of Dask leave sockets open in cycles of references: they go here, not within another test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)

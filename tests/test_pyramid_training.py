@@ -20,7 +20,7 @@ from nifcodec.errors import ConfigError, DeviceError
 from nifcodec.fields.pyramid.contract import Loss, Quantizer
 from nifcodec.fields.pyramid.fit import PROBES, State, Training
 from nifcodec.fields.pyramid.grids import GROUPS
-from nifcodec.fields.pyramid.schedule import Price, phases
+from nifcodec.fields.pyramid.schedule import ROUNDED_FROM, Price, phases
 from nifcodec.fields.pyramid.training.device_pyramid import DevicePyramid, open_device_pyramid, step_bytes
 from nifcodec.training.devices.local import Local
 from nifcodec.training.devices.replicas import Replicas
@@ -99,7 +99,9 @@ def test_training_lowers_the_loss_and_an_ipu_trains_the_same(pyramid: DevicePyra
     told: List[Tuple[int, float]] = []
     state = trained(pyramid, told)
     assert told[-1][0] == 30
-    assert state.loss.at(1e-3) == min(loss for _, loss in told) < 0.7 * before
+    # The best one since weights are rounded.
+    assert state.quantized is not None
+    assert state.loss.at(1e-3) <= min(loss for step, loss in told if step > ROUNDED_FROM * 30) < 0.7 * before
     assert pyramid.evaluate(state.weights) == state.loss
     assert np.mean((pyramid.picture() - PICTURE) ** 2) == pytest.approx(state.loss.error, rel=0.05)
     for one, other in zip(state.latents, pyramid.latents()):

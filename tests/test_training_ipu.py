@@ -120,7 +120,7 @@ def test_the_whole_encoder_through_the_stand_in(options: dict) -> None:
     assert machine.seeds == [5, 5]
     # One program a stage, run several times.
     assert len(machine.compiled) == 2
-    assert machine.runs == len(reports) > 4
+    assert machine.runs == sum(report.stage != "measure" for report in reports) > 4
 
 
 def test_an_ipu_gives_the_network_of_the_cpu() -> None:
