@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -28,8 +27,10 @@ from nifcodec.fields.job import Goal
 from nifcodec.fields.mlp.description import FAMILY_IDS, MlpDescription, pack
 from nifcodec.fields.mlp.sizing import design
 from nifcodec.fields.mlp.weights import QuantizedMlp, quantize
+from nifcodec.fields.shipped import Shipped
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.coding.context_model import ContextModel
+from nifcodec.fields.wavelet.description import HASH_BYTES
 from nifcodec.fields.wavelet.priors import Prior
 from nifcodec.native import library
 from nifcodec.picture.image import from_array
@@ -86,15 +87,14 @@ def replace_encoders(monkeypatch: pytest.MonkeyPatch, encode: Callable[..., Code
     monkeypatch.setattr(families, "named", lambda name: replace(named(name), encode=encode))
 
 
-load_prior = priors._load
-
-
-@lru_cache(maxsize=None)
-def by_numpy(path: Path) -> Prior:
+def by_numpy(identity: bytes, content: bytes) -> Prior:
     """A prior that does without the native library."""
-    prior = load_prior(path)
+    prior = priors.read(identity, content)
     context = ContextModel(prior.context.networks, prior.context.frequencies, native=False)
     return replace(prior, context=context, restoration=replace(prior.restoration, native=None))
+
+
+PRIORS_BY_NUMPY = Shipped(Path(priors.__file__).parent, priors.ENDING, HASH_BYTES, by_numpy)
 
 
 @pytest.fixture(params=["native", "numpy"])
@@ -105,7 +105,7 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         pytest.skip("there is no native library: it was not built, or NIFCODEC_NATIVE=0 leaves it out")
     monkeypatch.setenv(library.SWITCH, "1" if name == "native" else "0")
     if name == "numpy":
-        monkeypatch.setattr(priors, "_load", by_numpy)
+        monkeypatch.setattr(priors, "_shipped", PRIORS_BY_NUMPY)
         monkeypatch.setattr(library, "load", lambda: None)
     return name
 

@@ -20,6 +20,7 @@ from nifcodec.fields.pyramid.first_latents import map_sizes
 from nifcodec.fields.pyramid.networks import layout
 from nifcodec.fields.pyramid.priors import for_colours
 from nifcodec.fields.pyramid.priors.prior_file import HEAD, UNIT_BITS, Start, pack, unpack
+from nifcodec.fields.shipped import Shipped
 
 FOLDER = Path(priors.__file__).parent
 LAYOUT = layout(3)
@@ -176,7 +177,8 @@ def test_a_prior_is_found_by_its_identity(monkeypatch: pytest.MonkeyPatch, tmp_p
         prior = priors.find(hashlib.sha256(data).digest()[:HASH_BYTES])
         assert prior is priors.named(path.stem)
     (tmp_path / "other.nifprior").write_bytes(DATA)
-    monkeypatch.setattr(priors, "_FOLDER", tmp_path)
+    there = Shipped(tmp_path, priors.ENDING, HASH_BYTES, lambda identity, data: priors.Prior(identity, unpack(data)))
+    monkeypatch.setattr(priors, "_shipped", there)
     identity = hashlib.sha256(DATA).digest()[:HASH_BYTES]
     assert priors.find(identity).starts[1].price == 2.0**-10
     with pytest.raises(UnknownPriorError, match="update nifcodec"):

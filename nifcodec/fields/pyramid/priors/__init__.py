@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import List, Sequence
 
 import numpy as np
 
-from nifcodec.errors import MalformedError, UnknownPriorError
+from nifcodec.errors import MalformedError
 from nifcodec.fields.pyramid.description import HASH_BYTES
 from nifcodec.fields.pyramid.first_latents import predict
 from nifcodec.fields.pyramid.networks import Layout, layout
 from nifcodec.fields.pyramid.priors.prior_file import COLOURS, UNIT_BITS, Start, unpack
+from nifcodec.fields.shipped import Shipped
 
 DEFAULT = "photo"
 ENDING = ".nifprior"
-_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -69,9 +67,14 @@ def for_colours(weights: np.ndarray, wanted: Layout) -> np.ndarray:
     return found
 
 
+_shipped = Shipped(
+    Path(__file__).parent, ENDING, HASH_BYTES, lambda identity, content: Prior(identity, unpack(content))
+)
+
+
 def named(name: str = DEFAULT) -> Prior:
     """A shipped prior by its name."""
-    return _load(_FOLDER / f"{name}{ENDING}")
+    return _shipped.named(name)
 
 
 def find(wanted: bytes) -> Prior:
@@ -79,15 +82,4 @@ def find(wanted: bytes) -> Prior:
 
     Raises UnknownPriorError: this installation does not have it.
     """
-    for path in sorted(_FOLDER.glob(f"*{ENDING}")):
-        if _load(path).hash == wanted:
-            return _load(path)
-    raise UnknownPriorError(
-        f"the file was coded with the prior {wanted.hex()}, which this installation lacks: update nifcodec"
-    )
-
-
-@lru_cache(maxsize=None)
-def _load(path: Path) -> Prior:
-    data = path.read_bytes()
-    return Prior(hashlib.sha256(data).digest()[:HASH_BYTES], unpack(data))
+    return _shipped.prior(wanted)
