@@ -20,6 +20,8 @@ from nifcodec.fields.detail.contract import REACH, position
 from nifcodec.fields.detail.detail_file import DetailFile
 from nifcodec.fields.detail.network import DetailNetwork
 from nifcodec.fields.detail_training import network, networks, samples
+from nifcodec.fields.training_run import last_held_out
+from nifcodec.picture.formats import FORMATS
 
 PHOTO = np.asarray(Image.open(SAMPLES / "chelsea.png").convert("RGB"))
 
@@ -110,5 +112,5 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path: Path) -> None:
     (tmp_path / "kodak").mkdir()
     for folder, words in (("kodak", "must not train"), ("none", "is no folder"), (".", "too few pictures")):
         with pytest.raises(ConfigError, match=words):
-            network.split([str(tmp_path / folder)], 2)
+            last_held_out([str(tmp_path / folder)], 2, FORMATS)
     assert network.main([str(tmp_path), "-o", str(tmp_path / "a.nifdetail"), "--steps", "0"]) == 2

@@ -63,6 +63,14 @@ def test_too_few_pictures_are_refused(folder: Path, tmp_path: Path, capsys: pyte
     assert "too few pictures" in capsys.readouterr().err
 
 
+def test_kodak_never_trains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "kodak").mkdir()
+    assert prior.main([str(tmp_path / "kodak"), "-o", str(tmp_path / "a.nifprior")]) == 2
+    assert "must not train" in capsys.readouterr().err
+    assert prior.main([str(tmp_path / "none"), "-o", str(tmp_path / "a.nifprior")]) == 2
+    assert "is no folder" in capsys.readouterr().err
+
+
 def test_a_mosaic_follows_its_seed(folder: Path) -> None:
     paths = sorted(map(str, folder.iterdir()))
     one, same, other = (prior.mosaic(paths, seed, 2, 3) for seed in (1, 1, 2))

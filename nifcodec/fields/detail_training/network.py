@@ -11,8 +11,6 @@ says what the network was made from, and its curve. The file: FORMAT.md, "Detail
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import os
 import sys
 import time
@@ -22,13 +20,22 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 import tensorflow as tf
 
-from nifcodec.errors import ConfigError, NifError
+from nifcodec.errors import ConfigError
 from nifcodec.fields.detail.contract import position
 from nifcodec.fields.detail.detail_file import ENDING, DetailFile
 from nifcodec.fields.detail_training import networks, samples
 from nifcodec.fields.hooks import Progress
 from nifcodec.fields.progress_line import ProgressLine
-from nifcodec.files import check_output, say, write_bytes
+from nifcodec.fields.training_run import (
+    base_names,
+    command,
+    last_held_out,
+    load_arrays,
+    open_work,
+    save_arrays,
+    write_with_card,
+)
+from nifcodec.files import check_output
 from nifcodec.picture.write import FORMATS
 from nifcodec.threads import at_most
 
@@ -45,22 +52,11 @@ class Run:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.training, self.held_out = split(options.folders, options.holdout)
+        self.training, self.held_out = last_held_out(options.folders, options.holdout, FORMATS)
         self.line = ProgressLine("detail")
         self.work = options.work or os.path.splitext(options.output)[0] + "-work"
-        os.makedirs(self.work, exist_ok=True)
-        names = "\n".join(os.path.basename(path) for path in [*self.training, "", *self.held_out])
-        settings = {
-            "seed": options.seed,
-            "steps": options.steps,
-            "pictures": hashlib.sha256(names.encode()).hexdigest(),
-        }
-        path = self._path("settings.json")
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as stored:
-                if json.load(stored) != settings:
-                    raise ConfigError(f"{self.work} holds a run of other pictures or options: give another --work")
-        write_bytes(path, json.dumps(settings).encode(), force=True)
+        settings = {"seed": options.seed, "steps": options.steps}
+        open_work(self.work, settings, self.training, self.held_out)
 
     def run(self) -> Dict[str, Any]:
         """Trains what is not trained yet, writes the network and its card; returns the card."""
@@ -68,25 +64,20 @@ class Run:
         data = DetailFile.of(training.weights()).pack()
         stored = DetailFile.unpack(data).weights
         card = {
-            "folders": [os.path.basename(os.path.normpath(folder)) for folder in self.options.folders],
+            "folders": base_names(self.options.folders),
             "pictures": {"training": len(self.training), "held out": len(self.held_out)},
             "command": f"{COMMAND} --seed {self.options.seed} --steps {self.options.steps}",
             "held out, dB over the Lanczos kernel by quality": self._gains(stored),
             f"loss every {EVERY} steps": [round(loss, 4) for loss in curve],
             "versions": {"numpy": np.__version__, "tensorflow": tf.__version__},
-            "bytes": len(data),
-            "sha256": hashlib.sha256(data).hexdigest(),
         }
-        write_bytes(self.options.output, data, force=True)
-        text = json.dumps(card, indent=2) + "\n"
-        write_bytes(os.path.splitext(self.options.output)[0] + ".json", text.encode(), force=True)
-        return card
+        return write_with_card(self.options.output, data, card)
 
     def _train(self) -> Tuple[networks.Training, List[float]]:
         """The training after all steps, and its curve: means of the loss."""
         decoded, originals, positions = self._patches()
         path, began, first = self._path("state.npz"), time.monotonic(), 0
-        state = _load(path) if os.path.exists(path) else None
+        state = load_arrays(path) if os.path.exists(path) else None
         curve = [] if state is None else state["curve"].tolist()
         training = networks.Training(self.options.seed, self.options.steps, state)
         first, losses = training.done, []
@@ -102,7 +93,7 @@ class Run:
             if training.done % EVERY == 0 or training.done == self.options.steps:
                 curve.append(float(np.mean(losses)))
                 losses = []
-                _save(path, curve=np.array(curve), **training.state())
+                save_arrays(path, curve=np.array(curve), **training.state())
             seconds = (time.monotonic() - began) * training.done / (training.done - first)
             self.line(Progress("train", training.done, self.options.steps, seconds, nan, nan))
         return training, curve
@@ -115,13 +106,13 @@ class Run:
             if not os.path.exists(path):
                 pairs = [pair for visit in visits[start : start + PART] for pair in samples.patches(*visit)]
                 decoded = np.rint(np.stack([pair.decoded for pair in pairs]) * UNIT)
-                _save(
+                save_arrays(
                     path,
                     decoded=np.clip(decoded, -(1 << 15), (1 << 15) - 1).astype(np.int16),
                     originals=np.stack([pair.original for pair in pairs]),
                     positions=np.array([position(pair.log_step) for pair in pairs], np.float32),
                 )
-            parts.append(_load(path))
+            parts.append(load_arrays(path))
             done = min(start + PART, len(visits))
             self.line(Progress("samples", done, len(visits), time.monotonic() - began, nan, nan))
         decoded, originals, positions = (
@@ -144,39 +135,6 @@ class Run:
         return os.path.join(self.work, name)
 
 
-def split(folders: Sequence[str], holdout: int) -> Tuple[List[str], List[str]]:
-    """Sorted pictures of the folders -> (for training, held out): the last of every `holdout` of a folder is held out.
-
-    Raises ConfigError for a folder that is named kodak or does not exist, and where there are too few pictures.
-    """
-    training: List[str] = []
-    held_out: List[str] = []
-    for folder in folders:
-        if "kodak" in os.path.realpath(folder).lower().split(os.sep):
-            raise ConfigError(f"{folder}: the Kodak images measure the codec and must not train it: leave them out")
-        if not os.path.isdir(folder):
-            raise ConfigError(f"{folder} is no folder: name folders of pictures")
-        names = sorted(name for name in os.listdir(folder) if os.path.splitext(name)[1].lower() in FORMATS)
-        for number, name in enumerate(names):
-            chosen = held_out if number % holdout == holdout - 1 else training
-            chosen.append(os.path.join(folder, name))
-    if not training or not held_out:
-        raise ConfigError("the folders have too few pictures: give more, or a smaller --holdout")
-    return training, held_out
-
-
-def _save(path: str, **arrays: Any) -> None:
-    """Whole or not at all: a file that is there is a finished one."""
-    partial = path + ".partial.npz"
-    np.savez(partial, **arrays)
-    os.replace(partial, path)
-
-
-def _load(path: str) -> Dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=COMMAND, description="Train a detail network.")
     parser.add_argument("folders", nargs="+", metavar="FOLDER", help="folders of photographs, at least 110x110 pixels")
@@ -196,21 +154,17 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """The command: prints the card on standard output; the exit code."""
     options = _parser().parse_args(arguments)
-    try:
+
+    def run() -> Dict[str, Any]:
         if options.seed < 0 or options.steps < 1 or options.holdout < 2:
             raise ConfigError("--seed must not be negative, --steps at least 1, --holdout at least 2")
         check_output(options.output, force=True)
         if options.threads is not None:
             tf.config.threading.set_intra_op_parallelism_threads(options.threads)
         with at_most(options.threads):
-            print(json.dumps(Run(options).run(), indent=2))
-    except NifError as error:
-        say(f"nifcodec: {error}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        say("nifcodec: stopped; the same command goes on from here\n")
-        return 130
-    return 0
+            return Run(options).run()
+
+    return command(run)
 
 
 if __name__ == "__main__":

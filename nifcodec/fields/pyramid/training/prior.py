@@ -12,8 +12,6 @@ card of the same name in JSON says what the prior was made from, and the curve.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import os
 import sys
 import time
@@ -21,7 +19,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
-from nifcodec.errors import ConfigError, MissingDependencyError, NifError
+from nifcodec.errors import ConfigError, MissingDependencyError
 from nifcodec.fields.hooks import Progress
 from nifcodec.fields.progress_line import ProgressLine
 from nifcodec.fields.pyramid.first_latents import Sums
@@ -31,7 +29,8 @@ from nifcodec.fields.pyramid.priors import Prior
 from nifcodec.fields.pyramid.priors.prior_file import COLOURS, UNIT_BITS, Start, pack
 from nifcodec.fields.pyramid.schedule import Price, cold_phases, phases
 from nifcodec.fields.pyramid.step import Pyramid
-from nifcodec.files import check_output, say, write_bytes
+from nifcodec.fields.training_run import base_names, command, last_held_out, load_arrays, save_arrays, write_with_card
+from nifcodec.files import check_output
 from nifcodec.native import library
 from nifcodec.native.pyramid import NativePyramid
 from nifcodec.picture.metrics import estimated_psnr
@@ -55,15 +54,7 @@ class Run:
         if loaded is None:
             raise MissingDependencyError("a prior is trained by the native library: install nifcodec with a compiler")
         self._native, self.options = NativePyramid(loaded), options
-        self.training: List[str] = []
-        self.held_out: List[str] = []
-        for folder in options.folders:
-            found = sorted(name for name in os.listdir(folder) if name.lower().endswith(ENDINGS))
-            for number, name in enumerate(found):
-                chosen = self.held_out if number % options.holdout == options.holdout - 1 else self.training
-                chosen.append(os.path.join(folder, name))
-        if not self.training or not self.held_out:
-            raise ConfigError("the folders have too few pictures: give more, or a smaller --holdout")
+        self.training, self.held_out = last_held_out(options.folders, options.holdout, ENDINGS)
         self._work = options.work or os.path.splitext(options.output)[0] + "-work"
         os.makedirs(self._work, exist_ok=True)
 
@@ -76,17 +67,12 @@ class Run:
             curves[f"{PRICES[number]:g}"] = curve
         data = pack(starts)
         card = {
-            "folders": [os.path.basename(os.path.normpath(folder)) for folder in self.options.folders],
+            "folders": base_names(self.options.folders),
             "pictures": {"training": len(self.training), "held out": len(self.held_out)},
             "command": f"{COMMAND} --seed {self.options.seed} --rounds {self.options.rounds}",
             f"1000 J of the held-out mosaic after {HELD_OUT_STEPS} steps, round by round": curves,
-            "bytes": len(data),
-            "sha256": hashlib.sha256(data).hexdigest(),
         }
-        write_bytes(self.options.output, data, force=True)
-        text = json.dumps(card, indent=2) + "\n"
-        write_bytes(os.path.splitext(self.options.output)[0] + ".json", text.encode(), force=True)
-        return card
+        return write_with_card(self.options.output, data, card)
 
     def _start(self, number: int) -> "tuple[Start, List[float]]":
         """The start of a price after all rounds, and its curve."""
@@ -95,9 +81,9 @@ class Run:
         for round_ in range(self.options.rounds):
             path = os.path.join(self._work, f"{self.options.seed}-{number}-{round_}.npz")
             if os.path.exists(path):
-                with np.load(path) as kept:
-                    weights, curve = kept["weights"], kept["curve"].tolist()
-                    sums = Sums.of(kept["products"], kept["projections"])
+                kept = load_arrays(path)
+                weights, curve = kept["weights"], kept["curve"].tolist()
+                sums = Sums.of(kept["products"], kept["projections"])
                 continue
             picture = mosaic(self.training, self.options.seed + 7919 * number + round_)
             first = None if round_ == 0 else Prior(b"", [self._rounded(price, weights, sums)]).latents(0, picture)
@@ -107,9 +93,7 @@ class Run:
             sums.add(picture, state.latents, FORGOTTEN)
             curve.append(self._held_out_loss(price, self._rounded(price, weights, sums)))
             products, projections = sums.arrays()
-            partial = path + ".partial.npz"
-            np.savez(partial, weights=weights, curve=curve, products=products, projections=projections)
-            os.replace(partial, path)
+            save_arrays(path, weights=weights, curve=curve, products=products, projections=projections)
         return self._rounded(price, weights, sums), [round(loss, 4) for loss in curve]
 
     def _rounded(self, price: float, weights: np.ndarray, sums: Sums) -> Start:
@@ -185,19 +169,15 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """The command: prints the card on standard output; the exit code."""
     options = _parser().parse_args(arguments)
-    try:
+
+    def run() -> Dict[str, Any]:
         if options.seed < 0 or options.rounds < 1 or options.holdout < 2:
             raise ConfigError("--seed must not be negative, --rounds at least 1, --holdout at least 2")
         check_output(options.output, force=True)
         with at_most(options.threads):
-            print(json.dumps(Run(options).run(), indent=2))
-    except NifError as error:
-        say(f"nifcodec: {error}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        say("nifcodec: stopped; the same command goes on from here\n")
-        return 130
-    return 0
+            return Run(options).run()
+
+    return command(run)
 
 
 if __name__ == "__main__":

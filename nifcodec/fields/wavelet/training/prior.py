@@ -11,7 +11,6 @@ the prior was made from and how good it is. Arrays of FILE: FORMAT.md.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import sys
@@ -22,9 +21,10 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 import tensorflow as tf
 
-from nifcodec.errors import ConfigError, NifError, TrainingError
+from nifcodec.errors import ConfigError, TrainingError
 from nifcodec.fields.hooks import Progress
 from nifcodec.fields.progress_line import ProgressLine
+from nifcodec.fields.training_run import base_names, command, load_arrays, open_work, save_arrays, write_with_card
 from nifcodec.fields.wavelet import priors
 from nifcodec.fields.wavelet.coding.context_model import Key
 from nifcodec.fields.wavelet.coding.neighbours import CONSTANTS
@@ -38,18 +38,6 @@ COMMAND = "python -m nifcodec.fields.wavelet.training.prior"
 
 def _name(key: Key) -> str:
     return "c{}o{}g{}p{}".format(*key)
-
-
-def _save(path: str, **arrays: Any) -> None:
-    """Whole or not at all: a file that is there is a finished one."""
-    partial = path + ".partial.npz"
-    np.savez(partial, **arrays)
-    os.replace(partial, path)
-
-
-def _load(path: str) -> Dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
 
 
 class Run:
@@ -67,21 +55,13 @@ class Run:
         self.start = priors.named(options.start) if options.start else None
         self.line = ProgressLine("prior")
         self.work = options.work or os.path.splitext(options.output)[0] + "-work"
-        os.makedirs(self.work, exist_ok=True)
-        names = "\n".join(os.path.basename(path) for path in [*self.training, "", *self.held_out])
         settings = {
             "seed": options.seed,
             "steps": options.steps,
             "quantizer": self.earlier.hash.hex() if self.earlier else "none",
             "start": self.start.hash.hex() if self.start else "none",
-            "pictures": hashlib.sha256(names.encode()).hexdigest(),
         }
-        path = self.path("settings.json")
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as stored:
-                if json.load(stored) != settings:
-                    raise ConfigError(f"{self.work} holds a run of other pictures or options: give another --work")
-        write_bytes(path, json.dumps(settings).encode(), force=True)
+        open_work(self.work, settings, self.training, self.held_out)
 
     def path(self, name: str) -> str:
         return os.path.join(self.work, name)
@@ -108,10 +88,10 @@ class Run:
                 for key in keys:
                     found = samples.pop(key)
                     features, values, kinds = (np.concatenate([part[i] for part in found]) for i in range(3))
-                    _save(self.path(f"{part}-{_name(key)}.npz"), features=features, values=values, kinds=kinds)
+                    save_arrays(self.path(f"{part}-{_name(key)}.npz"), features=features, values=values, kinds=kinds)
                 order = np.random.default_rng([self.options.seed, 2]).permutation(len(patches.features))
                 arrays = {name: np.stack(parts)[order] for name, parts in vars(patches).items()}
-                _save(self.path(f"{part}-patches.npz"), **arrays)
+                save_arrays(self.path(f"{part}-patches.npz"), **arrays)
             state = {"keys": keys, "seconds": time.monotonic() - start}
             write_bytes(done, json.dumps(state).encode())
         with open(done, encoding="utf-8") as stored:
@@ -122,9 +102,9 @@ class Run:
         """Integers of a context network, `counts` of its samples, `bits` held out (float, samples) and `seconds`."""
         path = self.path(f"network-{_name(key)}.npz")
         if os.path.exists(path):
-            return _load(path)
+            return load_arrays(path)
         start = time.monotonic()
-        data = _load(self.path(f"train-{_name(key)}.npz"))
+        data = load_arrays(self.path(f"train-{_name(key)}.npz"))
         features, values, kinds = data["features"], data["values"], data["kinds"]
         signed = (features.shape[1] - CONSTANTS) // 2
         hidden, steps = prior_networks.LUMA_HIDDEN, self.options.steps
@@ -144,24 +124,26 @@ class Run:
         held = self.path(f"held-{_name(key)}.npz")
         validation = (0.0, 0.0)
         if os.path.exists(held):
-            data = _load(held)
+            data = load_arrays(held)
             mean = prior_networks.context_bits(weights, data["features"], data["values"])
             validation = (mean, float(len(data["values"])))
         self.say(f"{_name(key)}: {validation[0]:.4f} bits a coefficient, held out, {time.monotonic() - start:.0f} s")
         tf.keras.backend.clear_session()
-        _save(path, counts=counts, bits=np.array(validation), seconds=np.array(time.monotonic() - start), **network)
-        return _load(path)
+        save_arrays(
+            path, counts=counts, bits=np.array(validation), seconds=np.array(time.monotonic() - start), **network
+        )
+        return load_arrays(path)
 
     def restoration(self) -> Dict[str, np.ndarray]:
         """Arrays of the restoration filter, `gain` (held-out decibels) and `seconds`."""
         path = self.path("restoration.npz")
         if os.path.exists(path):
-            return _load(path)
+            return load_arrays(path)
         start, seed = time.monotonic(), self.options.seed
         if self.start is not None:
-            _save(path, gain=np.array(np.nan), seconds=np.array(0.0), **self.start.file.restoration.arrays())
-            return _load(path)
-        patches = [_load(self.path(f"{part}-patches.npz")) for part in ("train", "held")]
+            save_arrays(path, gain=np.array(np.nan), seconds=np.array(0.0), **self.start.file.restoration.arrays())
+            return load_arrays(path)
+        patches = [load_arrays(self.path(f"{part}-patches.npz")) for part in ("train", "held")]
         train, held = ((p["rebuilt"], p["originals"], p["features"].astype(np.float32)) for p in patches)
         steps = max(1, self.options.steps * 4 // 5)
         report = self.reporter("restoration filter")
@@ -170,8 +152,8 @@ class Run:
         stored = quantized.filter()
         gain = prior_networks.filter_gain(stored.kernels, stored.biases, stored.conditioning, *held)
         self.say(f"restoration filter: {gain:.3f} dB, held out")
-        _save(path, gain=np.array(gain), seconds=np.array(time.monotonic() - start), **quantized.arrays())
-        return _load(path)
+        save_arrays(path, gain=np.array(gain), seconds=np.array(time.monotonic() - start), **quantized.arrays())
+        return load_arrays(path)
 
     def group_bits(self, networks: Dict[Key, Dict[str, np.ndarray]], tables: np.ndarray) -> Dict[str, Dict[str, float]]:
         """Held-out bits of a coefficient by plane and level group: float likelihood, and as a file codes it."""
@@ -180,7 +162,7 @@ class Run:
             path = self.path(f"held-{_name(key)}.npz")
             if not os.path.exists(path):
                 continue
-            data, (mean, number) = _load(path), network["bits"]
+            data, (mean, number) = load_arrays(path), network["bits"]
             weights = {name: network[name] for name in ARRAYS}
             coded = prior_integers.coded_bits(weights, tables, data["features"], data["values"], data["kinds"])
             name = f"colour {key[0]}, level group {key[2]}"
@@ -192,8 +174,8 @@ class Run:
 
     def command(self) -> str:
         options = self.options
-        folders = " ".join(_base(folder) for folder in options.folders)
-        text = f"{COMMAND} {folders} -o {_base(options.output)} --seed {options.seed}"
+        folders = " ".join(base_names(options.folders))
+        text = f"{COMMAND} {folders} -o {os.path.basename(options.output)} --seed {options.seed}"
         text += f" --start {options.start}" if options.start else ""
         text += f" --quantizer {options.quantizer} --steps {options.steps} --holdout {' '.join(map(str, self.holdout))}"
         return text + (f" --limit {options.limit}" if options.limit else "")
@@ -211,7 +193,7 @@ class Run:
         data = PriorFile(networks, tables, QuantizedFilter.of_arrays(restoration)).pack()
         stages = [seconds, float(restoration["seconds"])] + [float(network["seconds"]) for network in networks.values()]
         card = {
-            "folders": [_base(folder) for folder in self.options.folders],
+            "folders": base_names(self.options.folders),
             "pictures": {"training": len(self.training), "held out": len(self.held_out)},
             "command": self.command(),
             "quantizer": self.earlier.hash.hex() if self.earlier else "none",
@@ -219,17 +201,8 @@ class Run:
             "held-out bits a coefficient": self.group_bits(networks, tables),
             "restoration filter": self._kept() or {"gain in dB": round(float(restoration["gain"]), 3)},
             "versions": {"numpy": np.__version__, "tensorflow": tf.__version__},
-            "bytes": len(data),
-            "sha256": hashlib.sha256(data).hexdigest(),
         }
-        write_bytes(self.options.output, data, force=True)
-        text = json.dumps(card, indent=2) + "\n"
-        write_bytes(os.path.splitext(self.options.output)[0] + ".json", text.encode(), force=True)
-        return card
-
-
-def _base(path: str) -> str:
-    return os.path.basename(os.path.normpath(path))
+        return write_with_card(self.options.output, data, card)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -266,18 +239,14 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """The command: prints the card on standard output; the exit code."""
     options = _parser().parse_args(arguments)
-    try:
+
+    def run() -> Dict[str, Any]:
         if options.seed < 0 or options.steps < (0 if options.start else 1):
             raise ConfigError("--seed must not be negative, --steps at least 1, or 0 with --start")
         check_output(options.output, force=True)
-        print(json.dumps(Run(options).run(), indent=2))
-    except NifError as error:
-        say(f"nifcodec: {error}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        say("nifcodec: stopped; the same command goes on from here\n")
-        return 130
-    return 0
+        return Run(options).run()
+
+    return command(run)
 
 
 if __name__ == "__main__":

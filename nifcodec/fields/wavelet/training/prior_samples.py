@@ -7,7 +7,6 @@ rebuilt in the decoder's integers, so that the networks see what they will see w
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -15,6 +14,7 @@ import numpy as np
 import PIL.Image
 
 from nifcodec.errors import ConfigError, ImageError
+from nifcodec.fields.training_run import pictures_of
 from nifcodec.fields.wavelet.coding.bitstream import used_bands
 from nifcodec.fields.wavelet.coding.context_model import GROUPS, Key
 from nifcodec.fields.wavelet.coding.neighbours import WAVEFRONT_LAG, LevelFeatures, feature_columns
@@ -65,12 +65,7 @@ def split(folders: Sequence[str], holdout: Sequence[int], limit: "int | None") -
     training: List[str] = []
     held_out: List[str] = []
     for folder, every in zip(folders, holdout):
-        if "kodak" in os.path.realpath(folder).lower().split(os.sep):
-            raise ConfigError(f"{folder}: the Kodak images measure the codec and must not train it: leave them out")
-        if not os.path.isdir(folder):
-            raise ConfigError(f"{folder} is no folder: name folders of pictures")
-        names = sorted(name for name in os.listdir(folder) if os.path.splitext(name)[1].lower() in FORMATS)
-        paths = [os.path.join(folder, name) for name in names][:limit]
+        paths = pictures_of(folder, FORMATS)[:limit]
         if len(paths) < 2:
             raise ConfigError(
                 f"{folder} has {len(paths)} pictures: at least one to train and one to hold out are needed"
