@@ -74,29 +74,8 @@ int64_t nif_detail_workspace(const nif_detail *network, int32_t rows, int32_t co
     return lay_out(&job, NULL);
 }
 
-#define LANES 4
-#define NAME(word) word##_narrow
-#define TARGET
-#if defined(NIF_NEON)
-#undef LANES
-#define LANES 8 /* 32 registers hold twelve pairs */
-#endif
-#include "convolution.h"
-#include "detail_body.h"
-#undef LANES
-#undef NAME
-#undef TARGET
-
-#if defined(NIF_X86)
-#define LANES 8
-#define NAME(word) word##_avx2
-#define TARGET __attribute__((target("avx2,fma")))
-#include "convolution.h"
-#include "detail_body.h"
-#undef LANES
-#undef NAME
-#undef TARGET
-#endif
+#define NIF_BODY "detail_body.h"
+#include "convolution_bodies.h"
 
 void nif_detail_double(const nif_detail *network, const float *samples, int32_t rows, int32_t columns, int32_t colours,
                        float *out, float *workspace)

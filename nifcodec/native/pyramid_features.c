@@ -4,19 +4,8 @@
 #include "contract.h"
 #include "dispatch.h"
 
-#define NIF_K(name) nif_base_##name
-#define NIF_TARGET
-#include "pyramid_features_kernel.h"
-#undef NIF_K
-#undef NIF_TARGET
-
-#if defined(NIF_X86)
-#define NIF_K(name) nif_avx2_##name
-#define NIF_TARGET __attribute__((target("avx2,fma")))
-#include "pyramid_features_kernel.h"
-#undef NIF_K
-#undef NIF_TARGET
-#endif
+#define NIF_KERNEL "pyramid_features_kernel.h"
+#include "line_kernels.h"
 
 void nif_features(const nif_plane *plane, int64_t size, const nif_mapped *mapped, const float *biases,
                   const nif_plane *half, int64_t half_size, const float *coarser, float *out) {

@@ -1,18 +1,12 @@
-/* The part of pyramid_features.c that is compiled for each kind of processor: loops that compilers make vectors of. */
+/* The part of pyramid_features.c that is compiled for each kind of processor (line_kernels.h). */
 
-/* The sum of a line, and of the products of two where there is a second. */
-NIF_TARGET static float NIF_K(sum)(int32_t count, const float *restrict a, const float *restrict b) {
+/* The sum of a line. */
+NIF_TARGET static float NIF_K(sum)(int32_t count, const float *restrict a) {
     float parts[16] = {0}, sum = 0;
     int32_t x = 0;
-    if (b) {
-        for (; x + 16 <= count; x += 16)
-            for (int i = 0; i < 16; i++) parts[i] += a[x + i] * b[x + i];
-        for (; x < count; x++) sum += a[x] * b[x];
-    } else {
-        for (; x + 16 <= count; x += 16)
-            for (int i = 0; i < 16; i++) parts[i] += a[x + i];
-        for (; x < count; x++) sum += a[x];
-    }
+    for (; x + 16 <= count; x += 16)
+        for (int i = 0; i < 16; i++) parts[i] += a[x + i];
+    for (; x < count; x++) sum += a[x];
     for (int i = 0; i < 16; i++) sum += parts[i];
     return sum;
 }
@@ -46,11 +40,11 @@ NIF_TARGET static void NIF_K(features_back)(const nif_plane *plane, int64_t size
     for (int32_t y = 0; y < plane->height; y++)
         for (int32_t k = 0; k < mapped->features; k++) {
             const float *restrict by = gradient + k * size + y * plane->stride;
-            if (by_biases) by_biases[k] += NIF_K(sum)(width, by, NULL);
+            if (by_biases) by_biases[k] += NIF_K(sum)(width, by);
             for (int32_t g = 0; g < mapped->count; g++) {
                 const float weight = mapped->matrix[k * mapped->columns + g];
                 float *restrict to = mapped->by_grids[g] + y * plane->stride;
-                by_matrix[k * mapped->count + g] += NIF_K(sum)(width, by, mapped->grids[g] + y * plane->stride);
+                by_matrix[k * mapped->count + g] += NIF_K(product)(width, by, mapped->grids[g] + y * plane->stride);
                 for (int32_t x = 0; x < width; x++) to[x] += weight * by[x];
             }
             if (!coarser) continue;

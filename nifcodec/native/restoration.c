@@ -174,29 +174,8 @@ static const char *sample_at(const nif_planes *planes, int32_t plane, int32_t y,
            ((ptrdiff_t)plane * planes->plane_stride + (ptrdiff_t)y * planes->row_stride + x) * size;
 }
 
-#define LANES 4
-#define NAME(word) word##_narrow
-#define TARGET
-#if defined(NIF_NEON)
-#undef LANES
-#define LANES 8 /* 32 registers hold twelve pairs */
-#endif
-#include "convolution.h"
-#include "restoration_body.h"
-#undef LANES
-#undef NAME
-#undef TARGET
-
-#if defined(NIF_X86)
-#define LANES 8
-#define NAME(word) word##_avx2
-#define TARGET __attribute__((target("avx2,fma")))
-#include "convolution.h"
-#include "restoration_body.h"
-#undef LANES
-#undef NAME
-#undef TARGET
-#endif
+#define NIF_BODY "restoration_body.h"
+#include "convolution_bodies.h"
 
 static void run(work *job, target *to)
 {

@@ -4,19 +4,8 @@
 #include "contract.h"
 #include "dispatch.h"
 
-#define NIF_K(name) nif_base_##name
-#define NIF_TARGET
-#include "upsampling_kernel.h"
-#undef NIF_K
-#undef NIF_TARGET
-
-#if defined(NIF_X86)
-#define NIF_K(name) nif_avx2_##name
-#define NIF_TARGET __attribute__((target("avx2,fma")))
-#include "upsampling_kernel.h"
-#undef NIF_K
-#undef NIF_TARGET
-#endif
+#define NIF_KERNEL "upsampling_kernel.h"
+#include "line_kernels.h"
 
 void nif_filter_grid(const nif_plane *plane, const float *taps, const float *in, float *between, float *out) {
     NIF_BEST(filter_grid(plane, taps, in, between, out));

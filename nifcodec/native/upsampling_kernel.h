@@ -1,15 +1,4 @@
-/* The part of upsampling.c that is compiled for each kind of processor: loops that compilers make vectors of. */
-
-/* The sum of the products of two lines. */
-NIF_TARGET static float NIF_K(product)(int32_t count, const float *restrict a, const float *restrict b) {
-    float parts[16] = {0}, sum = 0;
-    int32_t x = 0;
-    for (; x + 16 <= count; x += 16)
-        for (int i = 0; i < 16; i++) parts[i] += a[x + i] * b[x + i];
-    for (; x < count; x++) sum += a[x] * b[x];
-    for (int i = 0; i < 16; i++) sum += parts[i];
-    return sum;
-}
+/* The part of upsampling.c that is compiled for each kind of processor (line_kernels.h). */
 
 NIF_TARGET static void NIF_K(add_scaled)(int32_t count, float factor, const float *restrict from, float *restrict to) {
     for (int32_t x = 0; x < count; x++) to[x] += factor * from[x];
