@@ -174,6 +174,16 @@ def test_goals_are_met(goal: "dict[str, float]") -> None:
 
 
 @needs_library
+@pytest.mark.parametrize("polls", [38, 39, 40, 41, 42, 43, 60])
+def test_an_interrupted_search_for_a_size_is_a_file(polls: int) -> None:
+    """Also between the training of 40 steps and the first step of a correction."""
+    image, polled = scene(64, 48, 3, 8), iter(range(1000))
+    asked = configure(field="pyramid", steps=40, psnr=20.0)
+    data = encoder.encode(image, asked, interrupt=lambda: next(polled) >= polls)
+    assert fidelity(image.pixels, decoder.decode(data)) > 10
+
+
+@needs_library
 def test_an_interrupted_encode_is_a_file_and_goes_on(tmp_path: Path) -> None:
     image = scene(64, 48, 3, 8)
     undisturbed = encoder.encode(image, configure(**FAST))

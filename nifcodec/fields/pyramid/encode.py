@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from functools import partial
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -45,13 +45,6 @@ STEP_PER_ROOT_PRICE = 5.0  # the step of a wavelet field of the same price, for 
 REPORTED = 0.5  # seconds between two reports
 
 
-class Coded(NamedTuple):
-    """A trained pyramid as a file holds it, and its loss."""
-
-    field: CodedField
-    loss: Loss
-
-
 def encode(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> CodedField:
     """The pyramid that meets the goal, trained as far as the effort goes.
 
@@ -64,9 +57,9 @@ def encode(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> Co
     price = encoder.first_price()
     training = encoder.train(price, checkpoint)
     state = training.finished()
-    coded = encoder.code(state, price.value, training.done)
+    coded = encoder.packed(state, price.value, training.done)
     if goal.is_quality:
-        return coded.field
+        return coded
     return encoder.corrected(coded, state, price, training.done)
 
 
@@ -131,11 +124,7 @@ class _Encoder:
         """The weights to begin with, which those of the file are differences from."""
         return self._prior.weights(self._number, self._step.layout)
 
-    def code(self, state: State, price: float, steps: int) -> Coded:
-        """A state of rounded weights as the parts of a file. Raises TrainingError."""
-        return Coded(self._packed(state, price, steps), state.loss)
-
-    def corrected(self, coded: Coded, state: State, price: Price, steps: int) -> CodedField:
+    def corrected(self, coded: CodedField, state: State, price: Price, steps: int) -> CodedField:
         """The nearest to the goal of what is coded, and of it trained on at other prices."""
         job, (near, aim) = self._job, tolerance(self._job.goal)
         best: Optional[Tuple[Tuple[bool, float], CodedField]] = None
@@ -143,10 +132,10 @@ class _Encoder:
         known: List[Tuple[float, float]] = []
         octaves, plan = 0.0, [correction(max(CORRECTION_STEPS, steps // 10))]
         for attempt in range(CORRECTIONS + 1):
-            excess, size = measured(job.goal, coded.field)
+            excess, size = measured(job.goal, coded)
             miss = is_above(job.goal, excess) is (job.goal.psnr is None), abs(excess)
             if best is None or miss < best[0]:
-                best = miss, coded.field
+                best = miss, coded
             if (not miss[0] and miss[1] <= near) or attempt == CORRECTIONS or job.hooks.interrupted():
                 break
             # The correction itself moves the size: the first state tells only where to begin.
@@ -155,7 +144,7 @@ class _Encoder:
             there = price.value * 2.0**octaves
             training = Training(self._step, plan, self._start, Price(there), attempt, state)
             self._run(training, "search", None)
-            coded = self.code(training.latest, there, steps)
+            coded = self.packed(training.latest, there, steps)
         assert best is not None
         if best[0][0] and job.goal.psnr is None:
             job.check_smallest(size)
@@ -199,8 +188,11 @@ class _Encoder:
         size = self._job.goal.overhead + (loss.bits + weight_bits) / 8
         return excess_of(self._job.goal, size, lambda: estimated_psnr(loss.error))
 
-    def _packed(self, state: State, price: float, steps: int) -> CodedField:
-        """Weights, root and tiles, and the index of these where there are tiles."""
+    def packed(self, state: State, price: float, steps: int) -> CodedField:
+        """A state of rounded weights as weights, root and tiles, and the index of these where there are tiles.
+
+        Raises TrainingError.
+        """
         assert state.quantized is not None
         try:
             network = IntegerNetwork.of(self._step.layout, state.weights)

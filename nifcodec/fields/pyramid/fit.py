@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -98,11 +98,11 @@ class Training:
         while self._phase < len(self._plan) and not self.failed:
             phase = self._plan[self._phase]
             while self._inside < phase.steps:
+                if self._steps is None and self._inside >= phase.rounded_from:
+                    self._begin_rounding()
                 if stopped():
                     self._evaluate(tell)
                     return
-                if self._steps is None and self._inside >= phase.rounded_from:
-                    self._begin_rounding()
                 loss = self._one_step(phase)
                 if not math.isfinite(loss.at(self.price.value)):
                     self.failed = True
@@ -129,16 +129,15 @@ class Training:
 
     def record(self) -> Dict[str, Any]:
         """What a checkpoint keeps, after an evaluation."""
-        step = self._step
+        step, best = self._step, self._recorded
         record: Dict[str, Any] = {f"soap {name}": value for name, value in self._soap.record().items()}
         named = {
             "latents": step.latents(),
             "moments": step.moments(),
-            "best latents": self._recorded.latents,
+            "best latents": best.latents,
         }
         for name, arrays in named.items():
             record.update({f"{name} {number}": array for number, array in enumerate(arrays)})
-        best, loss = self._recorded, self._recorded.loss
         return {
             **record,
             "phase": self._phase,
@@ -148,8 +147,8 @@ class Training:
             "weights": self._weights,
             "steps": np.array([] if self._steps is None else [self._steps[name] for name in step.layout.parts]),
             "best weights": best.weights,
-            "best error": loss.error,
-            "best bits": loss.bits,
+            "best error": best.loss.error,
+            "best bits": best.loss.bits,
         }
 
     def restore(self, record: Mapping[str, Any]) -> None:
@@ -178,7 +177,7 @@ class Training:
             step.restart()
         rate = phase.rate(inside)
         quantizer = phase.quantizer(inside, self._seed * len(self._plan) + self._phase)
-        loss, gradient = step.step(self._seen(), quantizer, price, phase.hidden)
+        loss, gradient = step.step(self._seen()[0], quantizer, price, phase.hidden)
         sizes = self._sizes * 2.0 ** phase.softness(inside)
         pulled = phase.pull * self._moved * bit_gradient(self._weights - self._start, sizes)
         mean = (gradient + price * pulled) / step.pixels
@@ -213,14 +212,13 @@ class Training:
         self._step.set_latents(self.best.latents)
 
     def _state(self) -> State:
-        quantized = self._rounded(self._weights)
-        weights = self._weights.astype(np.float32) if quantized is None else quantized.weights()
+        weights, quantized = self._seen()
         return State(weights, self._step.latents(), self._step.evaluate(weights), quantized)
 
-    def _seen(self) -> np.ndarray:
+    def _seen(self) -> Tuple[np.ndarray, Optional[QuantizedWeights]]:
         """The weights as the networks have them: rounded ones get the gradients of those that they are made of."""
         quantized = self._rounded(self._weights)
-        return self._weights.astype(np.float32) if quantized is None else quantized.weights()
+        return self._weights.astype(np.float32) if quantized is None else quantized.weights(), quantized
 
     def _rounded(self, weights: np.ndarray) -> Optional[QuantizedWeights]:
         return None if self._steps is None else rounded(self._step.layout, self._start, self._steps, weights)
