@@ -33,7 +33,7 @@ def _paper(random: np.random.Generator) -> Tuple[int, int, int]:
 def _colour(random: np.random.Generator) -> Tuple[int, int, int]:
     """Half of them grey."""
     if random.random() < 0.5:
-        value = int(random.choice([0, 0, 20, 255, random.integers(256)]))
+        value = int(random.choice([0, 0, 20, 255, int(random.integers(256))]))
         return value, value, value
     red, green, blue = random.integers(0, 256, 3).tolist()
     return red, green, blue
