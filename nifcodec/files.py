@@ -40,10 +40,14 @@ def _unreadable(path: PathLike, error: OSError) -> NifError:
 
 def say(text: str) -> None:
     """Writes to standard error; where that is full or closed, what it says is lost, and not the work."""
-    with contextlib.suppress(OSError):
-        if sys.stderr is not None:
-            sys.stderr.write(text)
-            sys.stderr.flush()
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        # What is left in its buffer would be written when Python ends, and make that a failure.
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def check_input(path: PathLike) -> None:

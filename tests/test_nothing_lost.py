@@ -23,7 +23,8 @@ from nifcodec.picture.write import write_image
 
 resource = pytest.importorskip("resource")
 
-HERE = {**os.environ, "PYTHONPATH": str(Path(nifcodec.__file__).parents[1])}
+# Buffered as Python is by itself: what is left in a buffer at the end is an exit code of its own.
+HERE = {**os.environ, "PYTHONPATH": str(Path(nifcodec.__file__).parents[1]), "PYTHONUNBUFFERED": ""}
 NIFCODEC = [sys.executable, "-m", "nifcodec"]
 PIXELS = np.random.default_rng(3).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 # The process kills itself when it comes to the call that is named.
@@ -131,6 +132,8 @@ def test_full_devices(work: Path) -> None:
         # What cannot be said does not stop what is to be done.
         assert run("decode", "a.bin", "-o", "out.png", stderr=full)[0] == 0
         assert run("decode", "a.bin", "-o", "out.png", stderr=full)[0] == 4
+        speak = "from nifcodec.files import say; say('once\\n'); say('twice\\n')"
+        assert subprocess.run([sys.executable, "-c", speak], env=HERE, stderr=full, check=False).returncode == 0
     Path("out.png").unlink()
     assert contents(work) == before
 
