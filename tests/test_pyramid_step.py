@@ -163,7 +163,7 @@ def test_training_lowers_the_loss() -> None:
 
 def test_curvature_is_that_of_the_loss() -> None:
     pyramid, weights = problem((24, 24))
-    found = curvature(pyramid, weights, PRICE, np.ones(len(weights)), probes=300)
+    found = curvature(pyramid, weights, PRICE, probes=300)
     part = pyramid.layout.parts["synthesis linear bias"]  # the error's curvature by a shift of a colour: 2 / 3 a pixel
     np.testing.assert_allclose(part.of(found), 2 / 3 * pyramid.pixels, rtol=0.5)
     assert found.min() > 0

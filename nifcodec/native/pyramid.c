@@ -40,8 +40,8 @@ void nif_pyramid_quantize(const nif_plane *plane, int32_t first, int32_t last, i
 
 double nif_pyramid_bits(const nif_plane *plane, const nif_entropy *net, int32_t first, int32_t last, const float *s,
                         const float *features, const nif_plane *half, int64_t features_size, float price,
-                        int32_t hidden, float *gradient, float *by_features, float *by_weights, float *workspace) {
-    return NIF_BEST(bits(plane, net, first, last, s, features, half, features_size, price, hidden, gradient,
+                        float *gradient, float *by_features, float *by_weights, float *workspace) {
+    return NIF_BEST(bits(plane, net, first, last, s, features, half, features_size, price, gradient,
                          by_features, by_weights, workspace));
 }
 

@@ -77,7 +77,7 @@ class NativePyramid(NativeSynthesis):
         count: int,
         price: float = 0.0,
         by_features: Optional[Planes] = None,
-        hidden: bool = True,
+        learn: bool = True,
     ) -> Tuple[float, Optional[np.ndarray], Optional[np.ndarray]]:
         """Bits of rows of latents and, at a price above 0, gradients of price * bits.
 
@@ -87,7 +87,7 @@ class NativePyramid(NativeSynthesis):
             features: planes of half the size; None where all are zero.
             count: of features.
             by_features: where the gradient by the features goes.
-            hidden: whether gradients by the hidden layers' matrices are wanted; they are 0 otherwise.
+            learn: whether the gradient by the weights is wanted.
 
         Returns:
             Bits; the gradient by the latents, (rows + REACH, stride) with the rows above first; by the weights.
@@ -103,7 +103,7 @@ class NativePyramid(NativeSynthesis):
         gradient = sums = None
         if price > 0:
             gradient = np.zeros((rows[1] - rows[0] + REACH, size.stride), np.float32)
-            sums = np.empty(weights.size, np.float32)
+            sums = np.empty(weights.size, np.float32) if learn else None
         space = np.empty(self._library.nif_pyramid_workspace(c_int64(weights.size)), np.float32)
         total = self._library.nif_pyramid_bits(
             plane_of(size),
@@ -114,7 +114,6 @@ class NativePyramid(NativeSynthesis):
             None if features is None else plane_of(features.geometry),
             c_int64(0 if features is None else features.size),
             c_float(price),
-            c_int32(hidden),
             None if gradient is None else c_void_p(gradient.ctypes.data + 4 * MARGIN),
             None if by_features is None else by_features.address(),
             None if sums is None else c_void_p(sums.ctypes.data),

@@ -110,8 +110,8 @@ NIF_DEFINE void NIF_K(scatter)(const nif_plane *plane, const nif_entropy *net, c
 
 NIF_TARGET static double NIF_K(bits)(const nif_plane *plane, const nif_entropy *net, int32_t first, int32_t last,
                                      const float *s, const float *features, const nif_plane *half,
-                                     int64_t features_size, float price, int32_t hidden, float *gradient,
-                                     float *by_features, float *by_weights, float *workspace) {
+                                     int64_t features_size, float price, float *gradient, float *by_features,
+                                     float *by_weights, float *workspace) {
     enum { SPACE = NIF_UNITS_MAX * NIF_BLOCK_SAMPLES };
     const int32_t n = net->neighbours + net->features;
     const NIF_K(layers) l = NIF_K(lay_out)(net, workspace);
@@ -147,18 +147,22 @@ NIF_TARGET static double NIF_K(bits)(const nif_plane *plane, const nif_entropy *
                 NIF_K(store)(own, NIF_K(load)(own) + by_value);
             }
             if (!gradient) continue;
-            NIF_K(outer)(2, n, out, h2, l.g3);
-            NIF_K(outer_bias)(2, out, l.gb3);
-            NIF_K(outer)(2, n, out, x, l.g_skip);
             NIF_K(dense)(n, 2, l.back3, NULL, out, back);
             NIF_K(gate)(n, h2, back);
-            if (hidden) NIF_K(outer)(n, n, back, h1, l.g2);
-            NIF_K(outer_bias)(n, back, l.gb2);
+            if (by_weights) {
+                NIF_K(outer)(2, n, out, h2, l.g3);
+                NIF_K(outer_bias)(2, out, l.gb3);
+                NIF_K(outer)(2, n, out, x, l.g_skip);
+                NIF_K(outer)(n, n, back, h1, l.g2);
+                NIF_K(outer_bias)(n, back, l.gb2);
+            }
             NIF_K(dense)(n, n, l.back2, NULL, back, h2);
             NIF_K(add)(n, back, h2);
             NIF_K(gate)(n, h1, h2);
-            if (hidden) NIF_K(outer)(n, n, h2, x, l.g1);
-            NIF_K(outer_bias)(n, h2, l.gb1);
+            if (by_weights) {
+                NIF_K(outer)(n, n, h2, x, l.g1);
+                NIF_K(outer_bias)(n, h2, l.gb1);
+            }
             NIF_K(dense)(n, n, l.back1, NULL, h2, by_x);
             NIF_K(add)(n, h2, by_x);
             NIF_K(dense)(n, 2, l.back_skip, NULL, out, back);
@@ -169,7 +173,7 @@ NIF_TARGET static double NIF_K(bits)(const nif_plane *plane, const nif_entropy *
         total += NIF_K(total)(row_bits);
     }
     const ptrdiff_t count = 2 * n * n + 2 * n + 2 * n + 2 + 2 * n;
-    for (ptrdiff_t i = 0; gradient && i < count; i++) by_weights[i] = NIF_K(total)(NIF_K(load)(l.g1 + i * NIF_WIDE));
+    for (ptrdiff_t i = 0; by_weights && i < count; i++) by_weights[i] = NIF_K(total)(NIF_K(load)(l.g1 + i * NIF_WIDE));
     return total;
 }
 

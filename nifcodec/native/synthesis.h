@@ -33,12 +33,14 @@ NIF_EXPORT double nif_synthesis_second(const nif_plane *plane, int64_t size, con
                                        int32_t last, float white, const float *rectified, const float *linear,
                                        const float *target, float *out);
 
-/* Back through the second convolution: gradients by `rectified` before its ReLU. by_weights: sums of kernel and biases. */
+/* Back through the second convolution: gradients by `rectified` before its ReLU. by_weights: sums of kernel and biases, or
+ * NULL. */
 NIF_EXPORT void nif_synthesis_back_second(const nif_plane *plane, int64_t size, const nif_synthesis *net, int32_t first,
                                           int32_t last, const float *rectified, const float *gradient, float *inner,
                                           float *by_weights, float *workspace);
 
-/* Back through the first convolution and the mix: gradients by z. by_weights: sums of all but the second kernel. */
+/* Back through the first convolution and the mix: gradients by z. by_weights: sums of all but the second kernel, or
+ * NULL. */
 NIF_EXPORT void nif_synthesis_back_first(const nif_plane *plane, int64_t size, const nif_synthesis *net, int32_t first,
                                          int32_t last, const float *z, const float *colours, const float *inner,
                                          const float *gradient, float *by_z, float *by_weights, float *workspace);

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from ctypes import Structure, c_double, c_float, c_int32, c_void_p
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -84,16 +84,17 @@ class NativeSynthesis:
         rectified: Planes,
         gradient: Planes,
         inner: Planes,
-    ) -> np.ndarray:
-        """Back through the second convolution; returns sums of gradients by its kernel and biases."""
-        sums = np.empty(net.kernel, np.float32)
+        learn: bool = True,
+    ) -> Optional[np.ndarray]:
+        """Back through the second convolution; returns sums of gradients by its kernel and biases, to learn from."""
+        sums = np.empty(net.kernel, np.float32) if learn else None
         space = np.empty(net.colours * z.geometry.stride + 2 * MARGIN, np.float32)
         self._library.nif_synthesis_back_second(
             *planes_of(z),
             _synthesis(net, z),
             *rows_of(rows),
             *addresses(rectified, gradient, inner),
-            c_void_p(sums.ctypes.data),
+            None if sums is None else data_of(sums),
             c_void_p(space.ctypes.data),
         )
         return sums
@@ -107,17 +108,19 @@ class NativeSynthesis:
         inner: Planes,
         gradient: Planes,
         by_z: Planes,
-    ) -> np.ndarray:
+        learn: bool = True,
+    ) -> Optional[np.ndarray]:
         """Back through the rest; returns sums of gradients by all weights but the second kernel and its biases."""
-        sums = np.empty(net.weights.size - net.kernel, np.float32)
-        turned = sums.size  # more than the turned weights take
-        space = np.empty(sums.size * 8 + net.colours * z.geometry.stride + 2 * MARGIN + turned, np.float32)
+        count = net.weights.size - net.kernel
+        sums = np.empty(count, np.float32) if learn else None
+        turned = count  # more than the turned weights take
+        space = np.empty(count * 8 + net.colours * z.geometry.stride + 2 * MARGIN + turned, np.float32)
         self._library.nif_synthesis_back_first(
             *planes_of(z),
             _synthesis(net, z),
             *rows_of(rows),
             *addresses(z, colours, inner, gradient, by_z),
-            c_void_p(sums.ctypes.data),
+            None if sums is None else data_of(sums),
             c_void_p(space.ctypes.data),
         )
         return sums

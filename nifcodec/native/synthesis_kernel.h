@@ -174,7 +174,7 @@ NIF_DEFINE void NIF_K(back_second_rows)(const nif_plane *plane, int64_t size, co
     float sums[(9 * NIF_COLOURS_MAX + 1) * NIF_COLOURS_MAX * NIF_WIDE] = {0};
     for (int32_t row = first; row < last; row++) {
         NIF_K(back_row)(plane, size, colours, w.k2, row, gradient, line);
-        NIF_K(add_kernel)(plane, size, colours, row, rectified, gradient, sums);
+        if (by_weights) NIF_K(add_kernel)(plane, size, colours, row, rectified, gradient, sums);
         for (int k = 0; k < colours; k++)
             for (int32_t x = 0; x < plane->width; x += NIF_WIDE) {
                 const ptrdiff_t at = k * size + row * plane->stride + x;
@@ -182,7 +182,8 @@ NIF_DEFINE void NIF_K(back_second_rows)(const nif_plane *plane, int64_t size, co
                 NIF_K(store)(inner + at, (VECTOR)((INTEGERS)NIF_K(load)(line + k * plane->stride + x) & open));
             }
     }
-    for (int i = 0; i < (9 * colours + 1) * colours; i++) by_weights[i] = NIF_K(total)(NIF_K(load)(sums + i * NIF_WIDE));
+    for (int i = 0; by_weights && i < (9 * colours + 1) * colours; i++)
+        by_weights[i] = NIF_K(total)(NIF_K(load)(sums + i * NIF_WIDE));
 }
 
 NIF_TARGET static void NIF_K(back_second)(const nif_plane *plane, int64_t size, const nif_synthesis *net, int32_t first,
@@ -213,7 +214,7 @@ NIF_DEFINE void NIF_K(back_first_rows)(const nif_plane *plane, int64_t size, con
 #define SUMS(part) (sums + (w.part - w.a1) * NIF_WIDE)
     for (int32_t row = first; row < last; row++) {
         NIF_K(back_row)(plane, size, colours, w.k1, row, inner, line);
-        NIF_K(add_kernel)(plane, size, colours, row, before, inner, SUMS(k1));
+        if (by_weights) NIF_K(add_kernel)(plane, size, colours, row, before, inner, SUMS(k1));
         for (int32_t start = 0; start < plane->width; start += NIF_BLOCK_SAMPLES) {
             const ptrdiff_t at = row * plane->stride + start;
             for (int32_t k = 0; k < n; k++)
@@ -224,14 +225,16 @@ NIF_DEFINE void NIF_K(back_first_rows)(const nif_plane *plane, int64_t size, con
             }
             NIF_K(dense)(m, n, w.a1, w.c1, x, hidden);
             NIF_K(rectify)(m, hidden);
-            NIF_K(outer)(colours, m, mixed, hidden, SUMS(a2));
-            NIF_K(outer_bias)(colours, mixed, SUMS(c2));
-            NIF_K(outer)(colours, n, beside, x, SUMS(linear));
-            NIF_K(outer_bias)(colours, beside, SUMS(bias));
             NIF_K(dense)(m, colours, back2, NULL, mixed, by_hidden);
             NIF_K(gate)(m, hidden, by_hidden);
-            NIF_K(outer)(m, n, by_hidden, x, SUMS(a1));
-            NIF_K(outer_bias)(m, by_hidden, SUMS(c1));
+            if (by_weights) {
+                NIF_K(outer)(colours, m, mixed, hidden, SUMS(a2));
+                NIF_K(outer_bias)(colours, mixed, SUMS(c2));
+                NIF_K(outer)(colours, n, beside, x, SUMS(linear));
+                NIF_K(outer_bias)(colours, beside, SUMS(bias));
+                NIF_K(outer)(m, n, by_hidden, x, SUMS(a1));
+                NIF_K(outer_bias)(m, by_hidden, SUMS(c1));
+            }
             NIF_K(dense)(n, m, back1, NULL, by_hidden, back);
             NIF_K(dense)(n, colours, back_linear, NULL, beside, x);
             NIF_K(add)(n, x, back);
@@ -240,7 +243,7 @@ NIF_DEFINE void NIF_K(back_first_rows)(const nif_plane *plane, int64_t size, con
         }
     }
 #undef SUMS
-    for (int i = 0; i < count; i++) by_weights[i] = NIF_K(total)(NIF_K(load)(sums + i * NIF_WIDE));
+    for (int i = 0; by_weights && i < count; i++) by_weights[i] = NIF_K(total)(NIF_K(load)(sums + i * NIF_WIDE));
 }
 
 NIF_TARGET static void NIF_K(back_first)(const nif_plane *plane, int64_t size, const nif_synthesis *net, int32_t first,

@@ -7,7 +7,6 @@ from typing import List, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec.fields.pyramid.grids import GROUPS
 from nifcodec.fields.pyramid.networks import Layout
 
 
@@ -50,7 +49,7 @@ class Step(Protocol):
         """Of the picture."""
 
     def step(
-        self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float, hidden: int = GROUPS
+        self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float, learn: bool = True
     ) -> Tuple[Loss, np.ndarray]:
         """The loss, and the gradient of pixels * (error + price * bits / pixels) by the weights, float32.
 
@@ -58,7 +57,7 @@ class Step(Protocol):
 
         Args:
             quantizer: None rounds, and gives no gradient by the latents.
-            hidden: of how many groups the gradient by hidden layers' matrices is wanted; it may be 0 of others.
+            learn: whether the gradient by the weights is wanted; it may be 0 otherwise.
         """
 
     def evaluate(self, weights: np.ndarray) -> Loss:

@@ -177,14 +177,13 @@ class Training:
             step.restart()
         rate = phase.rate(inside)
         quantizer = phase.quantizer(inside, self._seed * len(self._plan) + self._phase)
-        loss, gradient = step.step(self._seen()[0], quantizer, price, phase.hidden)
+        loss, gradient = step.step(self._seen()[0], quantizer, price)
         sizes = self._sizes * 2.0 ** phase.softness(inside)
-        pulled = phase.pull * self._moved * bit_gradient(self._weights - self._start, sizes)
+        pulled = phase.pull * bit_gradient(self._weights - self._start, sizes)
         mean = (gradient + price * pulled) / step.pixels
         norm = float(np.sqrt((mean.astype(np.float64) ** 2).sum()))
         direction = self._soap.direction(mean * min(1.0, LARGEST_GRADIENT / max(norm, 1e-30)))
         if inside:  # the first gradient makes the preconditioners
-            direction *= self._moved
             self._weights = self._weights - rate * direction
             if quantizer is not None:
                 epsilon = EPSILON * step.pixels / phase.gain / math.sqrt(1 - phase.betas[1] ** inside)
@@ -225,31 +224,25 @@ class Training:
 
     def _begin_rounding(self) -> None:
         layout, price = self._step.layout, self.price.value
-        found = curvature(self._step, self._weights, price, self._moved)
+        found = curvature(self._step, self._weights, price)
         self._steps = best_steps(layout, found, price)
         self._sizes = step_sizes(layout, self._steps)
         self.best = self.latest = self._recorded = self._state()
 
     def _begin_phase(self) -> None:
         phase, layout = self._plan[min(self._phase, len(self._plan) - 1)], self._step.layout
-        self._soap = Soap(layout.matrices(phase.hidden), layout.count, BETA, phase.every)
-        self._moved = layout.moved(phase.hidden)
+        self._soap = Soap(layout.matrices, layout.count, BETA, phase.every)
         self._sizes = step_sizes(layout, self._steps or typical_steps(layout))
 
 
-def curvature(
-    step: Step, weights: np.ndarray, price: float, moved: np.ndarray, probes: int = PROBES, seed: int = 0
-) -> np.ndarray:
+def curvature(step: Step, weights: np.ndarray, price: float, probes: int = PROBES, seed: int = 0) -> np.ndarray:
     """Second derivatives of pixels * loss by each weight under rounded latents, float64; least ones are raised.
 
     Hutchinson's estimate from differences of gradients along random signs (Bekas et al. 2007).
-
-    Args:
-        moved: 1 for each weight, or 0, where nobody wants to know.
     """
     random, total = np.random.RandomState(seed), np.zeros(len(weights))
     for _ in range(probes):
-        signs = moved * random.choice([-1.0, 1.0], len(weights))
+        signs = random.choice([-1.0, 1.0], len(weights))
         sides = [step.step((weights + far * signs).astype(np.float32), None, price)[1] for far in (PROBE, -PROBE)]
         total += signs * (sides[0].astype(np.float64) - sides[1]) / (2 * PROBE * probes)
     for part in step.layout.parts.values():

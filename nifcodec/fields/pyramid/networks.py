@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Dict, Iterator, List, Mapping, Tuple
 
 import numpy as np
 
@@ -67,29 +67,10 @@ class Layout:
         """Where the synthesis lies."""
         return slice(self.parts["synthesis hidden"].start, self.count)
 
-    def matrices(self, hidden: int = GROUPS) -> List[Part]:
-        """Tensors with an input side that a training moves, of the hidden ones those of so many groups."""
-        return [part for part in self.parts.values() if len(part.shape) > 1 and self._is_moved(part, hidden)]
-
-    def moved(self, hidden: int) -> np.ndarray:
-        """1 for weights that a training moves, of the hidden ones those of so many groups; 0 for all others."""
-        found = np.zeros(self.count)
-        for part in self.parts.values():
-            part.of(found)[...] = self._is_moved(part, hidden)
-        return found
-
-    @staticmethod
-    def hidden_group(name: str) -> Optional[int]:
-        """The group whose entropy network has a tensor as the matrix of a hidden layer; None of other tensors.
-
-        These are the most weights, and a prior knows them well.
-        """
-        parts = name.split()
-        return int(parts[1]) if parts[0] == "entropy" and parts[2:] in (["first"], ["second"]) else None
-
-    def _is_moved(self, part: Part, hidden: int) -> bool:
-        group = self.hidden_group(part.name)
-        return group is None or group < hidden
+    @property
+    def matrices(self) -> List[Part]:
+        """Tensors with an input side."""
+        return [part for part in self.parts.values() if len(part.shape) > 1]
 
     @property
     def macs_per_pixel(self) -> float:

@@ -8,21 +8,17 @@ the weights go on with hard rounding.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable, List, Optional, Tuple
 
 from nifcodec.fields.pyramid.contract import Loss, Quantizer
-from nifcodec.fields.pyramid.grids import GROUPS
 
 RATE, COLD_RATE, FINAL_RATE, HARD_RATE = 4e-3, 1e-2, 1e-5, 1e-4  # of the weights
 GAIN, COLD_GAIN = 40.0, 16.0  # of the latents: they move by so many times the rate
 SOFTEST, HARDEST = 0.35, 0.08  # temperatures
 FIRST_NOISE, LAST_NOISE = 0.22, 0.15  # deviations
-# Steps from which the hidden layers of the first group's entropy network are worth the bytes of their differences.
-HIDDEN_FROM, HIDDEN = 400, 1
 ROUNDED_FROM = 0.9  # of the steps: then weights are rounded
-# How strongly bits pull at weights: in a short training the networks must get away from the start first.
-LEAST_PULL, MOST_PULL, PULLED_FROM = 1.2, 3.0, 500
+PULL = 3.0  # of the bits that weights take, in parts of their price
 SOFTNESS = 4.0  # octaves by which a step of the weights is larger at first, so that they leave the start more easily
 EVALUATED = 100  # steps between two evaluations, at most
 EVALUATIONS = 8  # of a phase, at least
@@ -50,7 +46,6 @@ class Phase:
         every: steps from one update of SOAP's eigenvectors to the next.
         rates: learning rate at the start and at the end, a cosine between.
         gain: of the latents, which move by so many times the rate.
-        hidden: groups whose entropy networks' hidden layers are trained.
         pull: of the bits that weights take, in parts of their price.
         rounded_from: the step from which on weights are rounded, in steps for the price of then.
     """
@@ -62,8 +57,7 @@ class Phase:
     every: int
     rates: Tuple[float, float]
     gain: float
-    hidden: int = GROUPS
-    pull: float = LEAST_PULL
+    pull: float = PULL
     rounded_from: float = math.inf
 
     @property
@@ -92,8 +86,6 @@ class Phase:
 
 def phases(steps: int) -> List[Phase]:
     """Of a training of so many steps from a prior."""
-    hidden = HIDDEN if steps >= HIDDEN_FROM else 0
-    pull = min(max(LEAST_PULL * math.sqrt(steps / PULLED_FROM), LEAST_PULL), MOST_PULL)
     return [
         Phase(
             steps,
@@ -103,15 +95,13 @@ def phases(steps: int) -> List[Phase]:
             2,
             (RATE, FINAL_RATE),
             GAIN,
-            hidden,
-            pull,
-            ROUNDED_FROM * steps,
+            rounded_from=ROUNDED_FROM * steps,
         )
     ]
 
 
 def cold_phases(steps: int, price: float) -> List[Phase]:
-    """Of a training that begins with nothing: two warm-ups, the main phase, and hard rounding."""
+    """Of a training that begins with nothing: two warm-ups, the main phase, and hard rounding; weights cost nothing."""
     start_noise = max(0.0, 0.747 - 0.432 * math.log10(price)) / 10
     warm, hard = min(50, steps // 10), steps // 20
     warm_up = Phase(
@@ -127,7 +117,7 @@ def cold_phases(steps: int, price: float) -> List[Phase]:
         COLD_GAIN,
     )
     last = Phase(hard, None, (0.0, 0.0), (0.9, 0.999), 10, (HARD_RATE, FINAL_RATE), COLD_GAIN)
-    return [phase for phase in (warm_up, warm_up, main, last) if phase.steps]
+    return [replace(phase, pull=0.0) for phase in (warm_up, warm_up, main, last) if phase.steps]
 
 
 def correction(steps: int) -> Phase:
@@ -140,7 +130,6 @@ def correction(steps: int) -> Phase:
         2,
         (RATE / 2, FINAL_RATE),
         GAIN,
-        hidden=0,
         rounded_from=0,
     )
 

@@ -57,16 +57,16 @@ class Pyramid:
         self._features = {Grid(level): Features(level, self.grids) for level in FEATURED_LEVELS}
 
     def step(
-        self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float, hidden: int = GROUPS
+        self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float, learn: bool = True
     ) -> Tuple[Loss, np.ndarray]:
-        """As `contract.Step.step`; the gradient by hidden layers that are not wanted is 0."""
+        """As `contract.Step.step`; a gradient by the weights that is not wanted is that of the taps alone."""
         self._evaluated = None
         self._quantize(quantizer)
         self._make_features(weights)
         by_weights = np.zeros(self.layout.count)
-        bits = self._bits(weights, price, by_weights, hidden)
+        bits = self._bits(weights, price, by_weights, learn)
         squares = self._synthesise(weights, 0.0)
-        self._back(weights, by_weights)
+        self._back(weights, by_weights, learn)
         self._back_features(weights, by_weights)
         return Loss(squares / (self.layout.colours * self.pixels), bits, self.pixels), by_weights.astype(np.float32)
 
@@ -156,7 +156,7 @@ class Pyramid:
     def _make_features(self, weights: np.ndarray) -> None:
         _each(lambda each: each.forward(self._native, self.layout, weights), list(self._features.values()))
 
-    def _bits(self, weights: np.ndarray, price: float, by_weights: Optional[np.ndarray], hidden: int = GROUPS) -> float:
+    def _bits(self, weights: np.ndarray, price: float, by_weights: Optional[np.ndarray], learn: bool = True) -> float:
         nets = [np.ascontiguousarray(weights[self.layout.entropy(group)]) for group in range(GROUPS)]
 
         def strip(job: Tuple[Latents, Rows]) -> Tuple[float, Optional[np.ndarray], Optional[np.ndarray]]:
@@ -171,7 +171,7 @@ class Pyramid:
                 FEATURES,
                 price,
                 None if features is None else features.by_out,
-                latents.grid.group < hidden,
+                learn,
             )
 
         if by_weights is not None:
@@ -186,7 +186,8 @@ class Pyramid:
             if by_weights is not None:
                 assert own is not None
                 latents.own.append(own)
-                by_weights[self.layout.entropy(latents.grid.group)] += sums
+                if sums is not None:
+                    by_weights[self.layout.entropy(latents.grid.group)] += sums
         return total
 
     def _synthesise(self, weights: np.ndarray, white: float) -> float:
@@ -200,20 +201,21 @@ class Pyramid:
 
         return sum(_each(second, self._strips))
 
-    def _back(self, weights: np.ndarray, by_weights: np.ndarray) -> None:
+    def _back(self, weights: np.ndarray, by_weights: np.ndarray, learn: bool) -> None:
         native, z, net = self._native, self._z, self._net(weights)
 
-        def last(rows: Rows) -> np.ndarray:
-            return native.back_second(rows, net, z, self._rectified, self._out, self._inner)
+        def last(rows: Rows) -> Optional[np.ndarray]:
+            return native.back_second(rows, net, z, self._rectified, self._out, self._inner, learn)
 
-        def rest(rows: Rows) -> np.ndarray:
-            return native.back_first(rows, net, z, self._colours, self._inner, self._out, self._by_z)
+        def rest(rows: Rows) -> Optional[np.ndarray]:
+            return native.back_first(rows, net, z, self._colours, self._inner, self._out, self._by_z, learn)
 
         second = self.layout.parts["synthesis second kernel"].start
-        for sums in _each(last, self._strips):
-            by_weights[second:] += sums
-        for sums in _each(rest, self._strips):
-            by_weights[self.layout.synthesis.start : second] += sums
+        first = self.layout.synthesis.start
+        for place, function in ((slice(second, None), last), (slice(first, second), rest)):
+            for sums in _each(function, self._strips):
+                if sums is not None:
+                    by_weights[place] += sums
         for taps in _each(lambda chain: chain.back(native, self.layout, weights, self._by_z), self._chains):
             for part, sums in taps:
                 part.of(by_weights)[...] += sums

@@ -14,7 +14,7 @@ import tensorflow as tf
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import DeviceError
 from nifcodec.fields.pyramid.contract import Loss, Quantizer
-from nifcodec.fields.pyramid.grids import GROUPS, LEVELS, all_grids
+from nifcodec.fields.pyramid.grids import LEVELS, all_grids
 from nifcodec.fields.pyramid.networks import HIDDEN, UNITS, layout
 from nifcodec.fields.pyramid.training.networks import (
     bits,
@@ -97,7 +97,7 @@ class DevicePyramid:
         self._picture = np.zeros_like(picture)
 
     def step(
-        self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float, hidden: int = GROUPS
+        self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float, learn: bool = True
     ) -> Tuple[Loss, np.ndarray]:
         """As `contract.Step.step`; the gradient has all parts."""
         given = (self._taken(), weights, np.float32(price))

@@ -12,9 +12,11 @@ card of the same name in JSON says what the prior was made from, and the curve.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
+from dataclasses import replace
 from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
@@ -27,7 +29,7 @@ from nifcodec.fields.pyramid.fit import State, Training
 from nifcodec.fields.pyramid.networks import layout
 from nifcodec.fields.pyramid.priors import Prior
 from nifcodec.fields.pyramid.priors.prior_file import COLOURS, UNIT_BITS, Start, pack
-from nifcodec.fields.pyramid.schedule import Price, cold_phases, phases
+from nifcodec.fields.pyramid.schedule import Phase, Price, cold_phases, phases
 from nifcodec.fields.pyramid.step import Pyramid
 from nifcodec.fields.training_run import base_names, command, last_held_out, load_arrays, save_arrays, write_with_card
 from nifcodec.files import check_output
@@ -87,7 +89,7 @@ class Run:
                 continue
             picture = mosaic(self.training, self.options.seed + 7919 * number + round_)
             first = None if round_ == 0 else Prior(b"", [self._rounded(price, weights, sums)]).latents(0, picture)
-            plan = cold_phases(COLD_STEPS, price) if first is None else phases(WARM_STEPS)
+            plan = cold_phases(COLD_STEPS, price) if first is None else _free(phases(WARM_STEPS))
             state = self._trained(picture, weights, first, plan, price, f"price {price:g}, round {round_ + 1}")
             weights = state.weights + (0.0 if round_ == 0 else 1 - MOVE) * (weights - state.weights)
             sums.add(picture, state.latents, FORGOTTEN)
@@ -111,7 +113,7 @@ class Run:
         picture: np.ndarray,
         weights: np.ndarray,
         first: Optional[Sequence[np.ndarray]],
-        plan: Sequence[Any],
+        plan: Sequence[Phase],
         price: float,
         stage: str,
     ) -> State:
@@ -128,6 +130,11 @@ class Run:
 
         training.run(tell, lambda: False)
         return training.best
+
+
+def _free(plan: Sequence[Phase]) -> List[Phase]:
+    """The same without what bits do to weights: nothing pays for them here."""
+    return [replace(phase, pull=0.0, rounded_from=math.inf) for phase in plan]
 
 
 def mosaic(paths: Sequence[str], seed: int, down: int = DOWN, across: int = ACROSS) -> np.ndarray:
