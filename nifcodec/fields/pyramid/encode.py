@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Callable, Dict, List, Optional, Tuple
 
@@ -24,8 +25,9 @@ from nifcodec.fields.pyramid.description import FAMILY_ID, PyramidDescription
 from nifcodec.fields.pyramid.fit import State, Training
 from nifcodec.fields.pyramid.grids import Grid, all_grids
 from nifcodec.fields.pyramid.integer_network import IntegerNetwork
+from nifcodec.fields.pyramid.large import LARGEST_WHOLE, LargePicture
 from nifcodec.fields.pyramid.options import PyramidOptions
-from nifcodec.fields.pyramid.schedule import Price, correction, phases
+from nifcodec.fields.pyramid.schedule import Phase, Price, correction, latents_alone, phases
 from nifcodec.fields.pyramid.step import Pyramid
 from nifcodec.fields.pyramid.synthesis import sample
 from nifcodec.fields.pyramid.tiling import Tiling
@@ -52,38 +54,41 @@ def encode(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> Co
     """
     job = EncodeJob(signal, goal, config, hooks)
     checkpoint = job.open_checkpoint()
-    step, placement = _open_step(job)
-    encoder = _Encoder(job, step, placement)
+    encoder = _Encoder(job, *_open_step(job))
     price = encoder.first_price()
     training = encoder.train(price, checkpoint)
-    state = training.finished()
+    state = encoder.everywhere(training.finished(), price.value, checkpoint)
     coded = encoder.packed(state, price.value, training.done)
     if goal.is_quality:
         return coded
     return encoder.corrected(coded, state, price, training.done)
 
 
-def _open_step(job: EncodeJob) -> Tuple[Step, str]:
+def _open_step(job: EncodeJob) -> Tuple[Step, str, Optional[LargePicture]]:
     """What computes losses and gradients, and where, in words: the native library, or else TensorFlow.
+
+    Of a large picture the library has the step of a sample, and the picture beside it.
 
     Raises MissingDependencyError, ConfigError, DeviceError.
     """
     signal, config, loaded = job.signal, job.config, library.load()
     largest = FLOAT_WHITE if signal.depth == 32 else white(signal.samples.dtype)
     if loaded is not None and config.device in ("auto", "cpu") and config.replicas in (None, 1):
-        return Pyramid(NativePyramid(loaded), signal.values(), largest), "CPU"
+        native, picture = NativePyramid(loaded), signal.values()
+        large = LargePicture(native, picture, largest) if signal.pixels > LARGEST_WHOLE else None
+        return Pyramid(native, picture if large is None else large.sample, largest), "CPU", large
     job.start_training()
     from nifcodec.fields.pyramid.training.device_pyramid import open_device_pyramid
 
     device = open_device_pyramid(signal.values(), largest, config)
-    return device, device.placement
+    return device, device.placement, None
 
 
 class _Encoder:
     """What trains and codes one picture."""
 
-    def __init__(self, job: EncodeJob, step: Step, placement: str) -> None:
-        self._job, self._step, self._placement = job, step, placement
+    def __init__(self, job: EncodeJob, step: Step, placement: str, large: Optional[LargePicture]) -> None:
+        self._job, self._step, self._placement, self._large = job, step, placement, large
         signal = job.signal
         options: PyramidOptions = job.config.options or PyramidOptions()
         self._prior = priors.named()
@@ -107,10 +112,10 @@ class _Encoder:
     def train(self, price: Price, checkpoint: Optional[Checkpoint]) -> Training:
         """Runs the phases of the effort, or goes on with those of a checkpoint."""
         config = self._job.config
-        steps = STEPS[config.effort - 1] if config.steps is None else config.steps
         self._number = self._prior.nearest(price.value)
-        self._step.set_latents(self._prior.latents(self._number, self._job.signal.values()))
-        training = Training(self._step, phases(steps), self._start, price, config.seed)
+        picture = self._job.signal.values() if self._large is None else self._large.sample
+        self._step.set_latents(self._prior.latents(self._number, picture))
+        training = Training(self._step, phases(self._steps), self._start, price, config.seed)
         record = None if checkpoint is None else checkpoint.load("pyramid/training")
         if record is not None:
             training.restore(record)
@@ -120,9 +125,38 @@ class _Encoder:
         return training
 
     @property
+    def _steps(self) -> int:
+        """Of the training."""
+        config = self._job.config
+        return STEPS[config.effort - 1] if config.steps is None else config.steps
+
+    @property
     def _start(self) -> np.ndarray:
         """The weights to begin with, which those of the file are differences from."""
         return self._prior.weights(self._number, self._step.layout)
+
+    def everywhere(self, state: State, price: float, checkpoint: Optional[Checkpoint]) -> State:
+        """Of a state of the sample of a large picture, that of all of it; any other is what it is."""
+        large = self._large
+        if large is None:
+            return state
+        record = None if checkpoint is None else checkpoint.load("pyramid/latents")
+        if record is None:
+            large.begin(state.latents, self._prior.starts[self._number].maps)
+        else:
+            large.restore(record)
+
+        def fitted(loss: Loss) -> None:
+            if checkpoint is not None:
+                checkpoint.save("pyramid/latents", large.record())
+            if self._job.hooks.watch is not None:
+                field = partial(self._samples, replace(state, latents=large.latents))
+                self._job.hooks.watch(large.done, self._scalars(loss, price), field)
+
+        self._fit_windows(state, latents_alone(self._steps), price, 0, "latents", fitted)
+        if checkpoint is not None:
+            checkpoint.flush()
+        return replace(state, latents=[each.copy() for each in large.latents])
 
     def corrected(self, coded: CodedField, state: State, price: Price, steps: int) -> CodedField:
         """The nearest to the goal of what is coded, and of it trained on at other prices."""
@@ -142,13 +176,42 @@ class _Encoder:
             known = [*known, (octaves, excess - aim)] if attempt else []
             octaves = _next(known) if attempt else (excess - aim) / OCTAVES_PER_CORRECTION
             there = price.value * 2.0**octaves
-            training = Training(self._step, plan, self._start, Price(there), attempt, state)
-            self._run(training, "search", None)
-            coded = self.packed(training.latest, there, steps)
+            coded = self.packed(self._again(state, plan, there, attempt), there, steps)
         assert best is not None
         if best[0][0] and job.goal.psnr is None:
             job.check_smallest(size)
         return best[1]
+
+    def _again(self, state: State, plan: List[Phase], price: float, attempt: int) -> State:
+        """A state, trained on at another price."""
+        if self._large is None:
+            training = Training(self._step, plan, self._start, Price(price), attempt, state)
+            self._run(training, "search", None)
+            return training.latest
+        self._large.latents, self._large.done = [each.copy() for each in state.latents], 0
+        self._fit_windows(state, plan[0], price, attempt, "search")
+        return replace(state, latents=self._large.latents)
+
+    def _fit_windows(
+        self,
+        state: State,
+        phase: Phase,
+        price: float,
+        seed: int,
+        stage: str,
+        fitted: Optional[Callable[[Loss], None]] = None,
+    ) -> None:
+        assert self._large is not None
+        hooks, began, told, large = self._job.hooks, time.monotonic(), 0.0, self._large
+
+        def tell(done: int, loss: Loss) -> None:
+            nonlocal told
+            if time.monotonic() - told >= REPORTED:
+                steps = len(large.windows) * phase.steps
+                hooks.report(stage, done, steps, began, self._scalars(loss, price))
+                told = time.monotonic()
+
+        large.fit(state.weights, phase, price, seed, tell, hooks.interrupted, fitted)
 
     def _run(self, training: Training, stage: str, checkpoint: Optional[Checkpoint]) -> None:
         hooks, began, told = self._job.hooks, time.monotonic(), 0.0
@@ -161,8 +224,9 @@ class _Encoder:
                 told = now
             if evaluated and checkpoint is not None:
                 checkpoint.save("pyramid/training", training.record())
-            if evaluated and hooks.watch is not None:
-                hooks.watch(training.done, self._scalars(loss, training.price.value), partial(self._samples, training))
+            if evaluated and hooks.watch is not None and self._large is None:
+                field = partial(self._samples, training.best)
+                hooks.watch(training.done, self._scalars(loss, training.price.value), field)
 
         training.run(tell, hooks.interrupted)
         if checkpoint is not None:
@@ -178,14 +242,15 @@ class _Encoder:
             "price": price,
         }
 
-    def _samples(self, training: Training) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        """The best field so far, as something to sample in another process."""
-        best, signal = training.best, self._job.signal
+    def _samples(self, best: State) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """The field of a state, as something to sample in another process."""
+        signal = self._job.signal
         return partial(sample, signal.channels, best.weights, _integers(best.latents), (signal.width, signal.height))
 
     def _excess(self, loss: Loss, weight_bits: float) -> float:
-        """Of a file of this loss, about."""
-        size = self._job.goal.overhead + (loss.bits + weight_bits) / 8
+        """Of a file of this loss, of the picture or of its sample, about."""
+        bits = loss.bits * self._job.signal.pixels / loss.pixels
+        size = self._job.goal.overhead + (bits + weight_bits) / 8
         return excess_of(self._job.goal, size, lambda: estimated_psnr(loss.error))
 
     def packed(self, state: State, price: float, steps: int) -> CodedField:

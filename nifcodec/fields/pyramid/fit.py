@@ -186,8 +186,7 @@ class Training:
         if inside:  # the first gradient makes the preconditioners
             self._weights = self._weights - rate * direction
             if quantizer is not None:
-                epsilon = EPSILON * step.pixels / phase.gain / math.sqrt(1 - phase.betas[1] ** inside)
-                step.move(phase.gain * rate, phase.betas, epsilon, inside)
+                _move(step, phase, inside)
         return loss
 
     def _evaluate(self, tell: Callable[[Loss, bool], None], interval: int = 0, ends: bool = False) -> None:
@@ -233,6 +232,35 @@ class Training:
         phase, layout = self._plan[min(self._phase, len(self._plan) - 1)], self._step.layout
         self._soap = Soap(layout.matrices, layout.count, BETA, phase.every)
         self._sizes = step_sizes(layout, self._steps or typical_steps(layout))
+
+
+def fit_latents(
+    step: Step,
+    weights: np.ndarray,
+    phase: Phase,
+    price: float,
+    seed: int,
+    tell: Callable[[int, Loss], None],
+    stopped: Callable[[], bool],
+) -> None:
+    """Moves the latents alone, from where they are, under the weights of trained networks.
+
+    Args:
+        tell: called after each step with the steps so far and the loss.
+    """
+    step.restart()
+    for inside in range(phase.steps):
+        if stopped():
+            break
+        loss, _ = step.step(weights, phase.quantizer(inside, seed), price, learn=False)
+        if inside:
+            _move(step, phase, inside)
+        tell(inside + 1, loss)
+
+
+def _move(step: Step, phase: Phase, inside: int) -> None:
+    epsilon = EPSILON * step.pixels / phase.gain / math.sqrt(1 - phase.betas[1] ** inside)
+    step.move(phase.gain * phase.rate(inside), phase.betas, epsilon, inside)
 
 
 def curvature(step: Step, weights: np.ndarray, price: float, probes: int = PROBES, seed: int = 0) -> np.ndarray:

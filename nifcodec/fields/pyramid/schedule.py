@@ -20,6 +20,7 @@ FIRST_NOISE, LAST_NOISE = 0.22, 0.15  # deviations
 ROUNDED_FROM = 0.9  # of the steps: then weights are rounded
 PULL = 3.0  # of the bits that weights take, in parts of their price
 SOFTNESS = 4.0  # octaves by which a step of the weights is larger at first, so that they leave the start more easily
+LATENTS_SHARE = 3  # steps of a training for each that a large picture's latents are trained
 EVALUATED = 100  # steps between two evaluations, at most
 EVALUATIONS = 8  # of a phase, at least
 
@@ -98,6 +99,11 @@ def phases(steps: int) -> List[Phase]:
             rounded_from=ROUNDED_FROM * steps,
         )
     ]
+
+
+def latents_alone(steps: int) -> Phase:
+    """Of the latents of a large picture, under networks that a training of so many steps gave."""
+    return phases(-(-steps // LATENTS_SHARE))[0]
 
 
 def cold_phases(steps: int, price: float) -> List[Phase]:

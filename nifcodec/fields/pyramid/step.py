@@ -35,15 +35,22 @@ class Pyramid:
     Args:
         picture: float32 (H, W, 1..4) of 0..1.
         white: the largest integer of its samples: `evaluate` rounds to these.
+        moved: the rows and columns of a grid's latents that are moved; None where all are.
 
     Attributes:
         layout: of the weights.
     """
 
-    def __init__(self, native: NativePyramid, picture: np.ndarray, white: float = 255.0) -> None:
+    def __init__(
+        self,
+        native: NativePyramid,
+        picture: np.ndarray,
+        white: float = 255.0,
+        moved: Optional[Callable[[Grid], Tuple[slice, slice]]] = None,
+    ) -> None:
         height, width, colours = picture.shape
         self.layout, self._white = layout(colours), white
-        self._native, self.pixels = native, height * width
+        self._native, self.pixels, self._is_moved = native, height * width, moved
         self.grids = [Latents(grid, height, width) for grid in all_grids()]
         self._seen = [latents for latents in self.grids if not latents.grid.hyper]
         whole = Geometry(height, width)
@@ -152,6 +159,12 @@ class Pyramid:
             native(rows, latents.y, latents.s, latents.slope, kind, q.temperature, q.deviation, seed)
 
         _each(quantize, [(number, rows) for number, each in enumerate(self.grids) for rows in each.strips])
+        if self._is_moved is not None and quantizer is not None:
+            for latents in self.grids:
+                slope, place = latents.slope.inner[0], self._is_moved(latents.grid)
+                kept = slope[place].copy()
+                slope[...] = 0
+                slope[place] = kept
 
     def _make_features(self, weights: np.ndarray) -> None:
         _each(lambda each: each.forward(self._native, self.layout, weights), list(self._features.values()))
