@@ -399,6 +399,13 @@ def test_equal_pictures_have_no_psnr(task: Task) -> None:
 # The command
 
 
+@pytest.mark.parametrize("option", ["--icc", "--exif", "--xmp", "--max-pixels", "--allow-truncated"])
+def test_options_of_one_picture_are_none_of_many(folder: Path, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["batch", "a.png", "--out", "out", "--manifest", "rows.jsonl", option, "1"])
+    assert f"unrecognized arguments: {option}" in capsys.readouterr().err
+
+
 def test_the_command_and_its_status(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("broken.png").write_bytes(b"no picture")
     run = ["batch", "a.png", "broken.png", "--out", "out", "--manifest", "rows.jsonl", "-e", "1", "--workers", "1"]

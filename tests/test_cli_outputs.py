@@ -152,7 +152,55 @@ def test_metadata_of_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     # The pixels of the picture lie as they lie: the block's orientation is of another file.
     assert (image.icc, image.exif, image.xmp) == (SRGB, exif_with_orientation(1, "<"), b"<x/>")
     assert main(["encode", "a.png", "-f", "--icc", "grey.icc"]) == 2
+    assert "--icc is not of the picture's 3 channels" in capsys.readouterr().err
     assert main(["encode", "a.png", "-f", "--icc", "missing"]) == 1
+
+
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize(
+    ("option", "data"),
+    [
+        ("--exif", b"MM\0*\0\0\0\x08\0\0\0\0\0\0"),
+        ("--exif", b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"),
+        ("--xmp", b"\xef\xbb\xbf \r\n<x>\xc3\xa4</x>"),
+        ("--icc", SRGB),
+    ],
+)
+def test_metadata_is_stored_as_it_is(folder: Path, option: str, data: bytes) -> None:
+    Path("given").write_bytes(data)
+    assert main(["encode", "a.png", option, "given"]) == 0
+    assert nifcodec.inspect(Path("a.nif").read_bytes()).metadata[option[2:]] == len(data)
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize(
+    ("option", "data", "message"),
+    [
+        ("--exif", b"", "is no EXIF block"),
+        ("--exif", b"\xff\xd8\xff\xe1\0\x10Exif\0\0MM\0*", "is no EXIF block"),
+        ("--exif", b"Exif\0\0MM*\0", "is no EXIF block"),
+        ("--xmp", b"", "is no XMP"),
+        ("--xmp", b"rubbish <x/>", "is no XMP"),
+        ("--xmp", b"<x>\xe4</x>", "is no XMP"),
+        ("--icc", b"", "is no ICC profile"),
+        ("--icc", SRGB[:36] + b"ASCP" + SRGB[40:], "is no ICC profile"),
+    ],
+)
+def test_rubbish_for_metadata_is_refused_before_any_work(
+    folder: Path, option: str, data: bytes, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("given").write_bytes(data)
+    assert main(["encode", "a.png", option, "given"]) == 2
+    assert f"{option} given {message}" in capsys.readouterr().err
+    assert not Path("a.nif").exists()
+
+
+@pytest.mark.usefixtures("no_work")
+def test_what_is_given_is_not_stripped(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("given").write_bytes(b"<x/>")
+    for option in ("--exif", "--xmp"):
+        assert main(["encode", "a.png", "--strip", option, "given"]) == 2
+        assert "--strip drops EXIF and XMP" in capsys.readouterr().err
 
 
 # Formats

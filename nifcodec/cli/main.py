@@ -204,6 +204,8 @@ def _encode(arguments: argparse.Namespace) -> int:
     from nifcodec.cli import conversions
 
     config = families.configure(**given_options(arguments))
+    if config.strip and {arguments.exif, arguments.xmp} != {None}:
+        raise ConfigError("--strip drops EXIF and XMP, and --exif and --xmp give some: leave it or them out")
     outputs = _outputs(arguments, lambda _: ".nif")
     if arguments.json and STREAM in outputs:
         raise ConfigError("--json and the file cannot both go to standard output: give -o FILE")

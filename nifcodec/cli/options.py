@@ -24,13 +24,23 @@ def add_encode(
     )
     command.set_defaults(run=run)
     command.add_argument("inputs", nargs="+", metavar="IN", help="picture, or - for standard input")
-    add_encode_options(command, families.all_options(), lambda: _add_output(command.add_argument_group("output")))
+    add_encode_options(
+        command, families.all_options(), lambda: _add_output(command.add_argument_group("output")), _add_input
+    )
 
 
 def add_encode_options(
-    command: argparse.ArgumentParser, options: Dict[str, Option], add_own: Callable[[], None]
+    command: argparse.ArgumentParser,
+    options: Dict[str, Option],
+    add_own: Callable[[], None],
+    add_input: Callable[[Any], None] = lambda group: None,
 ) -> None:
-    """The options of an encode, by name, under their headings; `add_own` adds what the command has beside them."""
+    """The options of an encode, by name, under their headings.
+
+    Args:
+        add_own: adds what the command has beside them.
+        add_input: adds to a group what the command has of its pictures beside them.
+    """
     for heading in _headings(options):
         if heading == FIELD:  # what everybody needs stands above it
             add_own()
@@ -40,7 +50,7 @@ def add_encode_options(
             if option.group == heading:
                 add_option(target if name in TARGETS else group, name, option)
         if heading == PICTURE:
-            _add_input(group)
+            add_input(group)
 
 
 def given_options(arguments: argparse.Namespace) -> Dict[str, Any]:
