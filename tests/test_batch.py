@@ -24,6 +24,7 @@ from nifcodec.batch import inputs, manifest, stores
 from nifcodec.batch.convert import convert
 from nifcodec.batch.inputs import Source
 from nifcodec.batch.progress import BatchLine, Tally, readable, summary
+from nifcodec.batch.report import status
 from nifcodec.batch.tasks import DONE, FAILED, SKIPPED, WRITING, Row, Task, digest_of
 from nifcodec.cli.main import main
 from nifcodec.errors import ConfigError, NifError, OutputError, OutputExistsError
@@ -425,6 +426,31 @@ def test_the_command_and_its_status(folder: Path, capsys: pytest.CaptureFixture[
     assert len(rows(capsys.readouterr().out)) == 2
     assert main([*run, "--quiet"]) == 1
     assert capsys.readouterr().err == ""
+
+
+def test_a_missed_target_is_exit_5_where_nothing_failed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also when the same command finds the file there; a failure goes before it."""
+    run = ["batch", "a.png", "--out", "out", "--manifest", "rows.jsonl", "-e", "1", "--workers", "1", "--psnr"]
+    for already in ("1 done", "0 done, 1 there already"):
+        assert main([*run, "80"]) == 5
+        said = capsys.readouterr().err
+        assert already in said and "; target missed by 1; rows in" in said
+    assert main(["batch", "status", "rows.jsonl"]) == 0
+    said = capsys.readouterr().out
+    assert "  target    missed by 1\n  warnings  of 1\n    1 x 80.0 dB were asked for" in said
+    Path("broken.png").write_bytes(b"no picture")
+    assert main(["batch", "broken.png", *run[1:], "80"]) == 1
+    assert main([*run, "20"]) == 0
+
+
+def test_status_counts_what_warnings_say() -> None:
+    said = {"/in/a.png": ("/in/a.png has 2 frames", "dim"), "/in/b.png": ("/in/b.png has 2 frames",), "/in/c.png": ()}
+    merged = manifest.Merged(manifest.merge(row(name, warnings=texts) for name, texts in said.items()), 0)
+    lines = status(merged).splitlines()
+    assert lines[lines.index("  warnings  of 2") :] == ["  warnings  of 2", "    2 x has 2 frames", "    1 x dim"]
+    many = manifest.Merged(manifest.merge([row(warnings=tuple(f"{index}" for index in range(12)))]), 0)
+    assert [line for line in status(many).splitlines() if " x " in line] == [f"    1 x {index}" for index in range(10)]
+    assert status(many).endswith("    and 2 more")
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,7 @@ def _encode(picture: BinaryIO, config: Any, interrupt: Callable[[], bool]) -> Tu
         "prior": decoder.inspect(encoded.data).settings.get("prior"),
         "psnr": finite(psnr),
         "identical": None if psnr is None else finite(psnr) is None,
+        "missed": encoded.missed is not None,
     }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nifcodec.cli.options import add_encode_options, given_options
 from nifcodec.config import WATCH
-from nifcodec.errors import ConfigError, InterruptedEncodeError
+from nifcodec.errors import ConfigError, InterruptedEncodeError, TargetMissedError
 from nifcodec.fields import families
 from nifcodec.files import say
 
@@ -150,7 +150,9 @@ def _batch(arguments: argparse.Namespace) -> int:
             say(f"batch: {summary(tally)}; rows in {arguments.manifest}\n")
         if interrupt.requested and tally.settled < tally.total:
             return InterruptedEncodeError.exit_code
-    return 1 if tally.failed or tally.failed_before else 0
+    if tally.failed or tally.failed_before:
+        return 1
+    return TargetMissedError.exit_code if tally.missed else 0
 
 
 def _status(arguments: argparse.Namespace) -> int:
