@@ -308,6 +308,27 @@ def test_an_output_of_unknown_origin_stays(task: Task) -> None:
     assert convert(replace(task, existing="replace", existed=True)).status == DONE
 
 
+@pytest.mark.parametrize(
+    ("of", "existing", "replaced"),
+    [("1", "skip", True), ("1", "fail", False), ("2", "skip", False), ("3", "skip", False)],
+)
+def test_an_output_that_an_earlier_run_leaves_meanwhile_is_made_anew(
+    task: Task, folder: Path, of: str, existing: str, replaced: bool
+) -> None:
+    """Of a worker that went on: its row came after the later run was planned. Later runs and failures say nothing."""
+    path = str(folder / "rows.jsonl")
+    manifest.Manifest(path, "2")
+    kinds = ((WRITING, of), (FAILED, "1"))
+    there = [replace(row(task.source, status, run=run), output=task.output) for status, run in kinds]
+    manifest.append(os.path.join(manifest.journal(path), f"{of}-host-7.jsonl"), [*there, row("/in/other.png", run="1")])
+    Path(task.output).parent.mkdir()
+    Path(task.output).write_bytes(b"the earlier run's")
+    found = convert(replace(task, run="2", existing=existing, journal=manifest.journal(path)))
+    assert (found.status == DONE) is replaced
+    assert found.cause == (None if replaced else "OutputExistsError")
+    assert (Path(task.output).read_bytes() == b"the earlier run's") is not replaced
+
+
 def test_an_input_that_failed_is_left_out_until_it_is_another(task: Task) -> None:
     Path(task.source).write_bytes(b"no picture")
     failed = convert(task)
