@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, List
 
@@ -222,7 +223,32 @@ def test_quality_of_lossy_formats_is_said(folder: Path, capsys: pytest.CaptureFi
     assert np.array_equal(read_image("c.webp").pixels, nifcodec.decode(Path("field.nif").read_bytes()))
 
 
-@pytest.mark.skipif("avif" not in features.get_supported(), reason="this Pillow does not write AVIF")
+avif = pytest.mark.skipif("avif" not in features.get_supported(), reason="this Pillow does not write AVIF")
+
+
+@avif
+@pytest.mark.parametrize("quality", [10, 90])
+def test_avif_keeps_alpha(quality: int) -> None:
+    v, u = np.mgrid[0:32, 0:48]
+    alpha = np.clip(9 * np.hypot(v - 16, u - 24), 0, 255)
+    pixels = np.stack([u, v, u + v, alpha], axis=-1).astype(np.uint8)
+    again = read_image(encode_picture(from_array(pixels), "AVIF", quality)).pixels
+    assert np.array_equal(again[..., 3], pixels[..., 3])
+    assert not np.array_equal(again[..., :3], pixels[..., :3])
+
+
+@avif
+def test_a_loss_of_alpha_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    about = formats.named("AVIF")
+    unknown = replace(about, exact_alpha={"advanced": {"alpha:unknown": "1"}})
+    monkeypatch.setattr(formats, "TABLE", tuple(unknown if row is about else row for row in formats.TABLE))
+    with pytest.warns(UserWarning, match="the library that writes AVIF codes alpha with loss"):
+        data = encode_picture(from_array(np.dstack([PIXELS, PIXELS[..., :1]])), "AVIF")
+    assert read_image(data).channels == 4
+    encode_picture(from_array(PIXELS), "AVIF")
+
+
+@avif
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_avif(channels: int) -> None:
     v, u = np.mgrid[0:32, 0:48]
