@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Callable, Dict, List
 
+from nifcodec.cli.values import whole
 from nifcodec.config import BESIDE_THE_RESULT, FIELD, GOAL, INTERPOLATIONS, PICTURE, TARGETS
 from nifcodec.fields import families
 from nifcodec.options import Option
@@ -79,7 +80,8 @@ def add_interpolation(command: argparse.ArgumentParser) -> None:
 
 def add_max_pixels(where: Any, of: str) -> None:
     """The limit that encode and decode share."""
-    where.add_argument("--max-pixels", type=int, metavar="N", default=None, help=f"limit of the {of} (default: 2^27)")
+    about = f"limit of the {of}, as 200M (default: 2^27)"
+    where.add_argument("--max-pixels", type=whole, metavar="N", default=None, help=about)
 
 
 def _add_output(group: Any) -> None:
@@ -122,7 +124,8 @@ def add_option(where: Any, name: str, option: Option) -> None:
     elif option.choices:
         where.add_argument(*flags, dest=name, choices=option.choices, help=_help(option))
     else:
-        where.add_argument(*flags, dest=name, type=option.kind, metavar=option.metavar or "N", help=_help(option))
+        kind = whole if option.kind is int else option.kind
+        where.add_argument(*flags, dest=name, type=kind, metavar=option.metavar or "N", help=_help(option))
 
 
 def _help(option: Option) -> str:
