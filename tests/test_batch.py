@@ -345,7 +345,7 @@ def test_an_input_that_failed_is_left_out_until_it_is_another(task: Task) -> Non
 def test_an_input_that_is_gone(task: Task) -> None:
     gone = convert(replace(task, source="/nowhere/a.png"))
     assert (gone.status, gone.cause, gone.digest) == (FAILED, "FileNotFoundError", None)
-    assert gone.error == "cannot read or write /nowhere/a.png: No such file or directory"
+    assert gone.error == "cannot read /nowhere/a.png: No such file or directory"
 
 
 @pytest.mark.parametrize(

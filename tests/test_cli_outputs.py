@@ -288,6 +288,9 @@ def test_grey_over_grey_stays_grey_and_a_profile_of_it_stays() -> None:
     assert flatten.over_background(image, "red").icc == b""
     with pytest.raises(ConfigError, match="no colour"):
         flatten.colour_of("12")
+    for colour in ("#fff8", "#ffffff80", "rgba(1, 2, 3, 4)"):
+        with pytest.raises(ConfigError, match="has an alpha, and a background is opaque"):
+            flatten.colour_of(colour)
 
 
 def test_light_over_a_background_is_added_where_there_is_no_alpha() -> None:

@@ -144,7 +144,8 @@ class Task:
         """The row of a failure."""
         said = str(error) or type(error).__name__
         if isinstance(error, OSError) and error.strerror and error.filename is not None:
-            said = f"cannot read or write {error.filename}: {error.strerror}"
+            doing = "read" if error.filename == self.source else "read or write"
+            said = f"cannot {doing} {error.filename}: {error.strerror}"
         elif isinstance(error, FileNotFoundError):  # of a store
             said = f"{said} is not there"
         return self.row(FAILED, settings, error=said, cause=type(error).__name__, **found)
