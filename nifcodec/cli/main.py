@@ -124,7 +124,7 @@ def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument(
         "--format",
         metavar="F",
-        help="png, jpg, webp, avif, jxl, tiff, bmp, ppm, pgm, jp2, exr or hdr (default: by -o, else png or exr)",
+        help=f"{', '.join(values.PICTURES[:-1])} or {values.PICTURES[-1]} (default: by -o, else png or exr)",
     )
     command.add_argument(
         "-q",

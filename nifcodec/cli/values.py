@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Tuple
 
+PICTURES = ("png", "jpg", "webp", "avif", "jxl", "tiff", "bmp", "ppm", "pgm", "jp2", "exr", "hdr")  # endings to write
 SUFFIXES = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
