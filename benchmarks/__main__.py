@@ -6,6 +6,7 @@
 `... watching` training speed with and without --tensorboard, `... large` time and memory of a large picture,
 `... enlarge` pictures above their native size,
 `... original` the example that the MLP fields come from, and what its defects cost.
+All measure the package in the checkout that they are run in: install that by `pip install -e '.[bench]'`.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ from benchmarks.codecs import DEFAULT_CODECS, Codec, parse_codecs
 from benchmarks.rows import Row, average_curve, codec_names, counted
 from nifcodec.errors import ConfigError, MissingDependencyError, NifError
 
+# The first measures nothing, and the second says itself what it measures.
+OF_NO_BACK_END = ("bd", "speed")
 CODECS_HELP = """\
 codecs, separated by commas: NAME[:OPTION...][@[PARAMETER=]SETTING/SETTING...]
   nif[:FIELD][:eN][:NAME=VALUE...]  effort N; NAME any option of encode. PARAMETER: quality, bpp, psnr, target_size
@@ -54,6 +57,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     options = _parser().parse_args(arguments)
     command = ["python", "-m", "benchmarks", *(sys.argv[1:] if arguments is None else arguments)]
     try:
+        note = None if options.command in OF_NO_BACK_END else machine.without_native()
+        if note is not None:
+            print(f"benchmarks: {note}", file=sys.stderr)
         return int(options.run(options, command))
     except NifError as error:
         print(f"benchmarks: {error}", file=sys.stderr)

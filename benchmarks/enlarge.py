@@ -41,7 +41,16 @@ class Setting:
 def run(
     pictures: Sequence[Picture], scales: Sequence[float], qualities: Sequence[float], halvings: Sequence[str]
 ) -> str:
-    """The table: means over pictures and halvings."""
+    """The table: means over pictures and halvings.
+
+    Raises ConfigError, before anything is measured, for a picture that is too small for one of the scales.
+    """
+    for picture in pictures:
+        for scale in scales:
+            try:
+                _sides(picture.pixels, _factor(scale))
+            except ConfigError as error:
+                raise ConfigError(f"{picture.name}: {error}") from None
     names = [NETWORK, KERNEL, *RESAMPLINGS]
     lines = []
     for scale in scales:
@@ -80,10 +89,8 @@ def strip(parts: Sequence[Tuple[Picture, Tuple[int, int]]], scale: float, qualit
 
 def enlarged(pixels: np.ndarray, setting: Setting) -> Tuple[np.ndarray, Dict[str, np.ndarray]]:
     """A picture (H, W, 3), cropped so that it can be made small, and what its small one is enlarged to, by name."""
-    factor = Fraction(setting.scale).limit_denominator(8)
-    height, width = (side // factor.numerator * factor.numerator for side in pixels.shape[:2])
-    if min(height, width) == 0:
-        raise ConfigError(f"a picture of {pixels.shape[1]}x{pixels.shape[0]} pixels is too small for {setting.scale:g}")
+    factor = _factor(setting.scale)
+    height, width = _sides(pixels, factor)
     original = pixels[:height, :width]
     size = int(width / factor), int(height / factor)
     small = np.asarray(Image.fromarray(original).resize(size, HALVINGS[setting.halving]))
@@ -96,6 +103,19 @@ def enlarged(pixels: np.ndarray, setting: Setting) -> Tuple[np.ndarray, Dict[str
     for name, kernel in RESAMPLINGS.items():
         versions[name] = np.asarray(native.resize((width, height), kernel))
     return original, versions
+
+
+def _factor(scale: float) -> Fraction:
+    return Fraction(scale).limit_denominator(8)
+
+
+def _sides(pixels: np.ndarray, factor: Fraction) -> Tuple[int, int]:
+    """Height and width of what is left of a picture so that it can be made smaller by a factor. Raises ConfigError."""
+    height, width = (side // factor.numerator * factor.numerator for side in pixels.shape[:2])
+    if min(height, width) == 0:
+        size = f"{pixels.shape[1]}x{pixels.shape[0]}"
+        raise ConfigError(f"{size} pixels are too few for scale {float(factor):g}: leave it out of --scales")
+    return height, width
 
 
 def _measured(pixels: np.ndarray, setting: Setting) -> Dict[str, List[float]]:

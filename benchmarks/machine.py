@@ -12,9 +12,13 @@ from typing import Any, Dict, Optional, Sequence
 from PIL import features
 
 import nifcodec
+from nifcodec.errors import MissingDependencyError
+from nifcodec.native import library
 from nifcodec.threads import cores
 
 PACKAGES = ("numpy", "Pillow", "zstandard", "tensorflow", "tensorflow-cpu", "matplotlib")
+# In a checkout Python takes the package that lies there, which an installation elsewhere gives no library.
+INSTALL = "install the checkout by pip install -e '.[bench]', where there is a C compiler"
 LIBRARIES = ("jpg", "webp", "avif", "jpg_2000")
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -50,6 +54,28 @@ def _version(package: str) -> Optional[str]:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def without_native() -> Optional[str]:
+    """What is to be said where NumPy is measured in place of the native library, else None."""
+    if library.load() is not None:
+        return None
+    if os.environ.get(library.SWITCH) == "0":
+        return f"NumPy is measured, as {library.SWITCH}=0 asks for: unset it for the native library"
+    return f"NumPy is measured, since {_package()} has no native library: {INSTALL}"
+
+
+def check_native() -> None:
+    """Raises MissingDependencyError where the native library cannot be loaded, whatever the environment asks for."""
+    try:
+        library.open_library(Path(library.__file__).with_name(library.NAME))
+    except OSError:
+        advice = f"{INSTALL}, or leave native out of --back-ends"
+        raise MissingDependencyError(f"{_package()} has no native library that can be loaded: {advice}") from None
+
+
+def _package() -> str:
+    return str(Path(nifcodec.__file__).parent)
 
 
 def processor() -> str:

@@ -34,7 +34,7 @@ def draw(measured: Sequence[Curve], peers: Sequence[Curve], title: str, path: Pa
         import matplotlib
         from matplotlib.figure import Figure
     except ImportError:
-        raise MissingDependencyError("plots need matplotlib: pip install nifcodec[bench]") from None
+        raise MissingDependencyError("plots need matplotlib: pip install -e '.[bench]' in the checkout") from None
     with matplotlib.rc_context({"svg.hashsalt": "nifcodec", "svg.fonttype": "none", "font.size": 10}):
         figure = Figure(figsize=(12, 5.2), layout="constrained")
         axes = figure.subplots(1, 2)

@@ -64,8 +64,10 @@ def run(picture: np.ndarray, name: str, quality: float, efforts: Sequence[int], 
 
     AVIF is coded at the greatest quality whose file is no larger than nifcodec's at the first effort.
 
-    Raises MissingDependencyError where Pillow has no AVIF, NifError where a worker fails.
+    Raises MissingDependencyError where Pillow has no AVIF or nifcodec no native library, NifError where a worker fails.
     """
+    if "native" in back_ends:
+        machine.check_native()
     if "avif" in back_ends and not features.check("avif"):
         raise MissingDependencyError("this Pillow has no AVIF: update it, or leave avif out of --back-ends")
     height, width = picture.shape[:2]

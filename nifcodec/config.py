@@ -70,7 +70,7 @@ class EncodeConfig:
     quality: Optional[float] = option(
         float,
         None,
-        "coarsest to finest",
+        "low to high; --psnr goes on beyond 100",
         GOAL,
         limits=(0, 100),
         unset=f"{DEFAULT_QUALITY:.0f}",

@@ -108,6 +108,11 @@ def check_output(path: PathLike, force: bool, source: PathLike = STREAM) -> None
         return
     folder = os.path.dirname(os.path.realpath(name))
     if not os.path.isdir(folder):
+        place = folder
+        while not os.path.exists(place):
+            place = os.path.dirname(place)
+        if not os.path.isdir(place):
+            raise OutputError(f"{place} is no folder, which {name} needs: give another name")
         raise OutputError(f"the folder {folder} does not exist: make it, or name it as --out-dir")
 
 

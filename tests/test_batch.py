@@ -24,6 +24,7 @@ from nifcodec.batch import inputs, manifest, stores
 from nifcodec.batch.convert import convert
 from nifcodec.batch.inputs import Source
 from nifcodec.batch.progress import BatchLine, Tally, readable, summary
+from nifcodec.batch.report import status
 from nifcodec.batch.tasks import DONE, FAILED, SKIPPED, WRITING, Row, Task, digest_of
 from nifcodec.cli.main import main
 from nifcodec.errors import ConfigError, NifError, OutputError, OutputExistsError
@@ -307,6 +308,27 @@ def test_an_output_of_unknown_origin_stays(task: Task) -> None:
     assert convert(replace(task, existing="replace", existed=True)).status == DONE
 
 
+@pytest.mark.parametrize(
+    ("of", "existing", "replaced"),
+    [("1", "skip", True), ("1", "fail", False), ("2", "skip", False), ("3", "skip", False)],
+)
+def test_an_output_that_an_earlier_run_leaves_meanwhile_is_made_anew(
+    task: Task, folder: Path, of: str, existing: str, replaced: bool
+) -> None:
+    """Of a worker that went on: its row came after the later run was planned. Later runs and failures say nothing."""
+    path = str(folder / "rows.jsonl")
+    manifest.Manifest(path, "2")
+    kinds = ((WRITING, of), (FAILED, "1"))
+    there = [replace(row(task.source, status, run=run), output=task.output) for status, run in kinds]
+    manifest.append(os.path.join(manifest.journal(path), f"{of}-host-7.jsonl"), [*there, row("/in/other.png", run="1")])
+    Path(task.output).parent.mkdir()
+    Path(task.output).write_bytes(b"the earlier run's")
+    found = convert(replace(task, run="2", existing=existing, journal=manifest.journal(path)))
+    assert (found.status == DONE) is replaced
+    assert found.cause == (None if replaced else "OutputExistsError")
+    assert (Path(task.output).read_bytes() == b"the earlier run's") is not replaced
+
+
 def test_an_input_that_failed_is_left_out_until_it_is_another(task: Task) -> None:
     Path(task.source).write_bytes(b"no picture")
     failed = convert(task)
@@ -323,7 +345,7 @@ def test_an_input_that_failed_is_left_out_until_it_is_another(task: Task) -> Non
 def test_an_input_that_is_gone(task: Task) -> None:
     gone = convert(replace(task, source="/nowhere/a.png"))
     assert (gone.status, gone.cause, gone.digest) == (FAILED, "FileNotFoundError", None)
-    assert gone.error == "cannot read or write /nowhere/a.png: No such file or directory"
+    assert gone.error == "cannot read /nowhere/a.png: No such file or directory"
 
 
 @pytest.mark.parametrize(
@@ -399,6 +421,13 @@ def test_equal_pictures_have_no_psnr(task: Task) -> None:
 # The command
 
 
+@pytest.mark.parametrize("option", ["--icc", "--exif", "--xmp", "--max-pixels", "--allow-truncated"])
+def test_options_of_one_picture_are_none_of_many(folder: Path, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["batch", "a.png", "--out", "out", "--manifest", "rows.jsonl", option, "1"])
+    assert f"unrecognized arguments: {option}" in capsys.readouterr().err
+
+
 def test_the_command_and_its_status(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("broken.png").write_bytes(b"no picture")
     run = ["batch", "a.png", "broken.png", "--out", "out", "--manifest", "rows.jsonl", "-e", "1", "--workers", "1"]
@@ -418,6 +447,31 @@ def test_the_command_and_its_status(folder: Path, capsys: pytest.CaptureFixture[
     assert len(rows(capsys.readouterr().out)) == 2
     assert main([*run, "--quiet"]) == 1
     assert capsys.readouterr().err == ""
+
+
+def test_a_missed_target_is_exit_5_where_nothing_failed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also when the same command finds the file there; a failure goes before it."""
+    run = ["batch", "a.png", "--out", "out", "--manifest", "rows.jsonl", "-e", "1", "--workers", "1", "--psnr"]
+    for already in ("1 done", "0 done, 1 there already"):
+        assert main([*run, "80"]) == 5
+        said = capsys.readouterr().err
+        assert already in said and "; target missed by 1; rows in" in said
+    assert main(["batch", "status", "rows.jsonl"]) == 0
+    said = capsys.readouterr().out
+    assert "  target    missed by 1\n  warnings  of 1\n    1 x 80.0 dB were asked for" in said
+    Path("broken.png").write_bytes(b"no picture")
+    assert main(["batch", "broken.png", *run[1:], "80"]) == 1
+    assert main([*run, "20"]) == 0
+
+
+def test_status_counts_what_warnings_say() -> None:
+    said = {"/in/a.png": ("/in/a.png has 2 frames", "dim"), "/in/b.png": ("/in/b.png has 2 frames",), "/in/c.png": ()}
+    merged = manifest.Merged(manifest.merge(row(name, warnings=texts) for name, texts in said.items()), 0)
+    lines = status(merged).splitlines()
+    assert lines[lines.index("  warnings  of 2") :] == ["  warnings  of 2", "    2 x has 2 frames", "    1 x dim"]
+    many = manifest.Merged(manifest.merge([row(warnings=tuple(f"{index}" for index in range(12)))]), 0)
+    assert [line for line in status(many).splitlines() if " x " in line] == [f"    1 x {index}" for index in range(10)]
+    assert status(many).endswith("    and 2 more")
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,15 @@ def test_every_way_gives_the_size_of_the_original() -> None:
             [enlarge.NETWORK, enlarge.KERNEL, *enlarge.RESAMPLINGS], original.shape
         )
         assert (versions[enlarge.NETWORK] != versions[enlarge.KERNEL]).any()
-    with pytest.raises(ConfigError, match="too small"):
+    with pytest.raises(ConfigError, match="241x1 pixels are too few for scale 2"):
         enlarge.enlarged(PHOTO[:1], enlarge.Setting(2.0, 85.0, "area"))
+
+
+def test_a_picture_that_is_too_small_is_refused_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enlarge, "_measured", None)
+    pictures = [Picture("photo", PHOTO), Picture("tiny", PHOTO[:3])]
+    with pytest.raises(ConfigError, match="tiny: 241x3 pixels are too few for scale 4: leave it out of --scales"):
+        enlarge.run(pictures, [2.0, 4.0], [60.0], ["area"])
 
 
 def test_the_table_has_a_line_for_each_scale_and_quality(capsys: pytest.CaptureFixture[str]) -> None:

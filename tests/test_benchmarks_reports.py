@@ -138,7 +138,7 @@ def test_every_nif_curve_stands_against_every_other_codec() -> None:
 
 def test_plots_without_matplotlib_say_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install nifcodec\[bench\]"):
+    with pytest.raises(MissingDependencyError, match=r"pip install -e '\.\[bench\]' in the checkout"):
         plot.draw([], [], "", tmp_path / "rd")
 
 

@@ -15,6 +15,7 @@ from conftest import PIXELS, nif_bytes, rows
 import nifcodec
 from nifcodec import errors
 from nifcodec.cli.main import main
+from nifcodec.cli.values import whole
 from nifcodec.picture.image import from_array
 from nifcodec.picture.read import read_image
 from nifcodec.picture.write import write_image
@@ -73,6 +74,12 @@ def test_every_error_has_a_code_that_the_documentation_lists() -> None:
         ("decode", "a.nif", "--size", "3"),
         ("decode", "a.nif", "--crop", "1,2,3"),
         ("decode", "a.nif", "-q", "101"),
+        ("decode", "a.nif", "-q", "abc"),
+        ("decode", "a.nif", "--max-pixels", "2q"),
+        ("encode", "a.png", "--nonsense"),
+        ("batch", "a.png", "--nonsense"),
+        ("encode", "a.png", "--target-size", "infk"),
+        ("encode", "a.png", "-e", "1.5"),
         ("decode", "a.nif", "--background", "white", "--opaque"),
         ("nonsense",),
     ],
@@ -80,8 +87,32 @@ def test_every_error_has_a_code_that_the_documentation_lists() -> None:
 def test_usage(argv: "tuple[str, ...]", capsys: pytest.CaptureFixture[str]) -> None:
     assert usage_error(*argv)
     message, hint = capsys.readouterr().err.splitlines()
-    assert message.startswith("nifcodec") and ": error: " in message
-    assert hint.startswith("usage: nifcodec") and hint.endswith("--help lists what can be given")
+    program = "nifcodec" if argv[:1] in ((), ("nonsense",)) else f"nifcodec {argv[0]}"
+    assert message.startswith(f"{program}: error: ")
+    assert "invalid _" not in message
+    assert hint == f"usage: {program} --help lists what can be given"
+
+
+def test_a_value_outside_of_its_range_has_the_same_hint(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["encode", "a.png", "-q", "101"]) == 2
+    message, hint = capsys.readouterr().err.splitlines()
+    assert "quality is 101.0, outside of 0 to 100" in message
+    assert hint == "usage: nifcodec encode --help lists what can be given"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("215", 215), ("0.2k", 200), ("1.5M", 1_500_000), ("4.7g", 4_700_000_000), ("1T", 10**12)]
+)
+def test_whole_numbers_may_be_short(text: str, number: int) -> None:
+    assert whole(text) == number
+
+
+def test_limits_and_targets_may_be_short(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["encode", "a.png", "--max-pixels", "0.2k"]) == 1
+    assert "the limit is 200 together" in capsys.readouterr().err
+    assert main(["encode", "a.png", "-e", "1", "--target-size", "0.4k"]) == 0
+    assert 200 < Path("a.nif").stat().st_size <= 400
+    assert main(["decode", "field.nif", "--max-pixels", "0.2k"]) == 3
 
 
 @pytest.mark.parametrize(

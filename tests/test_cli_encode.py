@@ -133,6 +133,10 @@ def test_missing_folder_of_the_output(folder: Path, capsys: pytest.CaptureFixtur
     assert main(["encode", "a.png", "-o", "nowhere/a.nif"]) == 1
     assert "nowhere" in capsys.readouterr().err
     assert main(["encode", "a.png", "-o", "."]) == 1
+    for name in ("a.png/x.nif", "a.png/new/x.nif"):
+        capsys.readouterr()
+        assert main(["encode", "a.png", "-o", name]) == 1
+        assert f"a.png is no folder, which {name} needs" in capsys.readouterr().err
 
 
 def test_metadata_is_kept_and_stripped(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, List
 
@@ -152,7 +153,55 @@ def test_metadata_of_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     # The pixels of the picture lie as they lie: the block's orientation is of another file.
     assert (image.icc, image.exif, image.xmp) == (SRGB, exif_with_orientation(1, "<"), b"<x/>")
     assert main(["encode", "a.png", "-f", "--icc", "grey.icc"]) == 2
+    assert "--icc is not of the picture's 3 channels" in capsys.readouterr().err
     assert main(["encode", "a.png", "-f", "--icc", "missing"]) == 1
+
+
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize(
+    ("option", "data"),
+    [
+        ("--exif", b"MM\0*\0\0\0\x08\0\0\0\0\0\0"),
+        ("--exif", b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"),
+        ("--xmp", b"\xef\xbb\xbf \r\n<x>\xc3\xa4</x>"),
+        ("--icc", SRGB),
+    ],
+)
+def test_metadata_is_stored_as_it_is(folder: Path, option: str, data: bytes) -> None:
+    Path("given").write_bytes(data)
+    assert main(["encode", "a.png", option, "given"]) == 0
+    assert nifcodec.inspect(Path("a.nif").read_bytes()).metadata[option[2:]] == len(data)
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize(
+    ("option", "data", "message"),
+    [
+        ("--exif", b"", "is no EXIF block"),
+        ("--exif", b"\xff\xd8\xff\xe1\0\x10Exif\0\0MM\0*", "is no EXIF block"),
+        ("--exif", b"Exif\0\0MM*\0", "is no EXIF block"),
+        ("--xmp", b"", "is no XMP"),
+        ("--xmp", b"rubbish <x/>", "is no XMP"),
+        ("--xmp", b"<x>\xe4</x>", "is no XMP"),
+        ("--icc", b"", "is no ICC profile"),
+        ("--icc", SRGB[:36] + b"ASCP" + SRGB[40:], "is no ICC profile"),
+    ],
+)
+def test_rubbish_for_metadata_is_refused_before_any_work(
+    folder: Path, option: str, data: bytes, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("given").write_bytes(data)
+    assert main(["encode", "a.png", option, "given"]) == 2
+    assert f"{option} given {message}" in capsys.readouterr().err
+    assert not Path("a.nif").exists()
+
+
+@pytest.mark.usefixtures("no_work")
+def test_what_is_given_is_not_stripped(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("given").write_bytes(b"<x/>")
+    for option in ("--exif", "--xmp"):
+        assert main(["encode", "a.png", "--strip", option, "given"]) == 2
+        assert "--strip drops EXIF and XMP" in capsys.readouterr().err
 
 
 # Formats
@@ -174,7 +223,32 @@ def test_quality_of_lossy_formats_is_said(folder: Path, capsys: pytest.CaptureFi
     assert np.array_equal(read_image("c.webp").pixels, nifcodec.decode(Path("field.nif").read_bytes()))
 
 
-@pytest.mark.skipif("avif" not in features.get_supported(), reason="this Pillow does not write AVIF")
+avif = pytest.mark.skipif("avif" not in features.get_supported(), reason="this Pillow does not write AVIF")
+
+
+@avif
+@pytest.mark.parametrize("quality", [10, 90])
+def test_avif_keeps_alpha(quality: int) -> None:
+    v, u = np.mgrid[0:32, 0:48]
+    alpha = np.clip(9 * np.hypot(v - 16, u - 24), 0, 255)
+    pixels = np.stack([u, v, u + v, alpha], axis=-1).astype(np.uint8)
+    again = read_image(encode_picture(from_array(pixels), "AVIF", quality)).pixels
+    assert np.array_equal(again[..., 3], pixels[..., 3])
+    assert not np.array_equal(again[..., :3], pixels[..., :3])
+
+
+@avif
+def test_a_loss_of_alpha_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    about = formats.named("AVIF")
+    unknown = replace(about, exact_alpha={"advanced": {"alpha:unknown": "1"}})
+    monkeypatch.setattr(formats, "TABLE", tuple(unknown if row is about else row for row in formats.TABLE))
+    with pytest.warns(UserWarning, match="the library that writes AVIF codes alpha with loss"):
+        data = encode_picture(from_array(np.dstack([PIXELS, PIXELS[..., :1]])), "AVIF")
+    assert read_image(data).channels == 4
+    encode_picture(from_array(PIXELS), "AVIF")
+
+
+@avif
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_avif(channels: int) -> None:
     v, u = np.mgrid[0:32, 0:48]
@@ -214,6 +288,9 @@ def test_grey_over_grey_stays_grey_and_a_profile_of_it_stays() -> None:
     assert flatten.over_background(image, "red").icc == b""
     with pytest.raises(ConfigError, match="no colour"):
         flatten.colour_of("12")
+    for colour in ("#fff8", "#ffffff80", "rgba(1, 2, 3, 4)"):
+        with pytest.raises(ConfigError, match="has an alpha, and a background is opaque"):
+            flatten.colour_of(colour)
 
 
 def test_light_over_a_background_is_added_where_there_is_no_alpha() -> None:

@@ -20,7 +20,9 @@ from PIL import Image
 
 from nifcodec import EncodeConfig, encode
 from nifcodec.cli import main as command_line
+from nifcodec.cli.values import PICTURES
 from nifcodec.desktop import generated
+from nifcodec.picture import formats
 from nifcodec.pillow_plugin import ENDING, MIME
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -159,6 +161,11 @@ def test_bash_completes(files: Dict[str, str], tmp_path: Path) -> None:
     assert sorted(completed(script, "decode", "photo.nif", "-o", "")) == everything
     assert completed(script, "decode", "photo.nif", "--out-dir", "") == ["folder"]
     assert completed(script, "decode", "photo.nif", "--scale", "") == []
+    assert completed(script, "decode", "photo.nif", "--format", "j") == ["jpg", "jxl", "jp2"]
+
+
+def test_the_formats_that_complete_are_those_that_are_written() -> None:
+    assert {formats.FORMATS[f".{name}"] for name in PICTURES} == set(formats.FORMATS.values())
 
 
 @posix

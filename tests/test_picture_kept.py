@@ -296,16 +296,38 @@ def test_a_png_without_its_end() -> None:
             assert np.array_equal(read_image(data[:-missing]).pixels, NOISE)
     with pytest.raises(ImageError, match="--allow-truncated"):
         read_image(data[: len(data) // 2])
-    with pytest.warns(UserWarning, match="the rest is made up"):
+    with pytest.warns(UserWarning) as said:
         part = read_image(data[: len(data) // 2], allow_truncated=True).pixels
+    assert [str(warning.message) for warning in said] == ["the picture is cut short: the rest is made up"]
     assert np.array_equal(part[:10], NOISE[:10])
 
 
 def test_a_wrong_checksum_is_named() -> None:
     data = bytearray(with_chunk(PLAIN, b"gAMA", struct.pack(">I", 45455)))
     data[33 + 8] ^= 1
-    with pytest.raises(ImageError, match="chunk 'gAMA' at byte 33 has a wrong checksum"):
+    for allow in (False, True):  # which would not help
+        with pytest.raises(ImageError, match=r"chunk 'gAMA' at byte 33 has a wrong checksum: get the file again$"):
+            read_image(bytes(data), allow_truncated=allow)
+
+
+@pytest.mark.parametrize(("place", "rest"), [(2000, ": the rest is made up"), (-13, "")])
+def test_pixels_with_a_wrong_checksum_are_read_on_demand(place: int, rest: str) -> None:
+    """Of what is behind the damage, or, where it is in the checksum alone, of all; with one warning."""
+    data = bytearray(saved(PillowImage.fromarray(NOISE)))
+    data[place] ^= 0xFF
+    what = "is damaged: its chunk 'IDAT' at byte 33 has a wrong checksum"
+    with pytest.raises(ImageError, match=f"{what}: get it again, or read what is there by encode --allow-truncated"):
         read_image(bytes(data))
+    with pytest.warns(UserWarning) as said:
+        part = read_image(bytes(data), allow_truncated=True).pixels
+    assert [str(warning.message) for warning in said] == [f"the picture {what}{rest}"]
+    assert np.array_equal(part[:5], NOISE[:5])
+    assert np.array_equal(part, NOISE) is not bool(rest)
+
+
+def test_an_empty_file_is_said_to_be_empty() -> None:
+    with pytest.raises(ImageError, match="the picture is empty"):
+        read_image(b"")
 
 
 def test_quiet_is_quiet_and_a_second_view_is_no_news(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,6 +113,7 @@ def _encode(picture: BinaryIO, config: Any, interrupt: Callable[[], bool]) -> Tu
         "prior": decoder.inspect(encoded.data).settings.get("prior"),
         "psnr": finite(psnr),
         "identical": None if psnr is None else finite(psnr) is None,
+        "missed": encoded.missed is not None,
     }
 
 
@@ -138,12 +139,26 @@ def _is_there(row: Row) -> bool:
 
 
 def _publish(task: Task, coded: bytes) -> None:
-    """Publishes the output; one that is there already will do where it is the same. Raises OutputExistsError."""
+    """Publishes the output; one that is there already will do where it is the same.
+
+    One that has come since the run was planned may be of a worker that an earlier run has left behind: then the
+    manifest has its row by now. Raises OutputExistsError for any other.
+    """
     try:
         stores.publish(task.output, coded, task.may_replace)
     except OutputExistsError:
-        if stores.read(task.output) != coded:
+        if stores.read(task.output) == coded:
+            return
+        if task.existing != "skip" or not _is_of_an_earlier_run(task):
             raise
+        stores.publish(task.output, coded, replace=True)
+
+
+def _is_of_an_earlier_run(task: Task) -> bool:
+    """Whether the manifest says so by now, where this machine has it."""
+    if task.journal is None or manifest.journal_of(task.journal, task.run) is None:
+        return False
+    return manifest.has_earlier(task.journal, task.run, task.source, task.output)
 
 
 def _is_transient(error: BaseException) -> bool:

@@ -105,6 +105,22 @@ def merge(rows: Iterable[Row]) -> Dict[Key, Known]:
     return known
 
 
+def has_earlier(folder: str, run: str, source: str, output: str) -> bool:
+    """Whether an earlier run has by now a row that says that this output is made of this input.
+
+    Workers that a run has left behind go on with what they have begun, and add their rows to the folder.
+
+    Args:
+        folder: of the workers' rows.
+        run: to which the others are earlier; its own rows say nothing.
+
+    Raises NifError where the rows cannot be read.
+    """
+    path = folder[: -len(SUFFIX)]
+    rows = (row for name in (path, *_journals(path)) for row in _read(name)[0])
+    return any((row.source, row.output) == (source, output) and row.status != FAILED and row.run < run for row in rows)
+
+
 def _age(row: Row) -> Tuple[str, int, int, str]:
     return row.run, row.attempt, ORDER.get(row.status, 0), row.ended
 

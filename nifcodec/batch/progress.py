@@ -18,17 +18,19 @@ class Tally:
         total: inputs.
         done, skipped, failed: of them.
         failed_before: in an earlier run, and not tried again.
+        missed: of the done and the skipped, files that miss the size or the PSNR that was asked for.
         source_bytes, coded_bytes: of the done.
     """
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self.done = self.skipped = self.failed = self.failed_before = 0
+        self.done = self.skipped = self.failed = self.failed_before = self.missed = 0
         self.source_bytes = self.coded_bytes = 0
         self._began = time.monotonic()
 
     def add(self, row: Row) -> None:
         """Counts a row."""
+        self.missed += row.missed and row.error is None
         if row.status == DONE:
             self.done += 1
             self.source_bytes += row.size or 0
@@ -89,7 +91,8 @@ def summary(tally: Tally) -> str:
     }
     counted = [f"{count} {name}" for name, count in named.items() if count or name == "done"]
     size = f"; {traffic(tally)}" if tally.done else ""
-    return f"{', '.join(counted)} in {clock(tally.seconds)}{size}"
+    missed = f"; target missed by {tally.missed}" if tally.missed else ""
+    return f"{', '.join(counted)} in {clock(tally.seconds)}{size}{missed}"
 
 
 def traffic(tally: Tally) -> str:

@@ -41,7 +41,8 @@ class Row:
         field, prior: the family that was taken, and the prior's hash where it has one.
         psnr: dB of the decoded file, as `encode` reports it; None where nothing was measured or there is no error.
         identical: whether there is no error; None where nothing was measured.
-        warnings: what `encode` would have warned of.
+        missed: whether the file misses the size or the PSNR that was asked for.
+        warnings: what `encode` would have warned of, also of that.
         error, cause: of a failure, the sentence and the class.
         transient: whether another attempt may succeed.
     """
@@ -66,6 +67,7 @@ class Row:
     prior: Optional[str] = None
     psnr: Optional[float] = None
     identical: Optional[bool] = None
+    missed: bool = False
     warnings: Tuple[str, ...] = ()
     error: Optional[str] = None
     cause: Optional[str] = None
@@ -142,7 +144,8 @@ class Task:
         """The row of a failure."""
         said = str(error) or type(error).__name__
         if isinstance(error, OSError) and error.strerror and error.filename is not None:
-            said = f"cannot read or write {error.filename}: {error.strerror}"
+            doing = "read" if error.filename == self.source else "read or write"
+            said = f"cannot {doing} {error.filename}: {error.strerror}"
         elif isinstance(error, FileNotFoundError):  # of a store
             said = f"{said} is not there"
         return self.row(FAILED, settings, error=said, cause=type(error).__name__, **found)

@@ -7,8 +7,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from nifcodec.cli.options import add_encode_options, given_options
+from nifcodec.cli.values import whole
 from nifcodec.config import WATCH
-from nifcodec.errors import ConfigError, InterruptedEncodeError
+from nifcodec.errors import ConfigError, InterruptedEncodeError, TargetMissedError
 from nifcodec.fields import families
 from nifcodec.files import say
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from nifcodec.batch.tasks import Row
 
 STATUS = "status"
-SUFFIXES = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 # What is of one picture.
 NOT_OF_MANY = ("checkpoint", "checkpoint_every", "resume")
 
@@ -78,26 +78,18 @@ def _add_own(command: argparse.ArgumentParser) -> None:
     work.add_argument(
         "--memory-limit",
         default=None,
-        type=_size,
+        type=whole,
         metavar="BYTES",
         help="memory of one picture in a process at most, as 800M or 4G",
     )
 
 
-def _size(text: str) -> int:
-    number, suffix = (text[:-1], text[-1].lower()) if text[-1:].isalpha() else (text, "")
-    try:
-        return int(float(number) * SUFFIXES[suffix] if suffix else int(number))
-    except (ValueError, KeyError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no size: give bytes, or a number with k, M, G or T") from None
-
-
 def _batch(arguments: argparse.Namespace) -> int:
     if arguments.inputs[0] == STATUS:
         return _status(arguments)
-    for name in ("out", "manifest"):
+    for name, value in (("out", "DIR"), ("manifest", "FILE.jsonl")):
         if getattr(arguments, name) is None:
-            raise ConfigError(f"--{name} is missing: {USAGE}")
+            raise ConfigError(f"--{name} is missing: give --{name} {value}")
     for name, low in (("workers", 1), ("retries", 0), ("time_limit", 1e-3), ("memory_limit", 1)):
         value = getattr(arguments, name)
         if value is not None and not low <= value < float("inf"):
@@ -150,13 +142,15 @@ def _batch(arguments: argparse.Namespace) -> int:
             say(f"batch: {summary(tally)}; rows in {arguments.manifest}\n")
         if interrupt.requested and tally.settled < tally.total:
             return InterruptedEncodeError.exit_code
-    return 1 if tally.failed or tally.failed_before else 0
+    if tally.failed or tally.failed_before:
+        return 1
+    return TargetMissedError.exit_code if tally.missed else 0
 
 
 def _status(arguments: argparse.Namespace) -> int:
     """What a manifest says of each input; with --json its last word on each, as a line."""
     if len(arguments.inputs) != 2:
-        raise ConfigError(f"status is of one manifest: {USAGE}")
+        raise ConfigError("status is of one manifest: give one, as batch status FILE.jsonl")
     from nifcodec.batch import manifest
     from nifcodec.batch.report import status
     from nifcodec.errors import NifError

@@ -41,7 +41,7 @@ def encode_file(
     if ending != ".nif" and (ending in FORMATS or ending in PillowImage.registered_extensions()):
         raise ConfigError(f"{target} has the ending of a picture, and encode writes .nif files: give -o FILE.nif")
     check_input(source)
-    given = {name: read_bytes(path) for name, path in vars(arguments).items() if name in METADATA and path is not None}
+    given = _given_metadata(arguments)
     make_folder(arguments.out_dir)
     check_output(target, arguments.force, source)
     check_place(target)
@@ -144,6 +144,17 @@ def _check_writable(header: NifFile, format: str, arguments: argparse.Namespace)
         channels = flatten.channels_without_alpha(channels)
     opaque = header.constants.is_opaque(header.channels, header.depth)
     formats.check(format, (window.columns, window.rows), channels, header.depth, opaque, arguments.quality)
+
+
+def _given_metadata(arguments: argparse.Namespace) -> "dict[str, bytes]":
+    """What stands in place of the picture's own metadata, by kind. Raises NifError, ConfigError for another kind."""
+    given = {}
+    for kind in METADATA:
+        path = getattr(arguments, kind)
+        if path is not None:
+            given[kind] = read_bytes(path)
+            metadata.check(kind, given[kind], f"--{kind} {path}")
+    return given
 
 
 def _with_metadata(image: Image, given: "dict[str, bytes]") -> Image:

@@ -11,9 +11,10 @@ import argparse
 import os
 import sys
 import warnings
-from typing import Any, Callable, List, NoReturn, Optional, Sequence, Tuple
+from typing import Any, Callable, List, NoReturn, Optional, Sequence
 
 from nifcodec import __version__
+from nifcodec.cli import values
 from nifcodec.cli.batch import add_batch
 from nifcodec.cli.options import (
     add_encode,
@@ -51,6 +52,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             return code
         except NifError as error:
             _complain(str(error))
+            if isinstance(error, ConfigError):
+                say(_hint(f"nifcodec {arguments.command}"))
             return error.exit_code
         except KeyboardInterrupt:
             _complain("interrupted")
@@ -64,11 +67,22 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             _drop_unwritten()
 
 
+def _hint(program: str) -> str:
+    return f"usage: {program} --help lists what can be given\n"
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are a message and a hint: the list of all options would hide them."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\nusage: {self.prog} --help lists what can be given\n")
+        self.exit(2, f"{self.prog}: error: {message}\n{_hint(self.prog)}")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """What a command does not know is an error of its own: the whole parser's would hint at another help."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
 
 class _Version(argparse._VersionAction):
@@ -110,12 +124,12 @@ def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument(
         "--format",
         metavar="F",
-        help="png, jpg, webp, avif, jxl, tiff, bmp, ppm, pgm, jp2, exr or hdr (default: by -o, else png or exr)",
+        help=f"{', '.join(values.PICTURES[:-1])} or {values.PICTURES[-1]} (default: by -o, else png or exr)",
     )
     command.add_argument(
         "-q",
         "--quality",
-        type=_quality,
+        type=values.quality,
         metavar="Q",
         help="of JPEG (default 95) and AVIF (90), and of WebP and JPEG XL with loss; 0 to 100",
     )
@@ -126,10 +140,14 @@ def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     flat.add_argument("--opaque", action="store_true", help="leave the alpha out")
     size = command.add_mutually_exclusive_group()
     size.add_argument("--scale", type=float, metavar="F", help="factor of width and height")
-    size.add_argument("--size", type=_size, metavar="WxH", help="pixels of the output; a 0 keeps the aspect ratio")
-    size.add_argument("--fit", type=_size, metavar="WxH", help="shrink to fit into so many pixels, as thumbnails do")
+    size.add_argument(
+        "--size", type=values.size, metavar="WxH", help="pixels of the output; a 0 keeps the aspect ratio"
+    )
+    size.add_argument(
+        "--fit", type=values.size, metavar="WxH", help="shrink to fit into so many pixels, as thumbnails do"
+    )
     command.add_argument(
-        "--crop", type=_crop, metavar="X,Y,W,H", help="only this part, in pixels of the stored picture"
+        "--crop", type=values.crop, metavar="X,Y,W,H", help="only this part, in pixels of the stored picture"
     )
     add_interpolation(command)
     add_max_pixels(command, "output")
@@ -175,35 +193,12 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument("-f", "--force", action="store_true", help="replace existing outputs")
 
 
-def _quality(text: str) -> float:
-    quality = float(text)
-    if not 0 <= quality <= 100:
-        raise argparse.ArgumentTypeError(f"{text} lies outside of 0 to 100")
-    return quality
-
-
-def _size(text: str) -> Tuple[int, int]:
-    try:
-        width, height = (int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not WxH: give width and height in pixels; a 0 keeps the aspect ratio, as in 512x0"
-        ) from None
-    return width, height
-
-
-def _crop(text: str) -> Tuple[int, int, int, int]:
-    left, top, width, height = (int(part) for part in text.split(","))
-    return left, top, width, height
-
-
-_crop.__name__ = "X,Y,W,H"
-
-
 def _encode(arguments: argparse.Namespace) -> int:
     from nifcodec.cli import conversions
 
     config = families.configure(**given_options(arguments))
+    if config.strip and {arguments.exif, arguments.xmp} != {None}:
+        raise ConfigError("--strip drops EXIF and XMP, and --exif and --xmp give some: leave it or them out")
     outputs = _outputs(arguments, lambda _: ".nif")
     if arguments.json and STREAM in outputs:
         raise ConfigError("--json and the file cannot both go to standard output: give -o FILE")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Callable, Dict, List
 
+from nifcodec.cli.values import whole
 from nifcodec.config import BESIDE_THE_RESULT, FIELD, GOAL, INTERPOLATIONS, PICTURE, TARGETS
 from nifcodec.fields import families
 from nifcodec.options import Option
@@ -24,13 +25,23 @@ def add_encode(
     )
     command.set_defaults(run=run)
     command.add_argument("inputs", nargs="+", metavar="IN", help="picture, or - for standard input")
-    add_encode_options(command, families.all_options(), lambda: _add_output(command.add_argument_group("output")))
+    add_encode_options(
+        command, families.all_options(), lambda: _add_output(command.add_argument_group("output")), _add_input
+    )
 
 
 def add_encode_options(
-    command: argparse.ArgumentParser, options: Dict[str, Option], add_own: Callable[[], None]
+    command: argparse.ArgumentParser,
+    options: Dict[str, Option],
+    add_own: Callable[[], None],
+    add_input: Callable[[Any], None] = lambda group: None,
 ) -> None:
-    """The options of an encode, by name, under their headings; `add_own` adds what the command has beside them."""
+    """The options of an encode, by name, under their headings.
+
+    Args:
+        add_own: adds what the command has beside them.
+        add_input: adds to a group what the command has of its pictures beside them.
+    """
     for heading in _headings(options):
         if heading == FIELD:  # what everybody needs stands above it
             add_own()
@@ -40,7 +51,7 @@ def add_encode_options(
             if option.group == heading:
                 add_option(target if name in TARGETS else group, name, option)
         if heading == PICTURE:
-            _add_input(group)
+            add_input(group)
 
 
 def given_options(arguments: argparse.Namespace) -> Dict[str, Any]:
@@ -69,7 +80,8 @@ def add_interpolation(command: argparse.ArgumentParser) -> None:
 
 def add_max_pixels(where: Any, of: str) -> None:
     """The limit that encode and decode share."""
-    where.add_argument("--max-pixels", type=int, metavar="N", default=None, help=f"limit of the {of} (default: 2^27)")
+    about = f"limit of the {of}, as 200M (default: 2^27)"
+    where.add_argument("--max-pixels", type=whole, metavar="N", default=None, help=about)
 
 
 def _add_output(group: Any) -> None:
@@ -112,7 +124,8 @@ def add_option(where: Any, name: str, option: Option) -> None:
     elif option.choices:
         where.add_argument(*flags, dest=name, choices=option.choices, help=_help(option))
     else:
-        where.add_argument(*flags, dest=name, type=option.kind, metavar=option.metavar or "N", help=_help(option))
+        kind = whole if option.kind is int else option.kind
+        where.add_argument(*flags, dest=name, type=kind, metavar=option.metavar or "N", help=_help(option))
 
 
 def _help(option: Option) -> str:

@@ -64,11 +64,15 @@ def parsers(parser: argparse.ArgumentParser, name: str = "nifcodec") -> Dict[str
 
 
 def completion(shell: str) -> str:
-    """The completion of one shell; paths complete where a value is one."""
+    """The completion of one shell; paths complete where a value is one, and formats, which have other names too."""
     import shtab
+
+    from nifcodec.cli.values import PICTURES
 
     made = parser()
     for action in (action for part in parsers(made).values() for action in part._actions):
+        if action.dest == "format":
+            action.choices = PICTURES
         kind = value_of(action)
         if kind is not None:
             action.complete = {FILES: shtab.FILE, FOLDERS: shtab.DIRECTORY}[kind]  # type: ignore[attr-defined]

@@ -18,12 +18,14 @@ Colour = Tuple[int, int, int]
 def colour_of(name: str) -> Colour:
     """Red, green and blue, 0 to 255, of a colour of CSS: a name, #rrggbb, rgb(r, g, b), hsl(h, s%, l%).
 
-    Raises ConfigError for others.
+    Raises ConfigError for others, and for a colour with alpha.
     """
     try:
-        red, green, blue = ImageColor.getrgb(name)[:3]
+        red, green, blue, *alpha = ImageColor.getrgb(name)
     except ValueError:
         raise ConfigError(f"{name!r} is no colour: give a name as white, or #rrggbb") from None
+    if alpha:
+        raise ConfigError(f"{name!r} has an alpha, and a background is opaque: give a name as white, or #rrggbb")
     return red, green, blue
 
 

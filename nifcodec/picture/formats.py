@@ -34,6 +34,7 @@ class Format:
         quality: what lossy files are written with by default; None for those that have no quality. 0 means that files
             are lossless unless a quality is given.
         options: of Pillow's `save`, for files without loss where there are such, else for all.
+        exact_alpha: more of them, that keep alpha without loss where it would have one.
         plugin: (module, package) that brings the format to a Pillow that lacks it.
     """
 
@@ -47,6 +48,7 @@ class Format:
     side: int = 2**31 - 1
     quality: Optional[int] = None
     options: Optional[Mapping[str, Any]] = None
+    exact_alpha: Optional[Mapping[str, Any]] = None
     plugin: Optional[Tuple[str, str]] = None
 
 
@@ -62,6 +64,7 @@ TABLE = (
         side=65536,
         quality=90,
         options={"subsampling": "4:4:4"},
+        exact_alpha={"advanced": {"alpha:lossless": "1"}},  # of libaom, which not every libavif has
         plugin=("pillow_avif", "pillow-avif-plugin"),
     ),
     Format("JXL", (".jxl",), quality=0, options={"lossless": True}, plugin=("pillow_jxl", "pillow-jxl-plugin")),

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 import numpy as np
 from PIL import Image as PillowImage
 
+from nifcodec.errors import ConfigError
 from nifcodec.picture.xmp import HEADER as JPEG_XMP_HEADER
 from nifcodec.picture.xmp import of_jpeg as xmp_of_jpeg
 
@@ -36,6 +37,8 @@ UPRIGHT: Dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 # Colour space of an ICC profile (its bytes 16 to 19) -> numbers of channels that it describes.
 PROFILE_SPACE = {b"GRAY": (1, 2), b"RGB ": (3, 4)}
+PROFILE_SIGNATURE = b"acsp"  # in its bytes 36 to 39
+TIFF_HEADERS = (b"II*\0", b"MM\0*")  # that an EXIF block begins with
 
 
 def known_orientation(value: int) -> int:
@@ -61,6 +64,30 @@ def space_of(icc: bytes) -> str:
 def bare_exif(exif: bytes) -> bytes:
     """The EXIF block without the header that JPEG puts before it."""
     return exif[len(EXIF_HEADER) :] if exif.startswith(EXIF_HEADER) else exif
+
+
+def check(kind: str, data: bytes, name: str) -> None:
+    """Refuses metadata of a file of its own that is of another kind. Raises ConfigError.
+
+    Args:
+        kind: "icc", "exif" or "xmp".
+        name: what the error calls the file.
+    """
+    if kind == "icc" and data[36:40] != PROFILE_SIGNATURE:
+        raise ConfigError(f"{name} is no ICC profile, which has the signature 'acsp' at byte 36: give another file")
+    if kind == "exif" and not bare_exif(data).startswith(TIFF_HEADERS):
+        raise ConfigError(
+            f"{name} is no EXIF block, which begins with a TIFF header, II*\\0 or MM\\0*: give another file"
+        )
+    if kind == "xmp" and not _is_xml(data):
+        raise ConfigError(f"{name} is no XMP, which is XML in UTF-8 and begins with '<': give another file")
+
+
+def _is_xml(data: bytes) -> bool:
+    try:
+        return data.decode("utf-8-sig").lstrip(" \t\r\n").startswith("<")
+    except UnicodeDecodeError:
+        return False
 
 
 def _orientation_entry(exif: bytes) -> Optional[Tuple[int, str]]:

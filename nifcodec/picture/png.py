@@ -20,6 +20,7 @@ from nifcodec.picture.bombs import LARGEST_METADATA
 from nifcodec.picture.metadata import EXIF_HEADER
 from nifcodec.picture.xmp import HEADER as JPEG_XMP_HEADER
 
+ADVICE = "get it again, or read what is there by encode --allow-truncated"
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 IHDR_END = 33
 XMP_KEY = "XML:com.adobe.xmp"
@@ -48,6 +49,7 @@ class Png:
         plain: the file without it, whole.
         icc, exif, xmp: b"" where there is none; the profile may be made of other chunks on colour.
         dpi: pixels per inch, across and down; None where the file does not say.
+        damage: what is wrong with the pixels, to be said behind the file's name; "" where nothing is known.
     """
 
     plain: bytes
@@ -55,13 +57,16 @@ class Png:
     exif: bytes
     xmp: bytes
     dpi: Optional[Tuple[float, float]]
+    damage: str
 
 
 def read(data: bytes, name: str, allow_truncated: bool = False) -> Png:
     """The parts of a PNG. Raises ImageError for a wrong checksum and, unless it is allowed, for a file that is cut."""
-    chunks = list(_chunks(data, name, allow_truncated))
+    damage: List[str] = []
+    chunks = list(_chunks(data, name, allow_truncated, damage))
     if not chunks or chunks[-1].kind != b"IEND":
-        chunks += _ended(chunks, name, allow_truncated)
+        _check_end(chunks, name, allow_truncated, damage)
+        chunks.append(Chunk(b"IEND", b"", slice(0)))
     grey = data[25:26] in (b"\0", b"\4")
     profile, exif, xmp = _texts(chunks, name)
     found = {chunk.kind: chunk.data for chunk in chunks}
@@ -72,7 +77,7 @@ def read(data: bytes, name: str, allow_truncated: bool = False) -> Png:
     kept = [chunk for chunk in chunks if chunk.kind not in (*COLOURS, *TEXTS, *OTHERS)]
     # An IEND that was missing has no place in the file.
     plain = SIGNATURE + b"".join(data[chunk.span] or packed(chunk.kind, chunk.data) for chunk in kept)
-    return Png(plain, _profile(found, profile, grey, name), exif, xmp, _dpi(found))
+    return Png(plain, _profile(found, profile, grey, name), exif, xmp, _dpi(found), "".join(damage[:1]))
 
 
 def packed(kind: bytes, data: bytes) -> bytes:
@@ -100,8 +105,8 @@ def with_metadata(
     return data[:IHDR_END] + chunks + data[IHDR_END:]
 
 
-def _chunks(data: bytes, name: str, allow_truncated: bool) -> Iterator[Chunk]:
-    """The chunks up to IEND or to the end of the file."""
+def _chunks(data: bytes, name: str, allow_truncated: bool, damage: List[str]) -> Iterator[Chunk]:
+    """The chunks up to IEND or to the end of the file. `damage` gets what is wrong with the pixels, where it may be."""
     start = len(SIGNATURE)
     while start + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, start)
@@ -113,18 +118,20 @@ def _chunks(data: bytes, name: str, allow_truncated: bool) -> Iterator[Chunk]:
                 yield Chunk(kind, data[start + 8 :][:length], slice(0))
             return
         if zlib.crc32(kind + content) != int.from_bytes(data[end - 4 : end], "big"):
-            message = f"{name} is damaged: its chunk {kind.decode('latin-1')!r} at byte {start} has a wrong checksum"
-            if not (allow_truncated and kind == b"IDAT"):
-                raise ImageError(f"{message}: get the file again")
-            warnings.warn(message, stacklevel=4)
+            what = f"is damaged: its chunk {kind.decode('latin-1')!r} at byte {start} has a wrong checksum"
+            if kind != b"IDAT":
+                raise ImageError(f"{name} {what}: get the file again")
+            if not allow_truncated:
+                raise ImageError(f"{name} {what}: {ADVICE}")
+            damage.append(what)
         yield Chunk(kind, content, slice(start, end))
         if kind == b"IEND":
             return
         start = end
 
 
-def _ended(chunks: List[Chunk], name: str, allow_truncated: bool) -> List[Chunk]:
-    """The end that a file lacks: with a warning where its pixels are complete, or may be incomplete."""
+def _check_end(chunks: List[Chunk], name: str, allow_truncated: bool, damage: List[str]) -> None:
+    """Of a file that lacks its end: warns where its pixels are complete; else it is refused, or `damage` gets that."""
     stream, pixels = zlib.decompressobj(), b"".join(chunk.data for chunk in chunks if chunk.kind == b"IDAT")
     try:
         while pixels and not stream.eof:
@@ -132,11 +139,12 @@ def _ended(chunks: List[Chunk], name: str, allow_truncated: bool) -> List[Chunk]
             pixels = stream.unconsumed_tail
     except zlib.error:
         pass
-    if not stream.eof and not allow_truncated:
-        raise ImageError(f"{name} is damaged or cut short: get it again, or read what is there by --allow-truncated")
-    missing = "its end is missing, its pixels are complete" if stream.eof else "it is cut short: the rest is made up"
-    warnings.warn(f"{name}: {missing}", stacklevel=4)
-    return [Chunk(b"IEND", b"", slice(0))]
+    if stream.eof:
+        warnings.warn(f"{name}: its end is missing, its pixels are complete", stacklevel=4)
+    elif not allow_truncated:
+        raise ImageError(f"{name} is damaged or cut short: {ADVICE}")
+    else:
+        damage.append("is cut short")
 
 
 def _profile(found: Dict[bytes, bytes], profile: bytes, grey: bool, name: str) -> bytes:

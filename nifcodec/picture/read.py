@@ -48,6 +48,8 @@ def read_image(source: Source, allow_truncated: bool = False, max_pixels: int = 
         name, data = os.fspath(source), read_bytes(source)
     else:
         name, data = str(getattr(source, "name", "the picture")), source.read()
+    if not data:
+        raise ImageError(f"{name} is empty: get the file again")
     if data.startswith(linear_light.EXR_SIGNATURE):
         return from_array(linear_light.read_exr(data, name, max_pixels))
     if data.startswith(linear_light.RADIANCE_SIGNATURE):
@@ -114,17 +116,25 @@ def _read_integers(data: bytes, name: str, allow_truncated: bool, max_pixels: in
         return _read_with_pillow(data, name, allow_truncated, max_pixels)
     file = png.read(data, name, allow_truncated)
     given = {"icc_profile": file.icc, "exif": file.exif, "xmp": file.xmp, "dpi": file.dpi}
-    return _read_with_pillow(file.plain, name, allow_truncated, max_pixels, given)
+    return _read_with_pillow(file.plain, name, allow_truncated, max_pixels, given, file.damage)
 
 
 def _read_with_pillow(
-    data: bytes, name: str, allow_truncated: bool, max_pixels: int, given: Optional[Mapping[str, Any]] = None
+    data: bytes,
+    name: str,
+    allow_truncated: bool,
+    max_pixels: int,
+    given: Optional[Mapping[str, Any]] = None,
+    damage: str = "",
 ) -> Image:
+    """damage: what is known to be wrong with the pixels, which is said once."""
     picture, frames, lay = _opened(data, name, max_pixels)
     try:
         picture.load()
+        if damage:
+            warnings.warn(f"{name} {damage}", stacklevel=4)
     except OSError:
-        picture, data = _mended(data, name, allow_truncated, max_pixels)
+        picture, data = _mended(data, name, allow_truncated, max_pixels, damage)
     # Of 16 bits a channel Pillow has a mode for grey only, and keeps the upper 8 of the others.
     if picture.mode in ("LA", "RGB", "RGBA") and high_depth.is_deep_png(data):
         return from_pillow(picture, name, given, high_depth.read_png(data, name, max_pixels))
@@ -168,7 +178,7 @@ def _pillow_limit(max_pixels: int) -> Iterator[None]:
         PillowImage.MAX_IMAGE_PIXELS = before
 
 
-def _mended(data: bytes, name: str, allow_truncated: bool, max_pixels: int) -> Tuple[Any, bytes]:
+def _mended(data: bytes, name: str, allow_truncated: bool, max_pixels: int, damage: str) -> Tuple[Any, bytes]:
     """A loaded picture of a file that ends too early: whole where it lacks its end alone. Raises ImageError."""
     if data.startswith(jpeg.SIGNATURE):
         with contextlib.suppress(OSError):
@@ -178,7 +188,7 @@ def _mended(data: bytes, name: str, allow_truncated: bool, max_pixels: int) -> T
             picture.load()
             return picture, ended
     if not allow_truncated:
-        raise ImageError(f"{name} is damaged or cut short: get it again, or read what is there by --allow-truncated")
+        raise ImageError(f"{name} is damaged or cut short: {png.ADVICE}")
     before = ImageFile.LOAD_TRUNCATED_IMAGES
     try:
         ImageFile.LOAD_TRUNCATED_IMAGES = True
@@ -186,7 +196,7 @@ def _mended(data: bytes, name: str, allow_truncated: bool, max_pixels: int) -> T
         picture.load()
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
-    warnings.warn(f"{name} is cut short: the rest is made up", stacklevel=4)
+    warnings.warn(f"{name} {damage or 'is cut short'}: the rest is made up", stacklevel=4)
     return picture, data
 
 

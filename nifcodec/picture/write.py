@@ -80,8 +80,20 @@ def encode_picture(image: Image, format: str, quality: Optional[float] = None) -
         data = high_depth.write_png(pixels)
     else:
         options = {**formats.save_options(format, quality), **metadata.save_options(format, icc, exif, xmp, dpi)}
-        data = _saved(pixels, format, options)
+        data = _saved_with_alpha(pixels, about, options) if has_alpha(pixels) else _saved(pixels, format, options)
     return png.with_metadata(data, icc, metadata.bare_exif(exif), xmp, dpi) if format == "PNG" else data
+
+
+def _saved_with_alpha(pixels: np.ndarray, format: formats.Format, options: "dict[str, object]") -> bytes:
+    """`_saved`, with the options that keep alpha exact, or a warning where the format's library does not know them."""
+    if format.exact_alpha is None:
+        return _saved(pixels, format.name, options)
+    try:
+        return _saved(pixels, format.name, {**options, **format.exact_alpha})
+    except ImageError:
+        data = _saved(pixels, format.name, options)
+        warnings.warn(f"the library that writes {format.name} codes alpha with loss: PNG keeps it", stacklevel=3)
+        return data
 
 
 def _saved(pixels: np.ndarray, format: str, options: "dict[str, object]") -> bytes:
