@@ -8,7 +8,7 @@ from nifcodec.config import EncodeConfig
 from nifcodec.options import check, option
 
 LATTICE = "fields wavelet and pyramid"  # heading of the command line's help
-LARGEST_WHOLE = 1 << 21  # pixels of a picture that may be one part: what is decoded at once stays small
+LARGEST_WHOLE = 1 << 21  # pixels of a picture that may be one part, and is trained as a whole: memory stays small
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,20 @@ def bare_exif(exif: bytes) -> bytes:
     return exif[len(EXIF_HEADER) :] if exif.startswith(EXIF_HEADER) else exif
 
 
+def first_directory(exif: bytes) -> Optional[Tuple[str, int, int, int]]:
+    """Of IFD0: its byte order, where offsets count from, where its first entry is, and how many; None if damaged."""
+    start = len(EXIF_HEADER) if exif.startswith(EXIF_HEADER) else 0
+    order = {b"II": "<", b"MM": ">"}.get(exif[start : start + 2])
+    if order is None:
+        return None
+    try:
+        directory = start + struct.unpack_from(order + "I", exif, start + 4)[0]
+        (count,) = struct.unpack_from(order + "H", exif, directory)
+    except struct.error:
+        return None
+    return order, start, directory + 2, count
+
+
 def check(kind: str, data: bytes, name: str) -> None:
     """Refuses metadata of a file of its own that is of another kind. Raises ConfigError.
 
@@ -92,14 +106,12 @@ def _is_xml(data: bytes) -> bool:
 
 def _orientation_entry(exif: bytes) -> Optional[Tuple[int, str]]:
     """Where IFD0 holds the value of the orientation tag, and the byte order; None without one or in a damaged block."""
-    start = len(EXIF_HEADER) if exif.startswith(EXIF_HEADER) else 0
-    order = {b"II": "<", b"MM": ">"}.get(exif[start : start + 2])
-    if order is None:
+    found = first_directory(exif)
+    if found is None:
         return None
+    order, _, directory, entries = found
     try:
-        directory = start + struct.unpack_from(order + "I", exif, start + 4)[0]
-        entries = struct.unpack_from(order + "H", exif, directory)[0]
-        for entry in range(directory + 2, directory + 2 + 12 * entries, 12):
+        for entry in range(directory, directory + 12 * entries, 12):
             tag, kind, count, _ = struct.unpack_from(order + "HHIH", exif, entry)
             if (tag, kind, count) == (ORIENTATION_TAG, 3, 1):
                 return entry + 8, order

@@ -6,7 +6,7 @@ import struct
 from fractions import Fraction
 from typing import Dict, Optional, Tuple
 
-from nifcodec.picture.metadata import EXIF_HEADER, RESOLUTION_TAGS
+from nifcodec.picture.metadata import RESOLUTION_TAGS, first_directory
 
 Dpi = Tuple[float, float]  # pixels per inch, across and down
 
@@ -70,16 +70,11 @@ def says_nothing_else(exif: bytes) -> bool:
 
 def _directory(exif: bytes) -> Optional[Tuple[str, Dict[int, bytes], int]]:
     """The byte order, the entries of IFD0 by tag, 12 bytes each, and where offsets count from; None if damaged."""
-    start = len(EXIF_HEADER) if exif.startswith(EXIF_HEADER) else 0
-    order = {b"II": "<", b"MM": ">"}.get(exif[start : start + 2])
-    if order is None:
+    found = first_directory(exif)
+    if found is None:
         return None
-    try:
-        first = start + struct.unpack_from(order + "I", exif, start + 4)[0]
-        (count,) = struct.unpack_from(order + "H", exif, first)
-    except struct.error:
-        return None
-    entries = [exif[place : place + 12] for place in range(first + 2, first + 2 + 12 * count, 12)]
+    order, start, first, count = found
+    entries = [exif[place : place + 12] for place in range(first, first + 12 * count, 12)]
     if count > LARGEST_DIRECTORY or any(len(entry) < 12 for entry in entries):
         return None
     return order, {struct.unpack_from(order + "H", entry)[0]: entry for entry in entries}, start

@@ -17,6 +17,7 @@ from nifcodec.fields.detail import networks
 from nifcodec.fields.detail.reference import DetailReference
 from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.job import CodedField, EncodeJob, Goal
+from nifcodec.fields.lattice_options import LARGEST_WHOLE
 from nifcodec.fields.parts import CodedPart, pack_index, pack_parts
 from nifcodec.fields.pyramid import priors
 from nifcodec.fields.pyramid.bitstream import encode_part
@@ -25,7 +26,7 @@ from nifcodec.fields.pyramid.description import FAMILY_ID, PyramidDescription
 from nifcodec.fields.pyramid.fit import State, Training
 from nifcodec.fields.pyramid.grids import Grid, all_grids
 from nifcodec.fields.pyramid.integer_network import IntegerNetwork
-from nifcodec.fields.pyramid.large import LARGEST_WHOLE, LargePicture
+from nifcodec.fields.pyramid.large import LargePicture
 from nifcodec.fields.pyramid.options import PyramidOptions
 from nifcodec.fields.pyramid.schedule import Phase, Price, correction, latents_alone, phases
 from nifcodec.fields.pyramid.step import Pyramid

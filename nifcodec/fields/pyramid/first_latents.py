@@ -41,7 +41,7 @@ class Sums:
         return np.stack(self._products), np.stack(self._projections)
 
     def add(self, picture: np.ndarray, latents: Sequence[np.ndarray], decay: float = 1.0) -> None:
-        """Takes in a picture, float32 (H, W, 3), and its trained latents.
+        """Takes in a picture, float32 (H, W, 1..4) of 0..1, and its trained latents.
 
         Args:
             decay: what earlier ones count from now on.
@@ -64,7 +64,7 @@ class Sums:
 
 
 def predict(picture: np.ndarray, maps: Sequence[np.ndarray]) -> List[np.ndarray]:
-    """First latents of a picture, float32 (H, W, 3) of 0..1: float32, of all grids, finest first."""
+    """First latents of a picture, float32 (H, W, 1..4) of 0..1: float32, of all grids, finest first."""
     levels, found = _means(picture), []
     for grid, weights in zip(all_grids(), maps):
         height, width = grid.size(*picture.shape[:2])
@@ -77,8 +77,9 @@ def predict(picture: np.ndarray, maps: Sequence[np.ndarray]) -> List[np.ndarray]
 
 
 def _means(picture: np.ndarray) -> List[np.ndarray]:
-    """The picture, halved 0 to LEVELS times, less a middle grey; float32."""
-    levels = [picture.astype(np.float32) - np.float32(GREY)]
+    """The picture's colours, halved 0 to LEVELS times, less a middle grey; float32. Grey is three equal colours."""
+    colours = picture[..., :3] if picture.shape[2] > 2 else np.repeat(picture[..., :1], 3, axis=2)
+    levels = [colours.astype(np.float32) - np.float32(GREY)]
     for _ in range(LEVELS):
         levels.append(halve(levels[-1]).astype(np.float32))
     return levels

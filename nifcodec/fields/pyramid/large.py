@@ -7,7 +7,7 @@ and there are no seams.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -17,10 +17,9 @@ from nifcodec.fields.pyramid.fit import fit_latents
 from nifcodec.fields.pyramid.grids import Grid, all_grids
 from nifcodec.fields.pyramid.schedule import Phase
 from nifcodec.fields.pyramid.step import Pyramid
-from nifcodec.fields.pyramid.windows import sample, windows
+from nifcodec.fields.pyramid.windows import Window, sample, windows
 from nifcodec.native.pyramid import NativePyramid
 
-LARGEST_WHOLE = 1 << 21  # pixels of a picture that is trained as a whole
 OWN_LEVELS = 4  # finest levels whose latents a sample has enough of to fit the map of first latents to
 
 
@@ -52,13 +51,11 @@ class LargePicture:
             maps: of first latents, for the grids that a sample has too few latents of.
         """
         sums = Sums()
-        sums.add(_coloured(self.sample), trained)
+        sums.add(self.sample, trained)
         used = [own if grid.level < OWN_LEVELS else given for grid, own, given in zip(all_grids(), sums.maps(), maps)]
         self.latents = [np.empty(grid.size(*self._picture.shape[:2]), np.float32) for grid in all_grids()]
         for window in self.windows:
-            found = predict(_coloured(np.ascontiguousarray(window.of(self._picture))), used)
-            for grid, whole, values in zip(all_grids(), self.latents, found):
-                whole[window.inner(grid.level)] = values[window.inner_of_seen(grid.level)]
+            self._keep(window, predict(window.of(self._picture), used))
         self.done = 0
 
     def fit(
@@ -86,19 +83,23 @@ class LargePicture:
                 last = loss
                 tell(before + steps, loss)
 
-            def moved(grid: Grid, window: Any = window) -> Any:
+            def moved(grid: Grid, window: Window = window) -> Tuple[slice, slice]:
                 return window.inner_of_seen(grid.level)
 
-            step = Pyramid(self._native, np.ascontiguousarray(window.of(self._picture)), self._white, moved)
+            step = Pyramid(self._native, window.of(self._picture), self._white, moved)
             step.set_latents([window.of(values, grid.level) for grid, values in zip(all_grids(), self.latents)])
             fit_latents(step, weights, phase, price, seed * len(self.windows) + self.done, told, stopped)
-            for grid, whole, values in zip(all_grids(), self.latents, step.latents()):
-                whole[window.inner(grid.level)] = values[window.inner_of_seen(grid.level)]
+            self._keep(window, step.latents())
             if stopped():
                 return
             self.done += 1
             if fitted is not None:
                 fitted(last)
+
+    def _keep(self, window: Window, found: Sequence[np.ndarray]) -> None:
+        """Of latents of what a window sees, those of its square."""
+        for grid, whole, values in zip(all_grids(), self.latents, found):
+            whole[window.inner(grid.level)] = values[window.inner_of_seen(grid.level)]
 
     def record(self) -> Dict[str, Any]:
         """What a checkpoint keeps, after a window."""
@@ -108,8 +109,3 @@ class LargePicture:
         """The inverse of `record`."""
         self.done = int(record["done"])
         self.latents = [np.array(record[f"latents {number}"]) for number in range(len(all_grids()))]
-
-
-def _coloured(picture: np.ndarray) -> np.ndarray:
-    """As maps of first latents take it: three colours."""
-    return picture[..., :3] if picture.shape[2] > 2 else np.repeat(picture[..., :1], 3, axis=2)

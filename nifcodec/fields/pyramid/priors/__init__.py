@@ -44,8 +44,7 @@ class Prior:
 
     def latents(self, number: int, picture: np.ndarray) -> List[np.ndarray]:
         """First latents of a picture, float32 (H, W, 1..4) of 0..1: of all grids, finest first."""
-        colours = picture[..., :3] if picture.shape[2] > 2 else np.repeat(picture[..., :1], 3, axis=2)
-        return predict(colours, self.starts[number].maps)
+        return predict(picture, self.starts[number].maps)
 
 
 def for_colours(weights: np.ndarray, wanted: Layout) -> np.ndarray:
