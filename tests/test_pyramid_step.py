@@ -14,7 +14,7 @@ from nifcodec.fields.pyramid.grids import GROUPS, NEIGHBOURS, all_grids
 from nifcodec.fields.pyramid.networks import layout
 from nifcodec.fields.pyramid.schedule import Price, phases
 from nifcodec.fields.pyramid.step import Pyramid
-from nifcodec.native.planes import MARGIN, REACH
+from nifcodec.native.planes import REACH
 from nifcodec.native.pyramid import NativePyramid
 from nifcodec.threads import at_most
 
@@ -45,17 +45,8 @@ def loss_of(pyramid: Pyramid, weights: np.ndarray) -> float:
 
 
 def gradients_by_latents(pyramid: Pyramid) -> "list[np.ndarray]":
-    """Of each grid, (H, W), put together as `move` does it."""
-    found = []
-    for latents in pyramid.grids:
-        total = latents.gradient.inner[0].astype(np.float64)
-        height, width = total.shape
-        for (top, _), own in zip(latents.strips, latents.own):
-            for row, values in enumerate(own, top - REACH):
-                if 0 <= row < height:
-                    total[row] += values[MARGIN : MARGIN + width]
-        found.append(total * latents.slope.inner[0])
-    return found
+    """Of each grid, (H, W), as `move` follows it."""
+    return [found * latents.slope.inner[0] for found, latents in zip(pyramid.gradients(), pyramid.grids)]
 
 
 def test_neighbours_come_before() -> None:

@@ -40,9 +40,9 @@ void nif_pyramid_quantize(const nif_plane *plane, int32_t first, int32_t last, i
 
 double nif_pyramid_bits(const nif_plane *plane, const nif_entropy *net, int32_t first, int32_t last, const float *s,
                         const float *features, const nif_plane *half, int64_t features_size, float price,
-                        float *gradient, float *by_features, float *by_weights, float *workspace) {
+                        float *gradient, float *by_features, float *by_weights, float *workspace, float *each) {
     return NIF_BEST(bits(plane, net, first, last, s, features, half, features_size, price, gradient,
-                         by_features, by_weights, workspace));
+                         by_features, by_weights, workspace, each));
 }
 
 int64_t nif_pyramid_workspace(int64_t weights) { return weights * (1 + 8); }

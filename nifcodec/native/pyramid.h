@@ -49,11 +49,12 @@ NIF_EXPORT void nif_pyramid_quantize(const nif_plane *plane, int32_t first, int3
  * features: planes (features, ...) of half the size, `features_size` floats apart, or NULL where all are zero.
  * gradient: (last - first + NIF_REACH, stride) by s, the rows above `first` first, or NULL for the bits alone.
  * by_features: gradient planes as `features`, of which the rows of these latents are written. first and last are even.
- * by_weights: sums, as many as weights; or NULL where they stay as they are. */
+ * by_weights: sums, as many as weights; or NULL where they stay as they are.
+ * each: a plane as s, bits of each latent; or NULL. */
 NIF_EXPORT double nif_pyramid_bits(const nif_plane *plane, const nif_entropy *net, int32_t first, int32_t last,
                                    const float *s, const float *features, const nif_plane *half, int64_t features_size,
                                    float price, float *gradient, float *by_features, float *by_weights,
-                                   float *workspace);
+                                   float *workspace, float *each);
 
 /* Floats of workspace of a network or synthesis of so many weights. */
 NIF_EXPORT int64_t nif_pyramid_workspace(int64_t weights);

@@ -78,6 +78,7 @@ class NativePyramid(NativeSynthesis):
         price: float = 0.0,
         by_features: Optional[Planes] = None,
         learn: bool = True,
+        each: Optional[Planes] = None,
     ) -> Tuple[float, Optional[np.ndarray], Optional[np.ndarray]]:
         """Bits of rows of latents and, at a price above 0, gradients of price * bits.
 
@@ -88,6 +89,7 @@ class NativePyramid(NativeSynthesis):
             count: of features.
             by_features: where the gradient by the features goes.
             learn: whether the gradient by the weights is wanted.
+            each: where the bits of each latent go.
 
         Returns:
             Bits; the gradient by the latents, (rows + REACH, stride) with the rows above first; by the weights.
@@ -118,6 +120,7 @@ class NativePyramid(NativeSynthesis):
             None if by_features is None else by_features.address(),
             None if sums is None else c_void_p(sums.ctypes.data),
             c_void_p(space.ctypes.data),
+            None if each is None else each.address(),
         )
         return float(total), gradient, sums
 

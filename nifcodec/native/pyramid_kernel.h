@@ -111,7 +111,7 @@ NIF_DEFINE void NIF_K(scatter)(const nif_plane *plane, const nif_entropy *net, c
 NIF_TARGET static double NIF_K(bits)(const nif_plane *plane, const nif_entropy *net, int32_t first, int32_t last,
                                      const float *s, const float *features, const nif_plane *half,
                                      int64_t features_size, float price, float *gradient, float *by_features,
-                                     float *by_weights, float *workspace) {
+                                     float *by_weights, float *workspace, float *each) {
     enum { SPACE = NIF_UNITS_MAX * NIF_BLOCK_SAMPLES };
     const int32_t n = net->neighbours + net->features;
     const NIF_K(layers) l = NIF_K(lay_out)(net, workspace);
@@ -138,6 +138,7 @@ NIF_TARGET static double NIF_K(bits)(const nif_plane *plane, const nif_entropy *
                 const INTEGERS inside = NIF_K(before)(start + c, plane->width);
                 const VECTOR found = NIF_K(laplace)(NIF_K(load)(s + at + start + c), &mean, &log_scale);
                 row_bits += (VECTOR)((INTEGERS)found & inside);
+                if (each) NIF_K(store)(each + at + start + c, (VECTOR)((INTEGERS)found & inside));
                 if (!gradient) continue;
                 /* The mass falls with the distance: by the mean that is by the value, with the other sign. */
                 const VECTOR by_value = (VECTOR)((INTEGERS)(mean * -price) & inside);

@@ -8,7 +8,7 @@ import numpy as np
 
 from nifcodec.fields.pyramid.grids import FEATURES, LEVELS, Grid
 from nifcodec.fields.pyramid.networks import Layout, Part
-from nifcodec.native.planes import Geometry, Planes, Rows
+from nifcodec.native.planes import MARGIN, REACH, Geometry, Planes, Rows
 from nifcodec.native.pyramid import NativePyramid
 
 STRIP = 32  # rows that a thread works on at a time, an even number
@@ -24,6 +24,15 @@ class Latents:
         self.y, self.s, self.slope, self.gradient = made[:4]
         self.moments = made[4], made[5]
         self.own: List[np.ndarray] = []  # gradients by the entropy network, of each strip
+        self.bits: Optional[Planes] = None  # of each latent, once they were asked for
+
+    def by_seen(self) -> np.ndarray:
+        """The gradient by what the networks saw of them in the last step, float32 (rows, columns)."""
+        total, size = self.gradient.inner[0].copy(), self.geometry
+        for (first, last), own in zip(self.strips, self.own):
+            above = min(first, REACH)
+            total[first - above : last] += own[REACH - above :, MARGIN : MARGIN + size.width]
+        return total
 
     @property
     def strips(self) -> List[Rows]:

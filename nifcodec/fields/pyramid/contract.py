@@ -37,6 +37,11 @@ class Loss:
         return self.error + price * self.bits / self.pixels
 
 
+def rounded(latents: Sequence[np.ndarray]) -> List[np.ndarray]:
+    """Latents as integers, still floats, as `Step` rounds them: halves up."""
+    return [np.floor(values + np.float32(0.5)) for values in latents]
+
+
 class Step(Protocol):
     """The latents of a picture, and a step of training them."""
 
@@ -56,12 +61,21 @@ class Step(Protocol):
         The gradient by the latents is kept for `move`.
 
         Args:
-            quantizer: None rounds, and gives no gradient by the latents.
+            quantizer: None rounds; no `move` may follow.
             learn: whether the gradient by the weights is wanted; it may be 0 otherwise.
         """
 
     def evaluate(self, weights: np.ndarray) -> Loss:
         """The loss of rounded latents and of a picture of integers."""
+
+    def costs(self, weights: np.ndarray, price: float) -> np.ndarray:
+        """What `evaluate` counts, where it is: float32 (H, W), whose mean is its loss.
+
+        Each pixel has its squared error, and the price of those latents whose first pixel it is.
+        """
+
+    def gradients(self) -> List[np.ndarray]:
+        """Those of the last `step` by the latents as the networks saw them, float32, of all grids."""
 
     def move(self, rate: float, betas: Tuple[float, float], epsilon: float, step: int) -> None:
         """One step of Adam on the latents, down the gradient of the last `step`."""

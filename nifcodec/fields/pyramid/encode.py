@@ -21,18 +21,20 @@ from nifcodec.fields.lattice_options import LARGEST_WHOLE
 from nifcodec.fields.parts import CodedPart, pack_index, pack_parts
 from nifcodec.fields.pyramid import priors
 from nifcodec.fields.pyramid.bitstream import encode_part
-from nifcodec.fields.pyramid.contract import Loss, Step
+from nifcodec.fields.pyramid.contract import Loss, Step, rounded
+from nifcodec.fields.pyramid.corrections import nearest_to_goal
 from nifcodec.fields.pyramid.description import FAMILY_ID, PyramidDescription
 from nifcodec.fields.pyramid.fit import State, Training
+from nifcodec.fields.pyramid.flips import flipped
 from nifcodec.fields.pyramid.grids import Grid, all_grids
 from nifcodec.fields.pyramid.integer_network import IntegerNetwork
 from nifcodec.fields.pyramid.large import LargePicture
 from nifcodec.fields.pyramid.options import PyramidOptions
-from nifcodec.fields.pyramid.schedule import Phase, Price, correction, latents_alone, phases
+from nifcodec.fields.pyramid.schedule import Phase, Price, correction, latents_alone, phases, rounds
 from nifcodec.fields.pyramid.step import Pyramid
 from nifcodec.fields.pyramid.synthesis import sample
 from nifcodec.fields.pyramid.tiling import Tiling
-from nifcodec.fields.rate_control import excess_of, is_above, measured, quality_price, tolerance
+from nifcodec.fields.rate_control import excess_of, quality_price
 from nifcodec.native import library
 from nifcodec.native.pyramid import NativePyramid
 from nifcodec.picture.colour import white
@@ -41,8 +43,7 @@ from nifcodec.picture.signal import Signal
 from nifcodec.threads import in_threads
 
 STEPS = (100, 150, 250, 350, 500, 1000, 2000, 4000, 10000)  # efforts 1 to 9
-CORRECTIONS, CORRECTION_STEPS = 6, 40
-OCTAVES_PER_CORRECTION, MOST_OCTAVES = 0.2, 2.0  # that a size falls by in those steps while the price doubles
+CORRECTION_STEPS = 40  # at least
 FLOAT_WHITE = 65535.0  # a float picture's loss is that of codes of 16 bits
 STEP_PER_ROOT_PRICE = 5.0  # the step of a wavelet field of the same price, for the detail network
 REPORTED = 0.5  # seconds between two reports
@@ -161,27 +162,12 @@ class _Encoder:
 
     def corrected(self, coded: CodedField, state: State, price: Price, steps: int) -> CodedField:
         """The nearest to the goal of what is coded, and of it trained on at other prices."""
-        job, (near, aim) = self._job, tolerance(self._job.goal)
-        best: Optional[Tuple[Tuple[bool, float], CodedField]] = None
-        # All go on from the first state, so that the excess is a function of the price: octaves of it, and the excess.
-        known: List[Tuple[float, float]] = []
-        octaves, plan = 0.0, [correction(max(CORRECTION_STEPS, steps // 10))]
-        for attempt in range(CORRECTIONS + 1):
-            excess, size = measured(job.goal, coded)
-            miss = is_above(job.goal, excess) is (job.goal.psnr is None), abs(excess)
-            if best is None or miss < best[0]:
-                best = miss, coded
-            if (not miss[0] and miss[1] <= near) or attempt == CORRECTIONS or job.hooks.interrupted():
-                break
-            # The correction itself moves the size: the first state tells only where to begin.
-            known = [*known, (octaves, excess - aim)] if attempt else []
-            octaves = _next(known) if attempt else (excess - aim) / OCTAVES_PER_CORRECTION
-            there = price.value * 2.0**octaves
-            coded = self.packed(self._again(state, plan, there, attempt), there, steps)
-        assert best is not None
-        if best[0][0] and job.goal.psnr is None:
-            job.check_smallest(size)
-        return best[1]
+        plan = [correction(max(CORRECTION_STEPS, steps // 10))]
+
+        def again(there: float, attempt: int) -> CodedField:
+            return self.packed(self._again(state, plan, there, attempt), there, steps)
+
+        return nearest_to_goal(self._job, coded, price.value, again)
 
     def _again(self, state: State, plan: List[Phase], price: float, attempt: int) -> State:
         """A state, trained on at another price."""
@@ -212,7 +198,7 @@ class _Encoder:
                 hooks.report(stage, done, steps, began, self._scalars(loss, price))
                 told = time.monotonic()
 
-        large.fit(state.weights, phase, price, seed, tell, hooks.interrupted, fitted)
+        large.fit(state.weights, phase, price, seed, rounds(self._steps), tell, hooks.interrupted, fitted)
 
     def _run(self, training: Training, stage: str, checkpoint: Optional[Checkpoint]) -> None:
         hooks, began, told = self._job.hooks, time.monotonic(), 0.0
@@ -243,6 +229,12 @@ class _Encoder:
             "price": price,
         }
 
+    def _settled(self, state: State, price: float) -> State:
+        """A state with better integers; a large picture's windows have them already."""
+        if self._large is not None:
+            return state
+        return flipped(self._step, state, price, rounds(self._steps), self._job.hooks.interrupted)
+
     def _samples(self, best: State) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         """The field of a state, as something to sample in another process."""
         signal = self._job.signal
@@ -259,6 +251,7 @@ class _Encoder:
 
         Raises TrainingError.
         """
+        state = self._settled(state, price)
         assert state.quantized is not None
         try:
             network = IntegerNetwork.of(self._step.layout, state.weights)
@@ -280,21 +273,5 @@ class _Encoder:
         return CodedField(FAMILY_ID, spec.pack(), pack_parts(parts), steps, self._placement, index)
 
 
-def _next(known: List[Tuple[float, float]]) -> float:
-    """Where a falling function may be 0, of its places and values so far: between two of them, or beyond the last."""
-    above = [each for each in known if each[1] > 0]
-    below = [each for each in known if each[1] <= 0]
-    if above and below:
-        (left, high), (right, low) = max(above), min(below)
-        if left < right:
-            return left + (right - left) * min(max(high / (high - low), 0.1), 0.9)
-    place, value = known[-1]
-    slope = OCTAVES_PER_CORRECTION
-    if len(known) > 1 and place != known[-2][0]:
-        slope = min(max((known[-2][1] - value) / (place - known[-2][0]), slope / 4), 4 * slope)
-    return place + max(-MOST_OCTAVES, min(MOST_OCTAVES, value / slope))
-
-
 def _integers(latents: List[np.ndarray]) -> "Dict[Grid, np.ndarray]":
-    """Latents, rounded as the quantizer of a training does, halves up."""
-    return {grid: np.floor(values + np.float32(0.5)).astype(np.int32) for grid, values in zip(all_grids(), latents)}
+    return {grid: values.astype(np.int32) for grid, values in zip(all_grids(), rounded(latents))}

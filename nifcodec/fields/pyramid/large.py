@@ -13,7 +13,8 @@ import numpy as np
 
 from nifcodec.fields.pyramid.contract import Loss
 from nifcodec.fields.pyramid.first_latents import Sums, predict
-from nifcodec.fields.pyramid.fit import fit_latents
+from nifcodec.fields.pyramid.fit import State, fit_latents
+from nifcodec.fields.pyramid.flips import flipped
 from nifcodec.fields.pyramid.grids import Grid, all_grids
 from nifcodec.fields.pyramid.schedule import Phase
 from nifcodec.fields.pyramid.step import Pyramid
@@ -64,6 +65,7 @@ class LargePicture:
         phase: Phase,
         price: float,
         seed: int,
+        rounds: int,
         tell: Callable[[int, Loss], None],
         stopped: Callable[[], bool],
         fitted: Optional[Callable[[Loss], None]] = None,
@@ -71,6 +73,7 @@ class LargePicture:
         """Trains the windows that are not done, one after the other, until all are or it is stopped.
 
         Args:
+            rounds: of trying single latents at the end of each window.
             tell: called after each step with the steps so far, of all windows, and the loss.
             fitted: called after each window.
         """
@@ -89,7 +92,8 @@ class LargePicture:
             step = Pyramid(self._native, window.of(self._picture), self._white, moved)
             step.set_latents([window.of(values, grid.level) for grid, values in zip(all_grids(), self.latents)])
             fit_latents(step, weights, phase, price, seed * len(self.windows) + self.done, told, stopped)
-            self._keep(window, step.latents())
+            fitted_state = State(weights, step.latents(), step.evaluate(weights))
+            self._keep(window, flipped(step, fitted_state, price, rounds, stopped, moved).latents)
             if stopped():
                 return
             self.done += 1

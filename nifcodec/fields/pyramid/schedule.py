@@ -18,8 +18,9 @@ GAIN, COLD_GAIN = 40.0, 16.0  # of the latents: they move by so many times the r
 SOFTEST, HARDEST = 0.35, 0.08  # temperatures
 FIRST_NOISE, LAST_NOISE = 0.22, 0.15  # deviations
 ROUNDED_FROM = 0.9  # of the steps: then weights are rounded
-PULL = 3.0  # of the bits that weights take, in parts of their price
+PULL = 5.0  # of the bits that weights take, in parts of their price
 SOFTNESS = 4.0  # octaves by which a step of the weights is larger at first, so that they leave the start more easily
+STEPS_PER_ROUND, MOST_ROUNDS = 250, 8  # of trying single latents (`flips`): one for so many steps
 LATENTS_SHARE = 3  # steps of a training for each that a large picture's latents are trained
 EVALUATED = 100  # steps between two evaluations, at most
 EVALUATIONS = 8  # of a phase, at least
@@ -99,6 +100,11 @@ def phases(steps: int) -> List[Phase]:
             rounded_from=ROUNDED_FROM * steps,
         )
     ]
+
+
+def rounds(steps: int) -> int:
+    """Of trying single latents after a training of so many steps."""
+    return min(steps // STEPS_PER_ROUND, MOST_ROUNDS)
 
 
 def latents_alone(steps: int) -> Phase:

@@ -96,6 +96,23 @@ class Pyramid:
         self._evaluated = _Evaluated(coding, making, Loss(error, bits, self.pixels))
         return self._evaluated.loss
 
+    def costs(self, weights: np.ndarray, price: float) -> np.ndarray:
+        """As `contract.Step.costs`."""
+        self._evaluated = None
+        self._quantize(None)
+        self._make_features(weights)
+        self._bits(weights, 0.0, None, each=True)
+        self._synthesise(weights, self._white)
+        total = np.square(self._out.inner - self._target.inner).mean(axis=0)
+        for latents in self.grids:
+            assert latents.bits is not None
+            total[:: 1 << latents.grid.level, :: 1 << latents.grid.level] += price * latents.bits.inner[0]
+        return np.asarray(total)
+
+    def gradients(self) -> List[np.ndarray]:
+        """As `contract.Step.gradients`."""
+        return [latents.by_seen() for latents in self.grids]
+
     def move(self, rate: float, betas: Tuple[float, float], epsilon: float, step: int) -> None:
         """One step of Adam on the latents, down the gradient of the last `step`."""
         self._evaluated = None
@@ -169,7 +186,14 @@ class Pyramid:
     def _make_features(self, weights: np.ndarray) -> None:
         _each(lambda each: each.forward(self._native, self.layout, weights), list(self._features.values()))
 
-    def _bits(self, weights: np.ndarray, price: float, by_weights: Optional[np.ndarray], learn: bool = True) -> float:
+    def _bits(
+        self,
+        weights: np.ndarray,
+        price: float,
+        by_weights: Optional[np.ndarray],
+        learn: bool = True,
+        each: bool = False,
+    ) -> float:
         nets = [np.ascontiguousarray(weights[self.layout.entropy(group)]) for group in range(GROUPS)]
 
         def strip(job: Tuple[Latents, Rows]) -> Tuple[float, Optional[np.ndarray], Optional[np.ndarray]]:
@@ -185,6 +209,7 @@ class Pyramid:
                 price,
                 None if features is None else features.by_out,
                 learn,
+                latents.bits if each else None,
             )
 
         if by_weights is not None:
@@ -192,6 +217,8 @@ class Pyramid:
                 latents.own = []
             for features in self._features.values():
                 features.by_out.whole[...] = 0
+        for latents in self.grids if each else ():
+            latents.bits = latents.bits or latents.geometry.planes(1)
         jobs = [(latents, rows) for latents in self.grids for rows in latents.strips]
         total = 0.0
         for (latents, _), (bits, own, sums) in zip(jobs, _each(strip, jobs)):

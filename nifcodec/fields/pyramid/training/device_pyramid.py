@@ -31,7 +31,7 @@ from nifcodec.training.memory import TRANSIENT, use_of
 
 # All latents, one grid behind the other; first and second moments, the gradient; the picture (H, W, colours).
 State = Tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
-LATENTS, MOMENT, SQUARE = 0, 1, 2
+LATENTS, MOMENT, SQUARE, GRADIENT = 0, 1, 2, 3
 
 # Corrected rate, betas, epsilon and factor of the squares of a step of Adam that changes nothing.
 STILL = np.array([0, 1, 1, 1, 1], np.float32)
@@ -94,7 +94,7 @@ class DevicePyramid:
         self._evaluate, self._move = self._held.program(self.evaluation), self._held.program(self.movement)
         # A move waits for the next program, which begins with it: an IPU would load two in turn otherwise.
         self._waiting = STILL
-        self._picture = np.zeros_like(picture)
+        self._target, self._picture = picture, np.zeros_like(picture)
 
     def step(
         self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float, learn: bool = True
@@ -115,6 +115,18 @@ class DevicePyramid:
         """As `contract.Step.evaluate`."""
         squares, found, self._picture = self._evaluate(self._taken(), weights)
         return self._loss(squares, found)
+
+    def costs(self, weights: np.ndarray, price: float) -> np.ndarray:
+        """As `contract.Step.costs`."""
+        _, found, self._picture = self._evaluate(self._taken(), weights)
+        total = np.square(self._picture - self._target).mean(axis=2)
+        for grid, each in zip(all_grids(), self._split(found)):
+            total[:: 1 << grid.level, :: 1 << grid.level] += price * each
+        return np.asarray(total)
+
+    def gradients(self) -> List[np.ndarray]:
+        """As `contract.Step.gradients`, of a step of rounded latents alone."""
+        return self._read(GRADIENT)
 
     def move(self, rate: float, betas: Tuple[float, float], epsilon: float, step: int) -> None:
         """As `contract.Step.move`."""
@@ -177,20 +189,20 @@ class DevicePyramid:
         return (latents, moment, square, gradient * (first * second), target), results
 
     def hard_step(self, state: State, move: tf.Tensor, weights: tf.Tensor, price: tf.Tensor) -> Tuple[Tensors, Tensors]:
-        """As `soft_step`, of rounded latents, whose gradient is zero."""
-        (latents, moment, square, gradient, target), _ = self.movement(state, move)
-        results, _ = self._gradients(hard_round(latents), weights, price, target)
-        return (latents, moment, square, tf.zeros_like(gradient), target), results
+        """As `soft_step`, of rounded latents."""
+        (latents, moment, square, _, target), _ = self.movement(state, move)
+        results, gradient = self._gradients(hard_round(latents), weights, price, target)
+        return (latents, moment, square, gradient, target), results
 
     def evaluation(self, state: State, move: tf.Tensor, weights: tf.Tensor) -> Tuple[Tensors, Tensors]:
-        """A move; sums of squared errors and bits as of `soft_step`, rounded, and the picture."""
+        """A move; sums of squared errors as of `soft_step`, bits of all latents, rounded, and the picture."""
         moved, _ = self.movement(state, move)
         parts = named(self.layout, weights)
         grids = grids_of(hard_round(moved[LATENTS]), *self._size)
         picture = tf.clip_by_value(synthesis(parts, upsampled(parts, grids)), 0.0, 1.0)
         picture = hard_round(picture * self._white) * (1 / self._white)
         squares = tf.reduce_sum(tf.square(picture - moved[-1]), axis=[1, 2])
-        return moved, (squares, self._rows(bits(parts, grids)), picture)
+        return moved, (squares, bits(parts, grids), picture)
 
     def movement(self, state: State, move: tf.Tensor) -> Tuple[Tensors, Tensors]:
         """A step of Adam on the latents."""
@@ -232,8 +244,12 @@ class DevicePyramid:
 
     def _read(self, number: int) -> List[np.ndarray]:
         self._finish()
+        return self._split(self._held.read(number))
+
+    def _split(self, flat: np.ndarray) -> List[np.ndarray]:
+        """Of values of all latents, copies by grid."""
         ends = np.cumsum([rows * columns for rows, columns in self._sizes])[:-1]
-        return [part.reshape(size).copy() for part, size in zip(np.split(self._held.read(number), ends), self._sizes)]
+        return [part.reshape(size).copy() for part, size in zip(np.split(flat, ends), self._sizes)]
 
     def _write(self, number: int, values: Sequence[np.ndarray]) -> None:
         self._finish()
