@@ -118,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     kind = commands.add_parser("kinds", help="bytes at equal PSNR on drawn pictures of several kinds", parents=[runs])
     kind.add_argument("pictures", nargs="*", type=Path, metavar="PICTURE", help="more of them, beside the drawn ones")
     kind.add_argument("-e", "--effort", type=int, default=5, metavar="E", help="of nifcodec (default: %(default)s)")
+    kind.add_argument("--fields", nargs="+", default=["wavelet"], metavar="FIELD", help="(default: wavelet)")
     kind.set_defaults(run=_run_kinds)
     _add_measurements(commands, runs)
     return parser
@@ -262,14 +263,14 @@ def _run_efforts(options: argparse.Namespace, command: List[str]) -> int:
 
 
 def _run_kinds(options: argparse.Namespace, command: List[str]) -> int:
-    codecs = kinds.codecs(options.effort, options.seed)
+    codecs = kinds.codecs(options.fields, options.effort, options.seed)
     drawn = [rd.Picture(name, pixels) for name, pixels in drawings.render().items()]
     pictures = [*drawn, *rd.read_pictures(options.pictures)]
     rows, failures = _sweep(pictures, codecs, options)
     lossless = {picture.name: kinds.lossless_sizes(picture.pixels) for picture in pictures}
-    ours, theirs = (codec.name for codec in codecs)
-    print(f"Bytes of {ours} / {theirs} at equal PSNR.\n")
-    print(kinds.markdown(rows, (ours, theirs), lossless))
+    names = [codec.name for codec in codecs]
+    print(f"Bytes of {' / '.join(names)} at equal PSNR.\n")
+    print(kinds.markdown(rows, names, lossless))
     return _exit_code(failures)
 
 

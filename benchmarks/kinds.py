@@ -1,14 +1,14 @@
-"""Where nifcodec wins and loses by the kind of picture: bytes at equal PSNR beside WebP, and beside lossless files."""
+"""Where nifcodec wins and loses by the kind of picture: bytes at equal PSNR beside WebP, AVIF and lossless files."""
 
 from __future__ import annotations
 
 import io
 import math
 from dataclasses import dataclass
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
 from benchmarks.bdrate import front
 from benchmarks.codecs import Codec, parse_codecs
@@ -16,7 +16,11 @@ from benchmarks.report import table
 from benchmarks.rows import Row
 
 LEVELS = (30.0, 35.0, 40.0, 45.0)
-SETTINGS = {"nif": "0/10/20/30/40/50/60/70/80/90/100", "webp": "0/5/15/30/45/60/75/85/92/96/100"}
+SETTINGS = {
+    "nif": "0/10/20/30/40/50/60/70/80/90/100",
+    "webp:m6": "0/5/15/30/45/60/75/85/92/96/100",
+    "avif:s4:444:psnr": "0/10/25/40/55/70/80/90/97",
+}
 HEADINGS = ("picture", "pixels", "PNG", "WebP lossless", *(f"{level:.0f} dB" for level in LEVELS), "lossless from")
 
 
@@ -43,10 +47,15 @@ class Points:
         return math.inf if size > self.sizes[-1] else float(np.interp(np.log(size), np.log(self.sizes), self.psnr))
 
 
-def codecs(effort: int, seed: int) -> Tuple[Codec, Codec]:
-    """nifcodec's default field, and WebP. Raises ConfigError, MissingDependencyError."""
-    ours, theirs = parse_codecs(f"nif:wavelet:e{effort}@{SETTINGS['nif']},webp:m6@{SETTINGS['webp']}", seed)
-    return ours, theirs
+def codecs(fields: Sequence[str], effort: int, seed: int) -> List[Codec]:
+    """Fields of nifcodec, then WebP, and AVIF where Pillow has it. Raises ConfigError, MissingDependencyError."""
+    ours = [f"nif:{field}:e{effort}@{SETTINGS['nif']}" for field in fields]
+    theirs = [f"{name}@{settings}" for name, settings in SETTINGS.items() if _is_there(name)]
+    return parse_codecs(",".join([*ours, *theirs]), seed)
+
+
+def _is_there(name: str) -> bool:
+    return name.startswith("webp") or (name.startswith("avif") and bool(features.check("avif")))
 
 
 def lossless_sizes(pixels: np.ndarray) -> Dict[str, int]:
@@ -75,24 +84,25 @@ def points(rows: Sequence[Row], codec: str, image: str) -> Points:
     return Points(sizes, psnr)
 
 
-def markdown(rows: Sequence[Row], pair: Tuple[str, str], lossless: Dict[str, Dict[str, int]]) -> str:
-    """The table, a line a picture: bytes of both codecs of `pair` at each level, the fewer in bold.
+def markdown(rows: Sequence[Row], names: Sequence[str], lossless: Dict[str, Dict[str, int]]) -> str:
+    """The table, a line a picture: bytes of all codecs at each level, the fewest in bold.
 
     Args:
+        names: of the codecs; lossless files are compared with the first one.
         lossless: of each picture, bytes by format.
     """
     lines: List[List[str]] = []
     for image, sizes in lossless.items():
-        ours, theirs = (points(rows, codec, image) for codec in pair)
+        each = [points(rows, name, image) for name in names]
         shape = next((f"{row.width}x{row.height}" for row in rows if row.image == image), "-")
-        cells = [_pair(ours.bytes_at(level), theirs.bytes_at(level)) for level in LEVELS]
-        from_here = ours.psnr_at(min(sizes.values()))
+        cells = [_beside([codec.bytes_at(level) for codec in each]) for level in LEVELS]
+        from_here = each[0].psnr_at(min(sizes.values()))
         crossing = {-math.inf: "always", math.inf: "never"}.get(from_here, f"{from_here:.1f} dB")
         lines.append([image, shape, str(sizes["PNG"]), str(sizes["WebP"]), *cells, crossing])
     return table(HEADINGS, lines)
 
 
-def _pair(ours: float, theirs: float) -> str:
-    known = [size for size in (ours, theirs) if not math.isnan(size)]
-    texts = ["-" if math.isnan(s) else f"**{s:.0f}**" if s == min(known) else f"{s:.0f}" for s in (ours, theirs)]
+def _beside(sizes: Sequence[float]) -> str:
+    known = [size for size in sizes if not math.isnan(size)]
+    texts = ["-" if math.isnan(s) else f"**{s:.0f}**" if s == min(known) else f"{s:.0f}" for s in sizes]
     return " / ".join(texts)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import features
 
 from benchmarks import drawings, efforts, kinds
 from benchmarks.__main__ import main
@@ -56,10 +57,11 @@ def test_the_kinds_command(
     picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(drawings, "DRAWINGS", {"icon": drawings.icon})
-    monkeypatch.setattr(kinds, "SETTINGS", {"nif": "20/80", "webp": "20/80"})
-    assert main(["kinds", str(picture), "-e", "1", "-o", str(tmp_path / "out")]) == 0
+    monkeypatch.setattr(kinds, "SETTINGS", {"nif": "20/80", "webp:m6": "20/80", "avif:s4:444:psnr": "20/80"})
+    assert main(["kinds", str(picture), "-e", "1", "--fields", "wavelet", "-o", str(tmp_path / "out")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Bytes of nif:wavelet:e1 / webp:m6 at equal PSNR."
+    avif = " / avif:s4:444:psnr" * bool(features.check("avif"))
+    assert lines[0] == f"Bytes of nif:wavelet:e1 / webp:m6{avif} at equal PSNR."
     assert [line.split(" | ")[0] for line in lines[4:]] == ["| icon", "| waves"]
 
 
