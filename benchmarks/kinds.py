@@ -50,12 +50,8 @@ class Points:
 def codecs(fields: Sequence[str], effort: int, seed: int) -> List[Codec]:
     """Fields of nifcodec, then WebP, and AVIF where Pillow has it. Raises ConfigError, MissingDependencyError."""
     ours = [f"nif:{field}:e{effort}@{SETTINGS['nif']}" for field in fields]
-    theirs = [f"{name}@{settings}" for name, settings in SETTINGS.items() if _is_there(name)]
-    return parse_codecs(",".join([*ours, *theirs]), seed)
-
-
-def _is_there(name: str) -> bool:
-    return name.startswith("webp") or (name.startswith("avif") and bool(features.check("avif")))
+    theirs = ["webp:m6", "avif:s4:444:psnr"][: 2 if features.check("avif") else 1]
+    return parse_codecs(",".join([*ours, *(f"{name}@{SETTINGS[name]}" for name in theirs)]), seed)
 
 
 def lossless_sizes(pixels: np.ndarray) -> Dict[str, int]:

@@ -127,6 +127,7 @@ def test_the_noise_follows_the_seed_and_rounding_leaves_the_latents(pyramid: Dev
     bits = [pyramid.step(weights, Quantizer(0.3, 0.2, seed), 1e-3)[0].bits for seed in (1, 1, 2)]
     assert bits[0] == bits[1] != bits[2]
     pyramid.step(weights, None, 1e-3)
+    pyramid.move(0.1, (0.9, 0.99), 1e-8, 1)
     assert all((each == np.float32(0.3)).all() for each in pyramid.latents())
 
 

@@ -7,6 +7,7 @@ from typing import List, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
+from nifcodec.fields.pyramid.grids import all_grids
 from nifcodec.fields.pyramid.networks import Layout
 
 
@@ -37,9 +38,17 @@ class Loss:
         return self.error + price * self.bits / self.pixels
 
 
-def rounded(latents: Sequence[np.ndarray]) -> List[np.ndarray]:
+def rounded_latents(latents: Sequence[np.ndarray]) -> List[np.ndarray]:
     """Latents as integers, still floats, as `Step` rounds them: halves up."""
     return [np.floor(values + np.float32(0.5)) for values in latents]
+
+
+def costs_of(errors: np.ndarray, bits: Sequence[np.ndarray], price: float) -> np.ndarray:
+    """As `Step.costs`, of squared errors (H, W), means over colours, and the bits of each latent of all grids."""
+    costs = errors.copy()
+    for grid, each in zip(all_grids(), bits):
+        costs[:: 1 << grid.level, :: 1 << grid.level] += price * each
+    return costs
 
 
 class Step(Protocol):
@@ -61,7 +70,7 @@ class Step(Protocol):
         The gradient by the latents is kept for `move`.
 
         Args:
-            quantizer: None rounds; no `move` may follow.
+            quantizer: None rounds, and leaves nothing for `move`; `gradients` tells the gradient by the latents.
             learn: whether the gradient by the weights is wanted; it may be 0 otherwise.
         """
 

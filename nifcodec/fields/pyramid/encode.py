@@ -21,7 +21,7 @@ from nifcodec.fields.lattice_options import LARGEST_WHOLE
 from nifcodec.fields.parts import CodedPart, pack_index, pack_parts
 from nifcodec.fields.pyramid import priors
 from nifcodec.fields.pyramid.bitstream import encode_part
-from nifcodec.fields.pyramid.contract import Loss, Step, rounded
+from nifcodec.fields.pyramid.contract import Loss, Step, rounded_latents
 from nifcodec.fields.pyramid.corrections import nearest_to_goal
 from nifcodec.fields.pyramid.description import FAMILY_ID, PyramidDescription
 from nifcodec.fields.pyramid.fit import State, Training
@@ -60,7 +60,7 @@ def encode(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> Co
     price = encoder.first_price()
     training = encoder.train(price, checkpoint)
     state = encoder.everywhere(training.finished(), price.value, checkpoint)
-    coded = encoder.packed(state, price.value, training.done)
+    coded = encoder.packed(encoder.settled(state, price.value), price.value, training.done)
     if goal.is_quality:
         return coded
     return encoder.corrected(coded, state, price, training.done)
@@ -165,7 +165,7 @@ class _Encoder:
         plan = [correction(max(CORRECTION_STEPS, steps // 10))]
 
         def again(there: float, attempt: int) -> CodedField:
-            return self.packed(self._again(state, plan, there, attempt), there, steps)
+            return self.packed(self.settled(self._again(state, plan, there, attempt), there), there, steps)
 
         return nearest_to_goal(self._job, coded, price.value, again)
 
@@ -229,7 +229,7 @@ class _Encoder:
             "price": price,
         }
 
-    def _settled(self, state: State, price: float) -> State:
+    def settled(self, state: State, price: float) -> State:
         """A state with better integers; a large picture's windows have them already."""
         if self._large is not None:
             return state
@@ -251,7 +251,6 @@ class _Encoder:
 
         Raises TrainingError.
         """
-        state = self._settled(state, price)
         assert state.quantized is not None
         try:
             network = IntegerNetwork.of(self._step.layout, state.weights)
@@ -274,4 +273,4 @@ class _Encoder:
 
 
 def _integers(latents: List[np.ndarray]) -> "Dict[Grid, np.ndarray]":
-    return {grid: values.astype(np.int32) for grid, values in zip(all_grids(), rounded(latents))}
+    return {grid: values.astype(np.int32) for grid, values in zip(all_grids(), rounded_latents(latents))}

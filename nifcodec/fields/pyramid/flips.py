@@ -12,7 +12,7 @@ from typing import Callable, List, Optional, Tuple
 
 import numpy as np
 
-from nifcodec.fields.pyramid.contract import Step, rounded
+from nifcodec.fields.pyramid.contract import Step, rounded_latents
 from nifcodec.fields.pyramid.fit import State
 from nifcodec.fields.pyramid.grids import Grid, all_grids
 
@@ -40,8 +40,10 @@ def flipped(
         rounds: over the finest levels, each of which tries one to two percent of the latents.
         area: rows and columns of a grid's latents that may change; None where all may.
     """
+    if not rounds:
+        return state
+    latents = rounded_latents(state.latents)
     random, weights = np.random.RandomState(seed), state.weights
-    latents = rounded(state.latents)
     step.set_latents(latents)
     costs = step.costs(weights, price)
     for _ in range(rounds):

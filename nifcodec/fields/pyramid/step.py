@@ -8,7 +8,7 @@ from typing import Callable, List, Optional, Sequence, Tuple, TypeVar
 import numpy as np
 
 from nifcodec.fields.pyramid.chains import Chain, Features, Latents, strips_of
-from nifcodec.fields.pyramid.contract import Loss, Quantizer
+from nifcodec.fields.pyramid.contract import Loss, Quantizer, costs_of
 from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, GROUPS, LEVELS, NEIGHBOURS, Grid, all_grids
 from nifcodec.fields.pyramid.networks import HIDDEN, layout
 from nifcodec.native.planes import Geometry, Rows
@@ -103,11 +103,8 @@ class Pyramid:
         self._make_features(weights)
         self._bits(weights, 0.0, None, each=True)
         self._synthesise(weights, self._white)
-        total = np.square(self._out.inner - self._target.inner).mean(axis=0)
-        for latents in self.grids:
-            assert latents.bits is not None
-            total[:: 1 << latents.grid.level, :: 1 << latents.grid.level] += price * latents.bits.inner[0]
-        return np.asarray(total)
+        errors = np.square(self._out.inner - self._target.inner).mean(axis=0)
+        return costs_of(errors, [latents.bits.inner[0] for latents in self.grids if latents.bits is not None], price)
 
     def gradients(self) -> List[np.ndarray]:
         """As `contract.Step.gradients`."""

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from nifcodec.config import EncodeConfig
 from nifcodec.errors import DeviceError
-from nifcodec.fields.pyramid.contract import Loss, Quantizer
+from nifcodec.fields.pyramid.contract import Loss, Quantizer, costs_of
 from nifcodec.fields.pyramid.grids import LEVELS, all_grids
 from nifcodec.fields.pyramid.networks import HIDDEN, UNITS, layout
 from nifcodec.fields.pyramid.training.networks import (
@@ -31,7 +31,7 @@ from nifcodec.training.memory import TRANSIENT, use_of
 
 # All latents, one grid behind the other; first and second moments, the gradient; the picture (H, W, colours).
 State = Tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
-LATENTS, MOMENT, SQUARE, GRADIENT = 0, 1, 2, 3
+LATENTS, MOMENT, SQUARE = 0, 1, 2
 
 # Corrected rate, betas, epsilon and factor of the squares of a step of Adam that changes nothing.
 STILL = np.array([0, 1, 1, 1, 1], np.float32)
@@ -95,6 +95,7 @@ class DevicePyramid:
         # A move waits for the next program, which begins with it: an IPU would load two in turn otherwise.
         self._waiting = STILL
         self._target, self._picture = picture, np.zeros_like(picture)
+        self._gradient = zeros  # by rounded latents
 
     def step(
         self, weights: np.ndarray, quantizer: Optional[Quantizer], price: float, learn: bool = True
@@ -102,7 +103,7 @@ class DevicePyramid:
         """As `contract.Step.step`; the gradient has all parts."""
         given = (self._taken(), weights, np.float32(price))
         if quantizer is None:
-            squares, found, gradient = self._hard(*given)
+            squares, found, gradient, self._gradient = self._hard(*given)
         else:
             sharpness = 1 / quantizer.temperature
             rounding = np.array([sharpness, 0.5 / math.tanh(0.5 * sharpness), quantizer.deviation], np.float32)
@@ -119,14 +120,11 @@ class DevicePyramid:
     def costs(self, weights: np.ndarray, price: float) -> np.ndarray:
         """As `contract.Step.costs`."""
         _, found, self._picture = self._evaluate(self._taken(), weights)
-        total = np.square(self._picture - self._target).mean(axis=2)
-        for grid, each in zip(all_grids(), self._split(found)):
-            total[:: 1 << grid.level, :: 1 << grid.level] += price * each
-        return np.asarray(total)
+        return costs_of(np.square(self._picture - self._target).mean(axis=2), self._split(found), price)
 
     def gradients(self) -> List[np.ndarray]:
         """As `contract.Step.gradients`, of a step of rounded latents alone."""
-        return self._read(GRADIENT)
+        return self._split(self._gradient)
 
     def move(self, rate: float, betas: Tuple[float, float], epsilon: float, step: int) -> None:
         """As `contract.Step.move`."""
@@ -189,10 +187,10 @@ class DevicePyramid:
         return (latents, moment, square, gradient * (first * second), target), results
 
     def hard_step(self, state: State, move: tf.Tensor, weights: tf.Tensor, price: tf.Tensor) -> Tuple[Tensors, Tensors]:
-        """As `soft_step`, of rounded latents."""
-        (latents, moment, square, _, target), _ = self.movement(state, move)
-        results, gradient = self._gradients(hard_round(latents), weights, price, target)
-        return (latents, moment, square, gradient, target), results
+        """As `soft_step`, of rounded latents: the gradient by these is a result more, and that of the state is zero."""
+        (latents, moment, square, gradient, target), _ = self.movement(state, move)
+        results, by_rounded = self._gradients(hard_round(latents), weights, price, target)
+        return (latents, moment, square, tf.zeros_like(gradient), target), (*results, by_rounded)
 
     def evaluation(self, state: State, move: tf.Tensor, weights: tf.Tensor) -> Tuple[Tensors, Tensors]:
         """A move; sums of squared errors as of `soft_step`, bits of all latents, rounded, and the picture."""
