@@ -39,8 +39,8 @@ class EncodeConfig:
     At most one of `quality`, `bpp`, `target_size` and `psnr` may be given; none means `DEFAULT_QUALITY`.
 
     Attributes:
-        field: name of the family of the field, one of `fields.families.names()`, or "auto": `wavelet`, from effort 6 on
-            the better of `wavelet` and `pyramid`.
+        field: name of the family of the field, one of `fields.families.names()`, or "auto": the better of `wavelet` and
+            `pyramid` from effort 6 on, and of drawings from 3 on; else `wavelet` (`fields.contest`).
         quality: 0 (smallest) to 100 (best).
         bpp: bits per pixel of the whole file, > 0.
         target_size: bytes of the whole file, > 0.
@@ -102,7 +102,7 @@ class EncodeConfig:
     )
     sanitize: bool = option(bool, False, "replace NaN by 0 and infinities by the largest finite value", PICTURE)
     field: str = option(
-        str, "auto", "kind of field; auto: wavelet, from -e 6 on the better of wavelet and pyramid", FIELD
+        str, "auto", "kind; auto: wavelet, or from -e 6, for drawings -e 3, the better of wavelet and pyramid", FIELD
     )
     threads: Optional[int] = option(
         int, None, "threads at most", MACHINE, limits=(1, MOST_THREADS), unset="one for each core"

@@ -16,7 +16,7 @@ from nifcodec.config import EncodeConfig
 from nifcodec.container import FLAT, NifFile, Packer
 from nifcodec.exact.parts import ExactParts, separate
 from nifcodec.fields import families
-from nifcodec.fields.contest import best_of
+from nifcodec.fields.contest import best_of, settled
 from nifcodec.fields.family import CodedField
 from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.job import Goal
@@ -156,6 +156,7 @@ def _encode(
     image = replace(image, pixels=finite(image.pixels, config.sanitize))
     exact, pixels = separate(image.pixels)
     signal = to_signal(pixels, image.depth, config.transfer)
+    config = settled(config, signal)
     pack = _packer(image, signal, exact)
 
     def measure(data: bytes) -> float:

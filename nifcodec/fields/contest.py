@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import asdict, replace
 from typing import List, Tuple
@@ -14,25 +15,53 @@ from nifcodec.fields.hooks import Hooks
 from nifcodec.fields.job import CodedField, Goal
 from nifcodec.fields.lattice_options import LARGEST_WHOLE, LatticeOptions
 from nifcodec.fields.rate_control import excess_of, is_above, quality_price
+from nifcodec.native import library
 from nifcodec.picture.signal import Signal
 
 CANDIDATES = ("wavelet", "pyramid")
+TRAINED_FROM = 6  # the effort from which both are tried on any picture
+DRAWN = 0.3  # share of pixels that equal the one beside them, from which a picture counts as a drawing
+DRAWING_PIXELS = 1 << 19  # of a drawing, above which its effort falls by one with each doubling
+
+
+def settled(config: EncodeConfig, signal: Signal) -> EncodeConfig:
+    """The configuration for a picture: the field `auto` is `wavelet` where a pyramid would take too long.
+
+    That is for photographs at low efforts, for drawings too where there is no native library, and for pictures that
+    would be cut into tiles.
+    """
+    if config.field != families.AUTO:
+        return config
+    quick = config.steps is None and library.load() is not None and is_drawn(signal)
+    if signal.pixels <= LARGEST_WHOLE and (quick or config.effort >= TRAINED_FROM):
+        return config
+    return families.complete(_own(config, CANDIDATES[0], placed=True))
+
+
+def is_drawn(signal: Signal) -> bool:
+    """Whether many pixels equal the one to the left, or the one above: in drawings and text, hardly in photographs."""
+    values, equal = signal.samples, [0.0]
+    for after, before in ((values[:, 1:], values[:, :-1]), (values[1:], values[:-1])):
+        if after.size:
+            equal.append(float((after == before).all(axis=2).mean()))
+    return max(equal) >= DRAWN
 
 
 def best_of(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> Tuple[CodedField, Family]:
     """Encodes a picture by each candidate; the one of least cost, and its family.
 
-    The first candidate is quick, and always there: alone for a picture that would be cut into tiles, of which a pyramid
-    takes too long. One that diverges, or that nothing on the machine can train, is left out with a warning. The
-    checkpoint and what is watched are those of the last.
+    The first candidate is quick, and always there. One that diverges, or that nothing on the machine can train, is left
+    out with a warning. The checkpoint and what is watched are those of the last.
 
     Raises as `Family.encode`.
     """
     found: List[Tuple[float, CodedField, Family]] = []
-    names = CANDIDATES if signal.pixels <= LARGEST_WHOLE else CANDIDATES[:1]
-    for name in names:
-        last = name == names[-1]
+    for name in CANDIDATES:
+        last = name == CANDIDATES[-1]
         own = families.complete(_own(config, name, placed=last))
+        if last and config.effort < TRAINED_FROM:
+            doublings = max(0.0, math.log2(signal.pixels / DRAWING_PIXELS))
+            own = replace(own, effort=max(1, config.effort - round(doublings)))
         family = families.named(name)
         try:
             coded = family.encode(signal, goal, own, hooks if last else Hooks(hooks.progress, hooks.interrupt))
