@@ -45,7 +45,7 @@ class NifProcess(NifCodec):
 def codecs(efforts: Sequence[int], qualities: Sequence[str], seed: int) -> List[NifProcess]:
     """One a distinct effort. Raises ConfigError for an effort or a quality outside of its range."""
     return [
-        NifProcess(f"`-e {effort}`", tuple(qualities), configure(field="wavelet", effort=effort, seed=seed))
+        NifProcess(f"`-e {effort}`", tuple(qualities), configure(effort=effort, seed=seed))
         for effort in dict.fromkeys(efforts)
     ]
 

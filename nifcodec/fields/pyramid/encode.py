@@ -43,7 +43,6 @@ from nifcodec.picture.signal import Signal
 from nifcodec.threads import in_threads
 
 STEPS = (100, 150, 250, 350, 500, 1000, 2000, 4000, 10000)  # efforts 1 to 9
-CORRECTION_STEPS = 40  # at least
 FLOAT_WHITE = 65535.0  # a float picture's loss is that of codes of 16 bits
 STEP_PER_ROOT_PRICE = 5.0  # the step of a wavelet field of the same price, for the detail network
 REPORTED = 0.5  # seconds between two reports
@@ -162,7 +161,7 @@ class _Encoder:
 
     def corrected(self, coded: CodedField, state: State, price: Price, steps: int) -> CodedField:
         """The nearest to the goal of what is coded, and of it trained on at other prices."""
-        plan = [correction(max(CORRECTION_STEPS, steps // 10))]
+        plan = [correction(steps)]
 
         def again(there: float, attempt: int) -> CodedField:
             return self.packed(self.settled(self._again(state, plan, there, attempt), there), there, steps)

@@ -16,12 +16,14 @@ from nifcodec.fields.pyramid.contract import Loss, Quantizer
 RATE, COLD_RATE, FINAL_RATE, HARD_RATE = 4e-3, 1e-2, 1e-5, 1e-4  # of the weights
 GAIN, COLD_GAIN = 40.0, 16.0  # of the latents: they move by so many times the rate
 SOFTEST, HARDEST = 0.35, 0.08  # temperatures
+LONG = 2000  # steps; longer trainings end harder: they fit more closely to what is rounded softly
 FIRST_NOISE, LAST_NOISE = 0.22, 0.15  # deviations
 ROUNDED_FROM = 0.9  # of the steps: then weights are rounded
 PULL = 5.0  # of the bits that weights take, in parts of their price
 SOFTNESS = 4.0  # octaves by which a step of the weights is larger at first, so that they leave the start more easily
 STEPS_PER_ROUND, MOST_ROUNDS = 250, 8  # of trying single latents (`flips`): one for so many steps
 LATENTS_SHARE = 3  # steps of a training for each that a large picture's latents are trained
+CORRECTION_STEPS, CORRECTION_SHARE = 40, 10  # at least; steps of a training for each of a correction of its price
 EVALUATED = 100  # steps between two evaluations, at most
 EVALUATIONS = 8  # of a phase, at least
 
@@ -91,7 +93,7 @@ def phases(steps: int) -> List[Phase]:
     return [
         Phase(
             steps,
-            (SOFTEST, HARDEST),
+            (SOFTEST, hardest(steps)),
             (FIRST_NOISE, LAST_NOISE),
             (0.8, 0.99),
             2,
@@ -100,6 +102,11 @@ def phases(steps: int) -> List[Phase]:
             rounded_from=ROUNDED_FROM * steps,
         )
     ]
+
+
+def hardest(steps: int) -> float:
+    """The temperature at the end of a training of so many steps."""
+    return HARDEST * (LONG / max(steps, LONG)) ** (1 / 3)
 
 
 def rounds(steps: int) -> int:
@@ -132,11 +139,11 @@ def cold_phases(steps: int, price: float) -> List[Phase]:
     return [replace(phase, pull=0.0) for phase in (warm_up, warm_up, main, last) if phase.steps]
 
 
-def correction(steps: int) -> Phase:
-    """That brings a trained pyramid from one price to another."""
+def correction(trained: int) -> Phase:
+    """That brings a pyramid that was trained for so many steps from one price to another."""
     return Phase(
-        steps,
-        (3 * HARDEST, HARDEST),
+        max(CORRECTION_STEPS, trained // CORRECTION_SHARE),
+        (3 * hardest(trained), hardest(trained)),
         (LAST_NOISE, LAST_NOISE),
         (0.8, 0.99),
         2,
