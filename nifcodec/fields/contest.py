@@ -32,8 +32,9 @@ def settled(config: EncodeConfig, signal: Signal) -> EncodeConfig:
     """
     if config.field != families.AUTO:
         return config
-    quick = config.steps is None and library.load() is not None and is_drawn(signal)
-    if signal.pixels <= LARGEST_WHOLE and (quick or config.effort >= TRAINED_FROM):
+    if signal.pixels <= LARGEST_WHOLE and (
+        config.effort >= TRAINED_FROM or (config.steps is None and library.load() is not None and is_drawn(signal))
+    ):
         return config
     return families.complete(_own(config, CANDIDATES[0], placed=True))
 
