@@ -50,7 +50,9 @@ class Points:
 def codecs(fields: Sequence[str], effort: int, seed: int) -> List[Codec]:
     """Fields of nifcodec, then WebP, and AVIF where Pillow has it. Raises ConfigError, MissingDependencyError."""
     ours = [f"nif:{field}:e{effort}@{SETTINGS['nif']}" for field in fields]
-    theirs = ["webp:m6", "avif:s4:444:psnr"][: 2 if features.check("avif") else 1]
+    theirs = ["webp:m6"]
+    if features.check("avif"):
+        theirs.append("avif:s4:444:psnr")
     return parse_codecs(",".join([*ours, *(f"{name}@{SETTINGS[name]}" for name in theirs)]), seed)
 
 

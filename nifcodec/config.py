@@ -102,7 +102,7 @@ class EncodeConfig:
     )
     sanitize: bool = option(bool, False, "replace NaN by 0 and infinities by the largest finite value", PICTURE)
     field: str = option(
-        str, "auto", "kind; auto: wavelet, or from -e 6, for drawings -e 3, the better of wavelet and pyramid", FIELD
+        str, "auto", "auto: wavelet; from -e 6 on, of drawings from -e 3 on, the better of wavelet and pyramid", FIELD
     )
     threads: Optional[int] = option(
         int, None, "threads at most", MACHINE, limits=(1, MOST_THREADS), unset="one for each core"

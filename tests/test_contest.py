@@ -7,6 +7,7 @@ from typing import Any, List, Tuple
 
 import numpy as np
 import pytest
+from conftest import replace_encoders
 from make_golden import scene
 from native_variants import LIBRARIES, MISSING
 
@@ -90,18 +91,15 @@ def test_the_better_field_is_in_the_file() -> None:
 def test_large_drawings_get_fewer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """And one that fails leaves the other."""
     seen: List[Tuple[str, int]] = []
-    named = families.named
+    by_wavelet = families.named("wavelet").encode
 
-    def failing(name: str) -> Any:
-        def encode(signal: Signal, goal: Any, config: EncodeConfig, hooks: Any) -> CodedField:
-            seen.append((name, config.effort))
-            if name == "pyramid":
-                raise TrainingError("it diverged")
-            return named("wavelet").encode(signal, goal, replace(config, effort=1), hooks)
+    def encode(signal: Signal, goal: Any, config: EncodeConfig, hooks: Any) -> CodedField:
+        seen.append((config.field, config.effort))
+        if config.field == "pyramid":
+            raise TrainingError("it diverged")
+        return by_wavelet(signal, goal, replace(config, effort=1), hooks)
 
-        return replace(named(name), encode=encode)
-
-    monkeypatch.setattr(families, "named", failing)
+    replace_encoders(monkeypatch, encode)
     for side, effort in ((16, 5), (1024, 4), (1448, 3)):
         seen.clear()
         flat = np.zeros((side, side, 1), np.uint8)

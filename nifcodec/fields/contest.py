@@ -19,7 +19,6 @@ from nifcodec.native import library
 from nifcodec.picture.signal import Signal
 
 CANDIDATES = ("wavelet", "pyramid")
-TRAINED_FROM = 6  # the effort from which both are tried on any picture
 DRAWN = 0.3  # share of pixels that equal the one beside them, from which a picture counts as a drawing
 DRAWING_PIXELS = 1 << 19  # of a drawing, above which its effort falls by one with each doubling
 
@@ -33,7 +32,8 @@ def settled(config: EncodeConfig, signal: Signal) -> EncodeConfig:
     if config.field != families.AUTO:
         return config
     if signal.pixels <= LARGEST_WHOLE and (
-        config.effort >= TRAINED_FROM or (config.steps is None and library.load() is not None and is_drawn(signal))
+        config.effort >= families.PHOTOGRAPHS_FROM
+        or (config.steps is None and library.load() is not None and is_drawn(signal))
     ):
         return config
     return families.complete(_own(config, CANDIDATES[0], placed=True))
@@ -60,7 +60,7 @@ def best_of(signal: Signal, goal: Goal, config: EncodeConfig, hooks: Hooks) -> T
     for name in CANDIDATES:
         last = name == CANDIDATES[-1]
         own = families.complete(_own(config, name, placed=last))
-        if last and config.effort < TRAINED_FROM:
+        if last and config.effort < families.PHOTOGRAPHS_FROM:
             doublings = max(0.0, math.log2(signal.pixels / DRAWING_PIXELS))
             own = replace(own, effort=max(1, config.effort - round(doublings)))
         family = families.named(name)

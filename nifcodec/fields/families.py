@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 FLAT = 0  # the number of no field: all channels are constant
 AUTO = "auto"  # the field that is chosen by effort and picture
-COMPARED_FROM = 3  # the effort from which a pyramid may be tried for it (`contest`)
+DRAWINGS_FROM, PHOTOGRAPHS_FROM = 3, 6  # efforts from which a pyramid is tried for it (`contest`)
 
 TABLE = (
     Row("wavelet", 3, "nifcodec.fields.wavelet"),
@@ -108,7 +108,7 @@ def _settled(config: EncodeConfig) -> EncodeConfig:
     for name in names():
         if type(config.options) is options_of(name):
             return replace(config, field=name)
-    if config.effort >= COMPARED_FROM or not isinstance(config.options, (LatticeOptions, type(None))):
+    if config.effort >= DRAWINGS_FROM or not isinstance(config.options, (LatticeOptions, type(None))):
         return config
     name = names()[0]
     return replace(config, field=name, options=options_of(name)(**asdict(config.options or LatticeOptions())))
