@@ -31,7 +31,10 @@ def problem(size: Tuple[int, int], library: str = "installed", colours: int = 3)
     pyramid = Pyramid(NativePyramid(LIBRARIES[library]), picture)
     parts = pyramid.layout.parts
     weights = pyramid.layout.initial(1) + random.normal(0, 0.03, pyramid.layout.count).astype(np.float32)
-    parts["synthesis colours bias"].of(weights)[...] += 0.3
+    for name, deviation, middle in (("colours", 0.06, 0.1), ("linear", 0.01, 0.4)):
+        part = parts[f"synthesis {name}"]
+        part.of(weights)[...] = random.normal(0, deviation, part.shape)
+        parts[f"synthesis {name} bias"].of(weights)[...] = middle
     for group in range(GROUPS):
         parts[f"entropy {group} last bias"].of(weights)[...] = [0, 1]
     for latents in pyramid.grids:
@@ -84,6 +87,21 @@ def test_gradients_are_those_of_finite_differences(size: Tuple[int, int], colour
         check(direction, float(direction @ by_weights), None, name)
     for number, (grid, gradient) in enumerate(zip(all_grids(), by_latents)):
         check(np.sign(gradient), float(np.abs(gradient).sum()), number, str(grid))
+
+
+@pytest.mark.parametrize("colours", [1, 3])
+def test_colours_beyond_the_limits_cost_nothing_there_and_come_back_elsewhere(colours: int) -> None:
+    _, weights = problem((20, 24), colours=colours)
+    made = layout(colours)
+    bias = made.parts["synthesis linear bias"].of(weights)
+    for target, output, error in ((1.0, 7.0, 0.0), (0.0, -7.0, 0.0), (0.25, 7.0, 0.5625), (0.75, -7.0, 0.5625)):
+        picture = np.full((20, 24, colours), target, np.float32)
+        pyramid = Pyramid(NativePyramid(LIBRARIES["installed"]), picture)
+        bias[...] = output
+        loss, gradient = pyramid.step(weights, QUANTIZER, PRICE)
+        assert loss.error == pytest.approx(error, abs=1e-6)
+        pull = made.parts["synthesis linear bias"].of(gradient)
+        np.testing.assert_allclose(pull, 20 * 24 * 2 * np.sign(output) * error**0.5 / colours, rtol=1e-4)
 
 
 @pytest.mark.parametrize("library", sorted(LIBRARIES))

@@ -53,9 +53,12 @@ def trained(pyramid: DevicePyramid, told: List[Tuple[int, float]]) -> State:
 # Odd sizes, one of which has more than one sample in its coarsest grid. Some scales are beyond their limits and, of the
 # smaller ones, some probabilities below theirs.
 @native
-@pytest.mark.parametrize(("size", "colours", "log_scale"), [((131, 21), 3, -4.5), ((37, 45), 1, 4.5)])
-def test_a_step_is_the_native_one(size: Tuple[int, int], colours: int, log_scale: float) -> None:
+@pytest.mark.parametrize(
+    ("size", "colours", "log_scale", "light"), [((131, 21), 3, -4.5, 0.0), ((37, 45), 1, 4.5, 0.0), ((24, 20), 3, 1.0, 0.5)]
+)
+def test_a_step_is_the_native_one(size: Tuple[int, int], colours: int, log_scale: float, light: float) -> None:
     ours, weights = problem(size, colours=colours)
+    ours.layout.parts["synthesis linear bias"].of(weights)[...] += light  # colours beyond white
     for group in range(GROUPS):
         ours.layout.parts[f"entropy {group} last bias"].of(weights)[1] = log_scale
     theirs = DevicePyramid(ours._target.inner.transpose(1, 2, 0), 255.0, Local())

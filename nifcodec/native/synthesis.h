@@ -26,6 +26,9 @@ NIF_EXPORT void nif_synthesis_first(const nif_plane *plane, int64_t size, const 
 
 /* The second convolution and the linear branch -> the sum of squared errors.
  *
+ * Colours beyond 0 to 1 are those limits, as in a decoded picture: they cost nothing where the picture is at one, and are
+ * pulled back elsewhere by the gradient at the limit.
+ *
  * white: 0, or the largest integer of a picture's samples.
  * out: without `white`, the gradient of that sum, divided by the number of colours, by the picture; with it, the picture
  *     rounded to integers, 1.0 white, of which the errors are. */

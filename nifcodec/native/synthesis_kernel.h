@@ -83,10 +83,8 @@ NIF_DEFINE double NIF_K(second_rows)(const nif_plane *plane, int64_t size, const
             NIF_K(convolve)(plane, size, colours, w.k2, w.b2, rectified, at, out);
             for (int k = 0; k < colours; k++) {
                 VECTOR value = out[k] + NIF_K(load)(linear + k * size + at);
-                if (white > 0) {
-                    value = NIF_K(least)(NIF_K(most)(value, (VECTOR){0}), NIF_K(all)(1));
-                    value = NIF_K(floor)(value * white + 0.5f) * (1 / white);
-                }
+                value = NIF_K(least)(NIF_K(most)(value, (VECTOR){0}), NIF_K(all)(1));
+                if (white > 0) value = NIF_K(floor)(value * white + 0.5f) * (1 / white);
                 const VECTOR off = (VECTOR)((INTEGERS)(value - NIF_K(load)(target + k * size + at)) & inside);
                 squares += off * off;
                 NIF_K(store)(to + k * size + at, white > 0 ? value : off * factor);

@@ -20,6 +20,7 @@ from nifcodec.fields.pyramid.training.networks import (
     bits,
     grids_of,
     hard_round,
+    limited,
     named,
     soft_round,
     synthesis,
@@ -219,7 +220,7 @@ class DevicePyramid:
         sources = [*parts.values(), *grids]
         with tf.GradientTape() as tape:
             tape.watch(sources)
-            off = synthesis(parts, upsampled(parts, grids)) - target
+            off = limited(synthesis(parts, upsampled(parts, grids))) - target
             squares, found = tf.square(off), bits(parts, grids)
             loss = tf.reduce_sum(squares) / self.layout.colours + price * tf.reduce_sum(found)
         flat = [tf.reshape(gradient, [-1]) for gradient in tape.gradient(loss, sources)]

@@ -104,6 +104,11 @@ def synthesis(weights: Weights, planes: tf.Tensor) -> tf.Tensor:
     return mixed[0] + tf.reshape(_first_layer(inputs, *linear), [height, width, -1])
 
 
+def limited(picture: tf.Tensor) -> tf.Tensor:
+    """Within 0 to 1, as a decoded picture is; what is beyond has the gradient at the limit, so that it comes back."""
+    return picture + tf.stop_gradient(tf.clip_by_value(picture, 0.0, 1.0) - picture)
+
+
 def _first_layer(inputs: tf.Tensor, matrix: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     """(in, samples) of planes -> (samples, out). matrix: (out, in)."""
     return tf.nn.bias_add(tf.linalg.matmul(inputs, matrix, transpose_a=True, transpose_b=True), bias)
