@@ -54,7 +54,8 @@ def trained(pyramid: DevicePyramid, told: List[Tuple[int, float]]) -> State:
 # smaller ones, some probabilities below theirs.
 @native
 @pytest.mark.parametrize(
-    ("size", "colours", "log_scale", "light"), [((131, 21), 3, -4.5, 0.0), ((37, 45), 1, 4.5, 0.0), ((24, 20), 3, 1.0, 0.5)]
+    ("size", "colours", "log_scale", "light"),
+    [((131, 21), 3, -4.5, 0.0), ((37, 45), 1, 4.5, 0.0), ((24, 20), 3, 1.0, 0.5)],
 )
 def test_a_step_is_the_native_one(size: Tuple[int, int], colours: int, log_scale: float, light: float) -> None:
     ours, weights = problem(size, colours=colours)

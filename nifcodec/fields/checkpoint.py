@@ -20,7 +20,7 @@ from nifcodec.config import EncodeConfig
 from nifcodec.errors import ConfigError, MissingDependencyError
 from nifcodec.files import read_bytes, write_bytes
 
-FORMAT = "nifcodec checkpoint 1"
+FORMAT = "nifcodec checkpoint 2"
 SAVE_SECONDS = 2.0  # between two writes of a training that goes on
 
 Record = Mapping[str, Any]  # arrays and numbers by name

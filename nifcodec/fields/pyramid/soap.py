@@ -1,4 +1,8 @@
-"""SOAP: Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al. 2024, algorithm 3), for networks' weights."""
+"""SOAP: Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al. 2024, algorithm 3), for networks' weights.
+
+A second, slower mean of gradients is added to the first: what weights and latents slowly do together is far below the
+noise of a single step, and many steps have to add up to be seen (AdEMAMix: Pagliardini et al. 2024, section 3).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import numpy as np
 
 from nifcodec.fields.pyramid.networks import Part
 
+SLOW_BETA, SLOW_SHARE = 0.99, 1.0  # of the slower mean of gradients; what it counts beside the other
 TINY = 1e-30
 
 
@@ -60,14 +65,14 @@ class Soap:
 
     Args:
         matrices: parts that are preconditioned; all others are left to Adam.
-        beta: of all running means.
+        beta: of all running means but the slower one.
         every: steps from one update of the eigenvectors to the next.
     """
 
     def __init__(self, matrices: Sequence[Part], count: int, beta: float, every: int, epsilon: float = 1e-8) -> None:
         self._matrices, self._beta, self._every, self._epsilon = matrices, beta, every, epsilon
         self._bases: List[_Basis] = []
-        self._moment, self._square = np.zeros(count), np.zeros(count)
+        self._moment, self._slow, self._square = np.zeros(count), np.zeros(count), np.zeros(count)
         self._steps = 0
 
     def direction(self, gradient: np.ndarray) -> np.ndarray:
@@ -77,13 +82,15 @@ class Soap:
             self._bases = [_Basis(part, gradient) for part in self._matrices]
         self._steps += 1
         self._moment += (1 - self._beta) * (gradient - self._moment)
-        turned, moment = gradient.copy(), self._moment.copy()
+        self._slow += (1 - SLOW_BETA) * (gradient - self._slow)
+        correction = 1 - self._beta**self._steps
+        mixed = self._moment / correction + SLOW_SHARE * self._slow  # which has no correction: it comes in by and by
+        turned, moment = gradient.copy(), mixed.copy()
         for basis in self._bases:
             basis.part.of(turned)[...] = basis.turned(gradient).reshape(basis.part.shape)
-            basis.part.of(moment)[...] = basis.turned(self._moment).reshape(basis.part.shape)
+            basis.part.of(moment)[...] = basis.turned(mixed).reshape(basis.part.shape)
         self._square += (1 - self._beta) * (turned**2 - self._square)
-        correction = 1 - self._beta**self._steps
-        direction = moment / correction / (np.sqrt(self._square / correction) + self._epsilon)
+        direction = moment / (np.sqrt(self._square / correction) + self._epsilon)
         for basis in self._bases:
             basis.part.of(direction)[...] = basis.back(direction).reshape(basis.part.shape)
             basis.update(gradient, self._beta, self._steps % self._every == 0)
@@ -94,11 +101,12 @@ class Soap:
         bases = {
             f"{basis.part.name} {number}": array for basis in self._bases for number, array in enumerate(basis.arrays())
         }
-        return {**bases, "moment": self._moment.copy(), "square": self._square.copy(), "steps": self._steps}
+        moments = {"moment": self._moment.copy(), "slow": self._slow.copy(), "square": self._square.copy()}
+        return {**bases, **moments, "steps": self._steps}
 
     def restore(self, record: Mapping[str, Any]) -> None:
         """The inverse of `record`."""
-        self._moment, self._square = record["moment"].copy(), record["square"].copy()
+        self._moment, self._slow, self._square = (record[name].copy() for name in ("moment", "slow", "square"))
         self._steps = int(record["steps"])
         if self._steps:
             self._bases = [_Basis(part, np.zeros(len(self._moment))) for part in self._matrices]
