@@ -84,11 +84,11 @@ class Soap:
         self._moment += (1 - self._beta) * (gradient - self._moment)
         self._slow += (1 - SLOW_BETA) * (gradient - self._slow)
         correction = 1 - self._beta**self._steps
-        mixed = self._moment / correction + SLOW_SHARE * self._slow  # which has no correction: it comes in by and by
-        turned, moment = gradient.copy(), mixed.copy()
+        moment = self._moment / correction + SLOW_SHARE * self._slow  # which has no correction: it comes in by and by
+        turned = gradient.copy()
         for basis in self._bases:
             basis.part.of(turned)[...] = basis.turned(gradient).reshape(basis.part.shape)
-            basis.part.of(moment)[...] = basis.turned(mixed).reshape(basis.part.shape)
+            basis.part.of(moment)[...] = basis.turned(moment).reshape(basis.part.shape)
         self._square += (1 - self._beta) * (turned**2 - self._square)
         direction = moment / (np.sqrt(self._square / correction) + self._epsilon)
         for basis in self._bases:

@@ -198,7 +198,7 @@ class DevicePyramid:
         moved, _ = self.movement(state, move)
         parts = named(self.layout, weights)
         grids = grids_of(hard_round(moved[LATENTS]), *self._size)
-        picture = tf.clip_by_value(synthesis(parts, upsampled(parts, grids)), 0.0, 1.0)
+        picture = limited(synthesis(parts, upsampled(parts, grids)))
         picture = hard_round(picture * self._white) * (1 / self._white)
         squares = tf.reduce_sum(tf.square(picture - moved[-1]), axis=[1, 2])
         return moved, (squares, bits(parts, grids), picture)
