@@ -41,6 +41,19 @@ for replicas, parts in ((4, 1), (2, 2), (1, 1)):
     results[f"flat{replicas}"] = np.concatenate([tensor.ravel() for tensor in result.float_tensors])
 np.savez(sys.argv[1], **results)
 """
+# Handlers run last first: this one says what is left when the strategy's has run, and before that of multiprocessing.
+LEAVE = """
+import atexit
+import multiprocessing.pool
+import threading
+from multiprocessing.dummy import DummyProcess
+atexit.register(lambda: print([each for each in threading.enumerate() if isinstance(each, DummyProcess)]))
+import tensorflow as tf
+from nifcodec.training.devices.replicas import Replicas
+strategy = tf.distribute.MultiWorkerMirroredStrategy()
+Replicas(strategy, "cpu")
+print(any(isinstance(each, DummyProcess) for each in threading.enumerate()))
+"""
 
 
 def test_replicas_of_the_same_batch_give_the_same_field(tmp_path: Path) -> None:
@@ -50,6 +63,14 @@ def test_replicas_of_the_same_batch_give_the_same_field(tmp_path: Path) -> None:
     assert np.abs(fields["flat1"]).max() > 0.1
     np.testing.assert_allclose(fields["flat2"], fields["flat1"], atol=1e-5)
     np.testing.assert_allclose(fields["flat4"], fields["flat1"], atol=1e-5)
+
+
+def test_no_thread_of_a_strategy_is_left_when_the_interpreter_ends() -> None:
+    ended = subprocess.run([sys.executable, "-c", LEAVE], stdout=subprocess.PIPE, text=True, check=True)
+    before, after = ended.stdout.splitlines()
+    assert after == "[]"
+    if tf.__version__.startswith("2.6."):
+        assert before == "True"
 
 
 def test_what_a_device_cannot_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

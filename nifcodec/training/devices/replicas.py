@@ -6,12 +6,14 @@ the strategy's all-reduce hands to all. The copies stay equal because equal numb
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import json
 import os
 import re
 import socket
+from multiprocessing.pool import ThreadPool
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import tensorflow as tf
@@ -50,6 +52,7 @@ class Replicas:
         self.replicas = int(strategy.num_replicas_in_sync)
         self._workers, self._task = _cluster()
         self.chief = self._task == 0
+        atexit.register(_end_threads, strategy)
 
     def compile(self, work: Work, state: State, done: int) -> Advance:
         strategy = self._strategy
@@ -224,6 +227,18 @@ def _join(kind: str) -> Replicas:
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
         raise DeviceError(f"cannot join the cluster of TF_CONFIG: {error}") from error
     return Replicas(strategy, f"{kind} of {len(_cluster()[0])} processes", gpu_memory() if kind == "gpu" else None)
+
+
+def _end_threads(strategy: tf.distribute.Strategy) -> None:
+    """Waits for the threads in which TensorFlow 2.6 reduces over processes.
+
+    The interpreter does not: one that still lets go of its graphs while the interpreter ends would abort the process.
+    """
+    for part in vars(strategy.extended).values():
+        pool = getattr(part, "_pool", None)
+        if isinstance(pool, ThreadPool):
+            pool.close()
+            pool.join()
 
 
 def _cluster() -> Tuple[List[str], int]:
