@@ -10,10 +10,11 @@ from native_variants import LIBRARIES, MISSING
 
 from nifcodec.fields.pyramid.contract import Quantizer
 from nifcodec.fields.pyramid.fit import Training, curvature
-from nifcodec.fields.pyramid.grids import GROUPS, NEIGHBOURS, all_grids
+from nifcodec.fields.pyramid.grids import GROUPS, LEVELS, NEIGHBOURS, all_grids
 from nifcodec.fields.pyramid.networks import layout
 from nifcodec.fields.pyramid.schedule import Price, phases
 from nifcodec.fields.pyramid.step import Pyramid
+from nifcodec.fields.pyramid.together import LEAST, TOGETHER_FROM
 from nifcodec.native.planes import REACH
 from nifcodec.native.pyramid import NativePyramid
 from nifcodec.threads import at_most
@@ -176,3 +177,32 @@ def test_curvature_is_that_of_the_loss() -> None:
     part = pyramid.layout.parts["synthesis linear bias"]  # the error's curvature by a shift of a colour: 2 / 3 a pixel
     np.testing.assert_allclose(part.of(found), 2 / 3 * pyramid.pixels, rtol=0.5)
     assert found.min() > 0
+
+
+@pytest.mark.parametrize(("size", "colours"), [((76, 67), 3), ((40, 33), 1), ((33, 50), 4)])
+def test_what_latents_do_together_is_added_again(size: Tuple[int, int], colours: int) -> None:
+    pyramid, weights = problem(size, colours=colours)
+    pyramid.step(weights, QUANTIZER, PRICE)
+    before = pyramid.latents()
+    pyramid.move(0.1, (0.9, 0.99), 1e-6, TOGETHER_FROM)
+    level = pyramid._target.inner.transpose(1, 2, 0)[..., : 3 if colours > 2 else 1].astype(np.float64) - 0.5
+    levels = [level]
+    for _ in range(LEVELS - 1):
+        height, width = levels[-1].shape[:2]
+        even = np.pad(levels[-1], ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        levels.append((even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4)
+    for latents, start, end in zip(pyramid.grids, before, pyramid.latents()):
+        moved = latents.moved.inner[0].astype(np.float64)
+        height, width = moved.shape
+        if height * width < LEAST:
+            np.testing.assert_allclose(end, start + moved, atol=1e-6)
+            continue
+        padded = np.pad(levels[latents.grid.level], ((2, 2), (2, 2), (0, 0)), mode="edge")
+        around = [padded[y : y + height, x : x + width] for y in range(5) for x in range(5)]
+        surroundings = np.concatenate([*around, np.ones((height, width, 1))], axis=2).reshape(height * width, -1)
+        count = surroundings.shape[1]
+        squares = surroundings.T @ surroundings
+        ridge = 1e-3 * np.trace(squares) / count * np.eye(count)
+        together = surroundings @ np.linalg.solve(squares + ridge, surroundings.T @ moved.ravel())
+        assert np.abs(together).max() > 1e-3
+        np.testing.assert_allclose(end, start + moved + 4 * together.reshape(height, width), atol=2e-5)

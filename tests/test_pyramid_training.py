@@ -21,6 +21,7 @@ from nifcodec.fields.pyramid.contract import Loss, Quantizer
 from nifcodec.fields.pyramid.fit import PROBES, State, Training
 from nifcodec.fields.pyramid.grids import GROUPS
 from nifcodec.fields.pyramid.schedule import ROUNDED_FROM, Price, phases
+from nifcodec.fields.pyramid.together import TOGETHER_FROM, inverses_of
 from nifcodec.fields.pyramid.training.device_pyramid import DevicePyramid, open_device_pyramid, step_bytes
 from nifcodec.training.devices.local import Local
 from nifcodec.training.devices.replicas import Replicas
@@ -64,7 +65,7 @@ def test_a_step_is_the_native_one(size: Tuple[int, int], colours: int, log_scale
         ours.layout.parts[f"entropy {group} last bias"].of(weights)[1] = log_scale
     theirs = DevicePyramid(ours._target.inner.transpose(1, 2, 0), 255.0, Local())
     theirs.set_latents(ours.latents())
-    moves = 0
+    moves = TOGETHER_FROM - 1
     for quantizer in (Quantizer(0.8, 0.0), Quantizer(0.1, 0.0), None):
         (loss, wanted), (found_loss, found) = (each.step(weights, quantizer, PRICE) for each in (ours, theirs))
         assert found_loss.error == pytest.approx(loss.error, rel=1e-5)
@@ -136,12 +137,13 @@ def test_the_noise_follows_the_seed_and_rounding_leaves_the_latents(pyramid: Dev
 
 
 def test_the_programs_are_clean_and_compile_to_the_same_numbers() -> None:
-    pyramid, random = DevicePyramid(PICTURE[:9, :13], 255.0, Local()), np.random.RandomState(1)
+    picture = np.tile(PICTURE, (2, 1, 1))[:35, :33]
+    pyramid, random = DevicePyramid(picture, 255.0, Local()), np.random.RandomState(1)
     count = sum(each.size for each in pyramid.latents())
     moment, gradient, noise = random.normal(size=(3, count))
-    state = (random.normal(0, 1.5, count), moment, random.uniform(size=count), gradient, PICTURE[:9, :13])
+    state = (random.normal(0, 1.5, count), moment, random.uniform(size=count), gradient, picture, inverses_of(picture))
     weights = pyramid.layout.initial(1) + random.normal(0, 0.03, pyramid.layout.count)
-    arrays = (state, np.array([0.1, 0.9, 0.99, 1e-2, 3]), weights, PRICE, noise, np.array([1.2, 0.6, 0.2]))
+    arrays = (state, np.array([0.1, 0.9, 0.99, 1e-2, 3, 4]), weights, PRICE, noise, np.array([1.2, 0.6, 0.2]))
     given = tf.nest.map_structure(lambda array: tf.constant(array, tf.float32), arrays)
     for function, used in ((pyramid.soft_step, given), (pyramid.evaluation, given[:3])):
         specs = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), used)
@@ -167,4 +169,4 @@ def test_the_estimate_counts_what_a_step_stores() -> None:
     """By hand: 64x64 pixels have 5461 latents and 21 hyperlatents; layers of 20 and 20, of 48, 2 numbers, 7 grids."""
     latents, pixels = 5461 + 16 + 4 + 1, 64 * 64
     stored = latents * (5 * 20 + 2) + pixels * (2 * 7 + 2 * 48 + 8 * 3)
-    assert step_bytes(64, 64, 3) == 4 * (4 * latents + 3 * pixels) + 6 * stored
+    assert step_bytes(64, 64, 3) == 4 * (4 * latents + 3 * pixels + 7 * 76**2) + 6 * stored

@@ -15,7 +15,7 @@ from typing import Optional
 
 from nifcodec.errors import MissingDependencyError
 
-ABI = 7  # NIF_ABI in nifcodec.h
+ABI = 8  # NIF_ABI in nifcodec.h
 NAMES = {"win32": "_nifcodec.dll", "darwin": "_nifcodec.dylib"}
 NAME = NAMES.get(sys.platform, "_nifcodec.so")
 SWITCH = "NIFCODEC_NATIVE"

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define NIF_ABI 7 /* raised with every change of a signature or a structure; library.py holds the same number */
+#define NIF_ABI 8 /* raised with every change of a signature or a structure; library.py holds the same number */
 
 #if defined(_WIN32)
 #define NIF_EXPORT __declspec(dllexport)

@@ -1,5 +1,6 @@
-/* Training of a latent pyramid: quantizer, entropy networks and Adam (pyramid.h). */
+/* Training of a latent pyramid: quantizer, entropy networks and Adam (pyramid.h), moves together (pyramid_together.h). */
 #include "pyramid.h"
+#include "pyramid_together.h"
 
 #include "contract.h"
 #include "dispatch.h"
@@ -9,6 +10,7 @@
 #define NIF_WIDE 4
 #include "dense.h"
 #include "pyramid_kernel.h"
+#include "pyramid_together_kernel.h"
 #include "dense_end.h"
 
 #if defined(NIF_X86)
@@ -17,6 +19,7 @@
 #define NIF_WIDE 8
 #include "dense.h"
 #include "pyramid_kernel.h"
+#include "pyramid_together_kernel.h"
 #include "dense_end.h"
 #endif
 
@@ -56,8 +59,18 @@ static float power_of(float base, int32_t exponent) {
 
 void nif_pyramid_adam(const nif_plane *plane, int32_t first, int32_t last, const float *own, const float *below,
                       const float *gradient, const float *slope, float rate, float beta1, float beta2, float epsilon,
-                      int32_t step, float *moment, float *square, float *y) {
+                      int32_t step, float *moment, float *square, float *y, float *moved) {
     const float corrected = rate / (1 - power_of(beta1, step)), scale = 1 / (1 - power_of(beta2, step));
     NIF_BEST(adam(plane, first, last, own, below, gradient, slope, corrected, beta1, beta2, epsilon, scale, moment,
-                  square, y));
+                  square, y, moved));
+}
+
+void nif_together_products(const nif_plane *plane, const nif_around *around, int32_t first, int32_t last,
+                           const float *moved, double *sums) {
+    NIF_BEST(together_products(plane, around, first, last, moved, sums));
+}
+
+void nif_together_add(const nif_plane *plane, const nif_around *around, int32_t first, int32_t last, const float *map,
+                      float *y) {
+    NIF_BEST(together_add(plane, around, first, last, map, y));
 }

@@ -16,6 +16,8 @@ from nifcodec.native.synthesis import NativeSynthesis
 
 SOFT, HARD = 0, 1
 GRIDS_OF_A_SIZE = 2  # as in pyramid_features.h
+AROUND = 2  # samples around a latent, as in pyramid_together.h
+AROUND_SIDE = 2 * AROUND + 1
 
 
 class _Entropy(Structure):
@@ -26,6 +28,10 @@ class _Entropy(Structure):
         ("right", POINTER(c_int32)),
         ("weights", c_void_p),
     ]
+
+
+class _Around(Structure):
+    _fields_ = [("size", c_int64), ("colours", c_int32), ("picture", c_void_p)]
 
 
 class _Mapped(Structure):
@@ -137,8 +143,14 @@ class NativePyramid(NativeSynthesis):
         betas: Tuple[float, float],
         epsilon: float,
         step: int,
+        moved: Planes,
     ) -> None:
-        """One step of Adam on rows of latents. own, below: gradients by `bits`, of these rows and of the next strip."""
+        """One step of Adam on rows of latents.
+
+        Args:
+            own, below: gradients by `bits`, of these rows and of the next strip.
+            moved: where goes what is added to each.
+        """
         self._library.nif_pyramid_adam(
             plane_of(y.geometry),
             *rows_of(rows),
@@ -151,6 +163,22 @@ class NativePyramid(NativeSynthesis):
             moments[0].address(),
             moments[1].address(),
             y.address(),
+            moved.address(),
+        )
+
+    def together_products(self, rows: Rows, picture: Planes, moved: Planes) -> np.ndarray:
+        """Products of moves with the picture around each, float64: of each colour AROUND_SIDE^2, then their sum."""
+        around = _around(picture)
+        sums = np.zeros(around.colours * AROUND_SIDE**2 + 1)
+        self._library.nif_together_products(
+            plane_of(moved.geometry), ctypes.byref(around), *rows_of(rows), moved.address(), data_of(sums)
+        )
+        return sums
+
+    def together_add(self, rows: Rows, picture: Planes, weights: np.ndarray, y: Planes) -> None:
+        """Adds a map of the picture around each latent. weights: float32, as `together_products` has them."""
+        self._library.nif_together_add(
+            plane_of(y.geometry), ctypes.byref(_around(picture)), *rows_of(rows), data_of(weights), y.address()
         )
 
     def features(
@@ -201,6 +229,10 @@ class NativePyramid(NativeSynthesis):
             data_of(biases),
         )
         return sums, biases
+
+
+def _around(picture: Planes) -> _Around:
+    return _Around(picture.size, len(picture.whole), picture.address())
 
 
 def _mapped(matrix: np.ndarray, column: int, grids: Sequence[Planes], by_grids: Sequence[Planes]) -> Any:

@@ -42,7 +42,7 @@ from nifcodec.picture.metrics import estimated_psnr
 from nifcodec.picture.signal import Signal
 from nifcodec.threads import in_threads
 
-STEPS = (100, 150, 250, 350, 500, 1000, 2000, 4000, 10000)  # efforts 1 to 9
+STEPS = (100, 150, 250, 350, 500, 1000, 2000, 4000, 12000)  # efforts 1 to 9
 FLOAT_WHITE = 65535.0  # a float picture's loss is that of codes of 16 bits
 STEP_PER_ROOT_PRICE = 5.0  # the step of a wavelet field of the same price, for the detail network
 REPORTED = 0.5  # seconds between two reports

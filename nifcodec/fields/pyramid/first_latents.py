@@ -46,7 +46,7 @@ class Sums:
         Args:
             decay: what earlier ones count from now on.
         """
-        levels = _means(picture)
+        levels = means(picture)
         for number, (grid, values) in enumerate(zip(all_grids(), latents)):
             features = _features(levels, grid.level, 0, len(values))
             self._products[number] = decay * self._products[number] + features.T @ features / len(features)
@@ -65,7 +65,7 @@ class Sums:
 
 def predict(picture: np.ndarray, maps: Sequence[np.ndarray]) -> List[np.ndarray]:
     """First latents of a picture, float32 (H, W, 1..4) of 0..1: float32, of all grids, finest first."""
-    levels, found = _means(picture), []
+    levels, found = means(picture), []
     for grid, weights in zip(all_grids(), maps):
         height, width = grid.size(*picture.shape[:2])
         rows = max(1, BLOCK // width)
@@ -76,7 +76,7 @@ def predict(picture: np.ndarray, maps: Sequence[np.ndarray]) -> List[np.ndarray]
     return found
 
 
-def _means(picture: np.ndarray) -> List[np.ndarray]:
+def means(picture: np.ndarray) -> List[np.ndarray]:
     """The picture's colours, halved 0 to LEVELS times, less a middle grey; float32. Grey is three equal colours."""
     colours = picture[..., :3] if picture.shape[2] > 2 else np.repeat(picture[..., :1], 3, axis=2)
     levels = [colours.astype(np.float32) - np.float32(GREY)]
@@ -88,17 +88,17 @@ def _means(picture: np.ndarray) -> List[np.ndarray]:
 def _features(levels: Sequence[np.ndarray], level: int, top: int, bottom: int) -> np.ndarray:
     """Of rows of latents, float32 (latents, FEATURES)."""
     width, first = levels[level].shape[1], top % 2
-    near = [part[top:bottom] for part in _around(levels[level], NEAR)]
+    near = [part[top:bottom] for part in around(levels[level], NEAR)]
     coarse = slice(top // 2, (bottom + 1) // 2)
     far = [
         part[coarse].repeat(2, axis=0).repeat(2, axis=1)[first : first + bottom - top, :width]
-        for part in _around(levels[level + 1], FAR)
+        for part in around(levels[level + 1], FAR)
     ]
     ones = np.ones((bottom - top, width, 1), np.float32)
     return np.concatenate([*near, *far, ones], axis=2).reshape(-1, FEATURES)
 
 
-def _around(plane: np.ndarray, reach: int) -> List[np.ndarray]:
+def around(plane: np.ndarray, reach: int) -> List[np.ndarray]:
     """The plane, shifted by up to `reach` samples each way; borders are repeated."""
     height, width = plane.shape[:2]
     padded = np.pad(plane, ((reach, reach), (reach, reach), (0, 0)), mode="edge")

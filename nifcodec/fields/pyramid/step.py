@@ -11,6 +11,7 @@ from nifcodec.fields.pyramid.chains import Chain, Features, Latents, strips_of
 from nifcodec.fields.pyramid.contract import Loss, Quantizer, costs_of
 from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, GROUPS, LEVELS, NEIGHBOURS, Grid, all_grids
 from nifcodec.fields.pyramid.networks import HIDDEN, layout
+from nifcodec.fields.pyramid.together import TOGETHER_FROM, Together
 from nifcodec.native.planes import Geometry, Rows
 from nifcodec.native.pyramid import HARD, SOFT, NativePyramid
 from nifcodec.native.synthesis import Synthesis
@@ -60,6 +61,7 @@ class Pyramid:
         self._target.inner[...] = picture.transpose(2, 0, 1)
         self._strips = strips_of(height)
         self._evaluated: Optional[_Evaluated] = None
+        self._together: Optional[Together] = None
         self._chains = [Chain(latents, self._seen) for latents in self._seen]
         self._features = {Grid(level): Features(level, self.grids) for level in FEATURED_LEVELS}
 
@@ -129,9 +131,14 @@ class Pyramid:
                 betas,
                 epsilon,
                 step,
+                latents.moved,
             )
 
         _each(move, [(latents, index) for latents in self.grids for index in range(len(latents.strips))])
+        if self._is_moved is None and step >= TOGETHER_FROM:
+            if self._together is None:
+                self._together = Together(self._native, self._target.inner.transpose(1, 2, 0))
+            self._together.move(self.grids)
 
     def latents(self) -> List[np.ndarray]:
         """Of all grids, finest first, float32 (rows, columns), not rounded: copies."""

@@ -16,6 +16,7 @@ from nifcodec.errors import DeviceError
 from nifcodec.fields.pyramid.contract import Loss, Quantizer, costs_of
 from nifcodec.fields.pyramid.grids import LEVELS, all_grids
 from nifcodec.fields.pyramid.networks import HIDDEN, UNITS, layout
+from nifcodec.fields.pyramid.together import SHARE, TOGETHER_FROM, inverses_of, weights_of
 from nifcodec.fields.pyramid.training.networks import (
     bits,
     grids_of,
@@ -24,18 +25,21 @@ from nifcodec.fields.pyramid.training.networks import (
     named,
     soft_round,
     synthesis,
+    together,
     upsampled,
 )
 from nifcodec.training.devices.base import Device, Placement, Tensors
 from nifcodec.training.devices.open import open_device
 from nifcodec.training.memory import TRANSIENT, use_of
 
-# All latents, one grid behind the other; first and second moments, the gradient; the picture (H, W, colours).
-State = Tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
-LATENTS, MOMENT, SQUARE = 0, 1, 2
+# All latents, one grid behind the other; first and second moments, the gradient; the picture (H, W, colours); what
+# maps of it are made with, (LEVELS, weights, weights).
+State = Tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
+LATENTS, MOMENT, SQUARE, TARGET = 0, 1, 2, 4
 
-# Corrected rate, betas, epsilon and factor of the squares of a step of Adam that changes nothing.
-STILL = np.array([0, 1, 1, 1, 1], np.float32)
+# Corrected rate, betas, epsilon and factor of the squares of a step of Adam that changes nothing, and what is added
+# again of what latents do together.
+STILL = np.array([0, 1, 1, 1, 1, 0], np.float32)
 
 
 def open_device_pyramid(picture: np.ndarray, white: float, config: EncodeConfig) -> "DevicePyramid":
@@ -52,7 +56,7 @@ def open_device_pyramid(picture: np.ndarray, white: float, config: EncodeConfig)
 def step_bytes(height: int, width: int, colours: int) -> int:
     """Estimated bytes of a device's memory that a step takes."""
     latents = sum(rows * columns for rows, columns in (grid.size(height, width) for grid in all_grids()))
-    kept = 4 * latents + colours * height * width
+    kept = 4 * latents + colours * height * width + LEVELS * weights_of(colours) ** 2
     # Of each layer its input and the value before its ReLU.
     entropy, picture = 5 * UNITS + 2, 2 * LEVELS + 2 * HIDDEN + 8 * colours
     return int(4 * (kept + TRANSIENT * (latents * entropy + height * width * picture)))
@@ -90,7 +94,7 @@ class DevicePyramid:
         self.placement = f"{device.label}, {width}x{height} pixels" + use_of(needed, device.memory)
         self._count = sum(rows * columns for rows, columns in self._sizes)
         zeros = np.zeros(self._count, np.float32)
-        self._held = device.hold((zeros, zeros, zeros, zeros, picture.astype(np.float32)))
+        self._held = device.hold((zeros, zeros, zeros, zeros, picture.astype(np.float32), inverses_of(picture)))
         self._soft, self._hard = self._held.program(self.soft_step), self._held.program(self.hard_step)
         self._evaluate, self._move = self._held.program(self.evaluation), self._held.program(self.movement)
         # A move waits for the next program, which begins with it: an IPU would load two in turn otherwise.
@@ -131,7 +135,8 @@ class DevicePyramid:
         """As `contract.Step.move`."""
         self._finish()
         corrections = 1 - betas[0] ** step, 1 - betas[1] ** step
-        self._waiting = np.array([rate / corrections[0], *betas, epsilon, 1 / corrections[1]], np.float32)
+        share = SHARE if step >= TOGETHER_FROM else 0.0
+        self._waiting = np.array([rate / corrections[0], *betas, epsilon, 1 / corrections[1], share], np.float32)
 
     def latents(self) -> List[np.ndarray]:
         """Of all grids, finest first, float32 (rows, columns), not rounded: copies."""
@@ -172,7 +177,7 @@ class DevicePyramid:
         """A move, then the gradients of a step under soft rounding: a pure function.
 
         Args:
-            move: as STILL, (5,).
+            move: as STILL, (6,).
             weights: (layout.count,).
             price: of a bit, ().
             noise: normal, of each latent.
@@ -181,17 +186,17 @@ class DevicePyramid:
         Returns:
             The new state; sums of squared errors, of bits, a row of a grid each; the gradient by the weights.
         """
-        (latents, moment, square, _, target), _ = self.movement(state, move)
+        (latents, moment, square, _, target, inverses), _ = self.movement(state, move)
         once, first = soft_round(latents, rounding[0], rounding[1])
         twice, second = soft_round(once + noise * rounding[2], rounding[0], rounding[1])
         results, gradient = self._gradients(twice, weights, price, target)
-        return (latents, moment, square, gradient * (first * second), target), results
+        return (latents, moment, square, gradient * (first * second), target, inverses), results
 
     def hard_step(self, state: State, move: tf.Tensor, weights: tf.Tensor, price: tf.Tensor) -> Tuple[Tensors, Tensors]:
         """As `soft_step`, of rounded latents: the gradient by these is a result more, and that of the state is zero."""
-        (latents, moment, square, gradient, target), _ = self.movement(state, move)
+        (latents, moment, square, gradient, target, inverses), _ = self.movement(state, move)
         results, by_rounded = self._gradients(hard_round(latents), weights, price, target)
-        return (latents, moment, square, tf.zeros_like(gradient), target), (*results, by_rounded)
+        return (latents, moment, square, tf.zeros_like(gradient), target, inverses), (*results, by_rounded)
 
     def evaluation(self, state: State, move: tf.Tensor, weights: tf.Tensor) -> Tuple[Tensors, Tensors]:
         """A move; sums of squared errors as of `soft_step`, bits of all latents, rounded, and the picture."""
@@ -200,17 +205,19 @@ class DevicePyramid:
         grids = grids_of(hard_round(moved[LATENTS]), *self._size)
         picture = limited(synthesis(parts, upsampled(parts, grids)))
         picture = hard_round(picture * self._white) * (1 / self._white)
-        squares = tf.reduce_sum(tf.square(picture - moved[-1]), axis=[1, 2])
+        squares = tf.reduce_sum(tf.square(picture - moved[TARGET]), axis=[1, 2])
         return moved, (squares, bits(parts, grids), picture)
 
     def movement(self, state: State, move: tf.Tensor) -> Tuple[Tensors, Tensors]:
-        """A step of Adam on the latents."""
-        latents, moment, square, gradient, target = state
-        rate, beta1, beta2, epsilon, scale = (move[number] for number in range(5))
+        """A step of Adam on the latents, and what they do together in it."""
+        latents, moment, square, gradient, target, inverses = state
+        rate, beta1, beta2, epsilon, scale, share = (move[number] for number in range(6))
         moment = moment * beta1 + gradient * (1.0 - beta1)
         square = square * beta2 + tf.square(gradient) * (1.0 - beta2)
-        latents -= rate * moment / (tf.sqrt(square * scale) + epsilon)
-        return (latents, moment, square, gradient, target), ()
+        moves = -rate * moment / (tf.sqrt(square * scale) + epsilon)
+        shared = together(target, inverses, grids_of(moves, *self._size))
+        latents += moves + share * tf.concat([tf.reshape(each, [-1]) for each in shared], axis=0)
+        return (latents, moment, square, gradient, target, inverses), ()
 
     def _gradients(
         self, latents: tf.Tensor, weights: tf.Tensor, price: tf.Tensor, target: tf.Tensor

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, GROUPS, LEVELS, NEIGHBOURS, Grid, all_grids
 from nifcodec.fields.pyramid.networks import TAPS, UNITS, Layout, coarser_grids
+from nifcodec.native.pyramid import AROUND
 
 Weights = Dict[str, tf.Tensor]
 
@@ -107,6 +108,39 @@ def synthesis(weights: Weights, planes: tf.Tensor) -> tf.Tensor:
 def limited(picture: tf.Tensor) -> tf.Tensor:
     """Within 0 to 1, as a decoded picture is; what is beyond has the gradient at the limit, so that it comes back."""
     return picture + tf.stop_gradient(tf.clip_by_value(picture, 0.0, 1.0) - picture)
+
+
+def together(picture: tf.Tensor, inverses: tf.Tensor, moves: Sequence[tf.Tensor]) -> List[tf.Tensor]:
+    """What latents do together in moves of all grids, (rows, columns) each, without its share (`together.py`).
+
+    Args:
+        picture: (H, W, 1..4).
+        inverses: of the levels, (LEVELS, weights, weights).
+    """
+    level, near = picture[..., : 3 if picture.shape[2] > 2 else 1] - 0.5, {}
+    for number in range(LEVELS):
+        near[number] = _repeated(_repeated(level[None], 1, AROUND), 2, AROUND)
+        level = _halved(level)
+    found = []
+    for grid, plane in zip(all_grids(), moves):
+        around = near[grid.level]
+        colours, side = around.shape[3], 2 * AROUND + 1
+        sums = tf.compat.v1.nn.conv2d_backprop_filter(
+            around, [side, side, colours, 1], plane[None, :, :, None], strides=[1, 1, 1, 1], padding="VALID"
+        )
+        sums = tf.concat([tf.reshape(tf.transpose(sums, [2, 0, 1, 3]), [-1]), tf.reduce_sum(plane)[None]], axis=0)
+        weights = tf.linalg.matvec(inverses[grid.level], sums)
+        kernel = tf.transpose(tf.reshape(weights[:-1], [colours, side, side, 1]), [1, 2, 0, 3])
+        found.append(tf.nn.conv2d(around, kernel, strides=1, padding="VALID")[0, :, :, 0] + weights[-1])
+    return found
+
+
+def _halved(plane: tf.Tensor) -> tf.Tensor:
+    """Means of 2x2 of (H, W, C), an odd last row or column repeated."""
+    height, width, colours = plane.shape
+    plane = tf.concat([plane, plane[-1:]], axis=0) if height % 2 else plane
+    plane = tf.concat([plane, plane[:, -1:]], axis=1) if width % 2 else plane
+    return tf.reduce_mean(tf.reshape(plane, [(height + 1) // 2, 2, (width + 1) // 2, 2, colours]), axis=[1, 3])
 
 
 def _first_layer(inputs: tf.Tensor, matrix: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
