@@ -21,8 +21,11 @@ from nifcodec.fields.pyramid.contract import Loss, Quantizer
 from nifcodec.fields.pyramid.fit import PROBES, State, Training
 from nifcodec.fields.pyramid.grids import GROUPS
 from nifcodec.fields.pyramid.schedule import ROUNDED_FROM, Price, phases
-from nifcodec.fields.pyramid.together import TOGETHER_FROM, inverses_of
+from nifcodec.fields.pyramid.step import Pyramid
+from nifcodec.fields.pyramid.together import SHARE, TOGETHER_FROM, Together, inverses_of
+from nifcodec.fields.pyramid.training import networks
 from nifcodec.fields.pyramid.training.device_pyramid import DevicePyramid, open_device_pyramid, step_bytes
+from nifcodec.native.pyramid import NativePyramid
 from nifcodec.training.devices.local import Local
 from nifcodec.training.devices.replicas import Replicas
 
@@ -123,6 +126,24 @@ def test_training_lowers_the_loss_and_an_ipu_trains_the_same(pyramid: DevicePyra
     # Programs of both kinds of steps, of evaluations, and of the moves that nothing else follows.
     assert len(machine.compiled) <= 4
     assert machine.runs < 30 + 2 * len(told) + 2 * PROBES + 5
+
+
+@native
+@pytest.mark.parametrize("colours", [2, 3, 4])
+def test_what_latents_do_together_is_the_same_by_tensorflow(colours: int) -> None:
+    random, (height, width) = np.random.RandomState(colours), (77, 67)
+    picture = random.uniform(size=(height, width, colours)).astype(np.float32)
+    native_steps = NativePyramid(LIBRARIES["installed"])
+    pyramid = Pyramid(native_steps, picture)
+    for latents in pyramid.grids:
+        latents.moves.inner[...] = random.normal(1, 1, latents.moves.inner.shape)
+    moves = [tf.constant(latents.moves.inner[0]) for latents in pyramid.grids]
+    found = networks.together(tf.constant(picture), tf.constant(inverses_of(picture)), moves)
+    Together(native_steps, picture).move(pyramid.grids)
+    added = [np.abs(each).max() for each in pyramid.latents()]
+    assert [each > 1 for each in added[:3]] == [True, True, False] and max(added[2:]) == 0
+    for ours, theirs in zip(pyramid.latents(), found):
+        np.testing.assert_allclose(SHARE * theirs.numpy(), ours, atol=2e-4)
 
 
 def test_the_noise_follows_the_seed_and_rounding_leaves_the_latents(pyramid: DevicePyramid) -> None:

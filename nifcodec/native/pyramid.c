@@ -59,15 +59,15 @@ static float power_of(float base, int32_t exponent) {
 
 void nif_pyramid_adam(const nif_plane *plane, int32_t first, int32_t last, const float *own, const float *below,
                       const float *gradient, const float *slope, float rate, float beta1, float beta2, float epsilon,
-                      int32_t step, float *moment, float *square, float *y, float *moved) {
+                      int32_t step, float *moment, float *square, float *y, float *moves) {
     const float corrected = rate / (1 - power_of(beta1, step)), scale = 1 / (1 - power_of(beta2, step));
     NIF_BEST(adam(plane, first, last, own, below, gradient, slope, corrected, beta1, beta2, epsilon, scale, moment,
-                  square, y, moved));
+                  square, y, moves));
 }
 
 void nif_together_products(const nif_plane *plane, const nif_around *around, int32_t first, int32_t last,
-                           const float *moved, double *sums) {
-    NIF_BEST(together_products(plane, around, first, last, moved, sums));
+                           const float *moves, double *sums) {
+    NIF_BEST(together_products(plane, around, first, last, moves, sums));
 }
 
 void nif_together_add(const nif_plane *plane, const nif_around *around, int32_t first, int32_t last, const float *map,

@@ -63,10 +63,10 @@ NIF_EXPORT int64_t nif_pyramid_workspace(int64_t weights);
  *
  * own: as nif_pyramid_bits writes it for the rows from `first` on; below: the same of the rows from `last` on, whose
  *     first NIF_REACH rows belong to these, or NULL.
- * moved: a plane as y, what was added to each; or NULL. */
+ * moves: a plane as y, what is added to each. */
 NIF_EXPORT void nif_pyramid_adam(const nif_plane *plane, int32_t first, int32_t last, const float *own,
                                  const float *below, const float *gradient, const float *slope, float rate, float beta1,
                                  float beta2, float epsilon, int32_t step, float *moment, float *square, float *y,
-                                 float *moved);
+                                 float *moves);
 
 #endif

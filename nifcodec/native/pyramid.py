@@ -49,7 +49,8 @@ class NativePyramid(NativeSynthesis):
     """The functions of a loaded library.
 
     Args:
-        loaded: a library with the symbols that pyramid.h, pyramid_features.h, synthesis.h and upsampling.h name.
+        loaded: a library with the symbols that pyramid.h, pyramid_features.h, pyramid_together.h, synthesis.h and
+            upsampling.h name.
     """
 
     def __init__(self, loaded: ctypes.CDLL) -> None:
@@ -143,13 +144,13 @@ class NativePyramid(NativeSynthesis):
         betas: Tuple[float, float],
         epsilon: float,
         step: int,
-        moved: Planes,
+        moves: Planes,
     ) -> None:
         """One step of Adam on rows of latents.
 
         Args:
             own, below: gradients by `bits`, of these rows and of the next strip.
-            moved: where goes what is added to each.
+            moves: where goes what is added to each.
         """
         self._library.nif_pyramid_adam(
             plane_of(y.geometry),
@@ -163,15 +164,15 @@ class NativePyramid(NativeSynthesis):
             moments[0].address(),
             moments[1].address(),
             y.address(),
-            moved.address(),
+            moves.address(),
         )
 
-    def together_products(self, rows: Rows, picture: Planes, moved: Planes) -> np.ndarray:
+    def together_products(self, rows: Rows, picture: Planes, moves: Planes) -> np.ndarray:
         """Products of moves with the picture around each, float64: of each colour AROUND_SIDE^2, then their sum."""
         around = _around(picture)
         sums = np.zeros(around.colours * AROUND_SIDE**2 + 1)
         self._library.nif_together_products(
-            plane_of(moved.geometry), ctypes.byref(around), *rows_of(rows), moved.address(), data_of(sums)
+            plane_of(moves.geometry), ctypes.byref(around), *rows_of(rows), moves.address(), data_of(sums)
         )
         return sums
 

@@ -181,7 +181,7 @@ NIF_TARGET static double NIF_K(bits)(const nif_plane *plane, const nif_entropy *
 NIF_TARGET static void NIF_K(adam)(const nif_plane *plane, int32_t first, int32_t last, const float *own,
                                    const float *below, const float *gradient, const float *slope, float rate,
                                    float beta1, float beta2, float epsilon, float scale, float *moment, float *square,
-                                   float *y, float *moved) {
+                                   float *y, float *moves) {
     for (int32_t row = first; row < last; row++) {
         const ptrdiff_t at = row * plane->stride;
         const float *mine = own + (row - first + NIF_REACH) * plane->stride;
@@ -196,7 +196,7 @@ NIF_TARGET static void NIF_K(adam)(const nif_plane *plane, int32_t first, int32_
             NIF_K(store)(square + at + x, v);
             const VECTOR move = -rate * m / (NIF_K(root)(v * scale) + epsilon);
             NIF_K(store)(y + at + x, NIF_K(load)(y + at + x) + move);
-            if (moved) NIF_K(store)(moved + at + x, move);
+            NIF_K(store)(moves + at + x, move);
         }
     }
 }

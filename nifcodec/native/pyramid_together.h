@@ -16,7 +16,7 @@ typedef struct {
 
 /* Products of moves with what a map is multiplied with, summed over the rows: as many as a map has weights. */
 NIF_EXPORT void nif_together_products(const nif_plane *plane, const nif_around *around, int32_t first, int32_t last,
-                                      const float *moved, double *sums);
+                                      const float *moves, double *sums);
 
 /* Adds a map of the picture to latents y. */
 NIF_EXPORT void nif_together_add(const nif_plane *plane, const nif_around *around, int32_t first, int32_t last,

@@ -1,4 +1,5 @@
-/* The part of pyramid.c for pyramid_together.h that is compiled for each kind of processor, around dense.h. */
+/* The part of pyramid.c for pyramid_together.h that is compiled for each kind of processor, around dense.h. Five taps at a
+ * time are written out: NIF_SIDE of them. */
 
 /* The picture's row around a latent's row: `dy` rows further, from NIF_AROUND samples before the first. */
 static inline const float *NIF_K(row_around)(const nif_plane *plane, const nif_around *around, int32_t colour,
@@ -17,9 +18,9 @@ NIF_DEFINE void NIF_K(products_around)(int32_t count, const float *a, const floa
 }
 
 NIF_TARGET static void NIF_K(together_products)(const nif_plane *plane, const nif_around *around, int32_t first,
-                                                int32_t last, const float *moved, double *sums) {
+                                                int32_t last, const float *moves, double *sums) {
     for (int32_t row = first; row < last; row++) {
-        const float *restrict from = moved + row * plane->stride;
+        const float *restrict from = moves + row * plane->stride;
         double *to = sums;
         for (int32_t c = 0; c < around->colours; c++)
             for (int32_t dy = -NIF_AROUND; dy <= NIF_AROUND; dy++, to += NIF_SIDE)

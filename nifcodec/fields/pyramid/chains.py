@@ -21,7 +21,7 @@ class Latents:
         self.grid = grid
         self.geometry = Geometry(*grid.size(height, width))
         made = [self.geometry.planes(1) for _ in range(7)]
-        self.y, self.s, self.slope, self.gradient, self.moved = made[:5]
+        self.y, self.s, self.slope, self.gradient, self.moves = made[:5]
         self.moments = made[5], made[6]
         self.own: List[np.ndarray] = []  # gradients by the entropy network, of each strip
         self.bits: Optional[Planes] = None  # of each latent, once they were asked for

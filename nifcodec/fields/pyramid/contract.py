@@ -87,7 +87,7 @@ class Step(Protocol):
         """Those of the last `step` by the latents as the networks saw them, float32, of all grids."""
 
     def move(self, rate: float, betas: Tuple[float, float], epsilon: float, step: int) -> None:
-        """One step of Adam on the latents, down the gradient of the last `step`."""
+        """One step of Adam on the latents, down the gradient of the last `step`, and what `together.py` adds to it."""
 
     def latents(self) -> List[np.ndarray]:
         """Of all grids, finest first, float32 (rows, columns), not rounded: copies."""

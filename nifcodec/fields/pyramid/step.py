@@ -113,7 +113,7 @@ class Pyramid:
         return [latents.by_seen() for latents in self.grids]
 
     def move(self, rate: float, betas: Tuple[float, float], epsilon: float, step: int) -> None:
-        """One step of Adam on the latents, down the gradient of the last `step`."""
+        """As `contract.Step.move`; where latents around a window stay, nothing is added again."""
         self._evaluated = None
 
         def move(job: Tuple[Latents, int]) -> None:
@@ -131,7 +131,7 @@ class Pyramid:
                 betas,
                 epsilon,
                 step,
-                latents.moved,
+                latents.moves,
             )
 
         _each(move, [(latents, index) for latents in self.grids for index in range(len(latents.strips))])

@@ -8,22 +8,22 @@ moved by. So moves are projected on maps of the colours around the latents, as f
 
 from __future__ import annotations
 
-from typing import List, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
 from nifcodec.fields.pyramid.chains import Latents
 from nifcodec.fields.pyramid.first_latents import around, means
-from nifcodec.fields.pyramid.grids import LEVELS
+from nifcodec.fields.pyramid.grids import LEVELS, Grid
 from nifcodec.native.planes import MARGIN, REACH, Geometry, Planes, Rows
-from nifcodec.native.pyramid import AROUND, NativePyramid
+from nifcodec.native.pyramid import AROUND, AROUND_SIDE, NativePyramid
 from nifcodec.threads import in_threads
 
 SHARE = 4.0  # what moves together is added again, so many times
 TOGETHER_FROM = 10  # steps: Adam's first ones have the signs of gradients alone
 RIDGE = 1e-3  # of the mean of squares
 LEAST = 1024  # latents of a grid; of fewer ones a map tells nearly all moves
-MEASURED = 1 << 15  # latents, about, of whose surroundings a map knows how they vary
+BLOCK = 128, 256  # rows and columns of latents whose surroundings are multiplied at once
 
 
 def colours_of(picture: np.ndarray) -> List[np.ndarray]:
@@ -33,27 +33,33 @@ def colours_of(picture: np.ndarray) -> List[np.ndarray]:
 
 def weights_of(colours: int) -> int:
     """How many weights a map of a picture of so many colours has."""
-    return (3 if colours > 2 else 1) * (2 * AROUND + 1) ** 2 + 1
+    return (3 if colours > 2 else 1) * AROUND_SIDE**2 + 1
+
+
+def has_map(grid: Grid, height: int, width: int) -> bool:
+    """Whether what a grid's latents do together in a picture of this size is added again."""
+    rows, columns = grid.size(height, width)
+    return rows * columns >= LEAST
 
 
 def inverse_of(colours: np.ndarray) -> np.ndarray:
     """Products of moves with the surroundings of latents -> the map nearest to the moves, float64 (weights, weights).
 
-    Of small grids it is 0.
-
     Args:
-        colours: of the picture at the grid's size, (rows, columns, colours). A map is (colours, 5, 5) and a constant.
+        colours: of the picture at the grid's size, (rows, columns, 1 or 3). A map is (colours, 5, 5) and a constant.
     """
     height, width, count = colours.shape
-    if height * width < LEAST:
-        return np.zeros((count * (2 * AROUND + 1) ** 2 + 1,) * 2)
-    every = max(1, height * width // MEASURED)
-    near = np.stack([part[::every] for part in around(colours, AROUND)], axis=3)  # rows, columns, colours, places
-    parts = near.reshape(-1, count * near.shape[3])
-    parts = np.concatenate([parts, np.ones((len(parts), 1), np.float32)], axis=1)
-    products = (parts.T @ parts).astype(np.float64) * (height * width / len(parts))
-    size = len(products)
-    return np.linalg.inv(products + RIDGE * np.trace(products) / size * np.eye(size))
+    near, size = around(colours, AROUND), weights_of(count)
+
+    def products(corner: Tuple[int, int]) -> np.ndarray:
+        part = tuple(slice(first, first + length) for first, length in zip(corner, BLOCK))
+        parts = np.stack([each[part] for each in near], axis=3).reshape(-1, size - 1)
+        parts = np.concatenate([parts, np.ones((len(parts), 1), np.float32)], axis=1)
+        return (parts.T @ parts).astype(np.float64)
+
+    corners = [(top, left) for top in range(0, height, BLOCK[0]) for left in range(0, width, BLOCK[1])]
+    total = sum(in_threads(products, corners), np.zeros((size, size)))
+    return np.linalg.inv(total + RIDGE * np.trace(total) / size * np.eye(size))
 
 
 def inverses_of(picture: np.ndarray) -> np.ndarray:
@@ -69,22 +75,23 @@ class Together:
     """
 
     def __init__(self, native: NativePyramid, picture: np.ndarray) -> None:
-        self._native = native
-        levels = colours_of(picture)
+        self._native, self._size = native, picture.shape[:2]
+        levels = [each for level, each in enumerate(colours_of(picture)) if has_map(Grid(level), *self._size)]
         self._planes = [_planes(each) for each in levels]
         self._inverses = [inverse_of(each) for each in levels]
 
     def move(self, grids: Sequence[Latents]) -> None:
         """Adds to the latents of all grids what they did together in the last step of Adam."""
-        jobs = [(latents, rows) for latents in grids for rows in latents.strips]
+        moved = [latents for latents in grids if has_map(latents.grid, *self._size)]
+        jobs = [(latents, rows) for latents in moved for rows in latents.strips]
 
         def products(job: Tuple[Latents, Rows]) -> np.ndarray:
             latents, rows = job
-            return self._native.together_products(rows, self._planes[latents.grid.level], latents.moved)
+            return self._native.together_products(rows, self._planes[latents.grid.level], latents.moves)
 
-        sums = dict.fromkeys((latents.grid for latents in grids), np.zeros(1))
+        sums: Dict[Grid, np.ndarray] = {}
         for (latents, _), found in zip(jobs, in_threads(products, jobs)):
-            sums[latents.grid] = sums[latents.grid] + found
+            sums[latents.grid] = sums.get(latents.grid, 0.0) + found
         maps = {grid: (SHARE * self._inverses[grid.level] @ total).astype(np.float32) for grid, total in sums.items()}
 
         def add(job: Tuple[Latents, Rows]) -> None:

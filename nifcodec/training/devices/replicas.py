@@ -37,6 +37,7 @@ from nifcodec.training.devices.base import (
 from nifcodec.training.devices.local import gpu_memory
 
 PROBE_SECONDS = 3.0  # to wait for a host that may be switched off
+ENDING_SECONDS = 5.0  # to wait for a thread, which may itself wait for another process
 
 
 class Replicas:
@@ -238,7 +239,8 @@ def _end_threads(strategy: tf.distribute.Strategy) -> None:
         pool = getattr(part, "_pool", None)
         if isinstance(pool, ThreadPool):
             pool.close()
-            pool.join()
+            for thread in list(getattr(pool, "_pool", ())):
+                thread.join(ENDING_SECONDS)
 
 
 def _cluster() -> Tuple[List[str], int]:

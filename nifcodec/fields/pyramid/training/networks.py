@@ -11,9 +11,11 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import numpy as np
 import tensorflow as tf
 
+from nifcodec.fields.pyramid.first_latents import GREY
 from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, GROUPS, LEVELS, NEIGHBOURS, Grid, all_grids
 from nifcodec.fields.pyramid.networks import TAPS, UNITS, Layout, coarser_grids
-from nifcodec.native.pyramid import AROUND
+from nifcodec.fields.pyramid.together import has_map
+from nifcodec.native.pyramid import AROUND, AROUND_SIDE
 
 Weights = Dict[str, tf.Tensor]
 
@@ -117,14 +119,18 @@ def together(picture: tf.Tensor, inverses: tf.Tensor, moves: Sequence[tf.Tensor]
         picture: (H, W, 1..4).
         inverses: of the levels, (LEVELS, weights, weights).
     """
-    level, near = picture[..., : 3 if picture.shape[2] > 2 else 1] - 0.5, {}
+    height, width, _ = picture.shape
+    level, near = picture[..., : 3 if picture.shape[2] > 2 else 1] - GREY, {}
     for number in range(LEVELS):
         near[number] = _repeated(_repeated(level[None], 1, AROUND), 2, AROUND)
         level = _halved(level)
     found = []
     for grid, plane in zip(all_grids(), moves):
-        around = near[grid.level]
-        colours, side = around.shape[3], 2 * AROUND + 1
+        if not has_map(grid, height, width):
+            found.append(tf.zeros_like(plane))
+            continue
+        around, side = near[grid.level], AROUND_SIDE
+        colours = around.shape[3]
         sums = tf.compat.v1.nn.conv2d_backprop_filter(
             around, [side, side, colours, 1], plane[None, :, :, None], strides=[1, 1, 1, 1], padding="VALID"
         )
