@@ -26,14 +26,19 @@ LEAST = 1024  # latents of a grid; of fewer ones a map tells nearly all moves
 BLOCK = 128, 256  # rows and columns of latents whose surroundings are multiplied at once
 
 
+def map_colours(colours: int) -> int:
+    """How many colours of a picture of so many a map sees: one of grey, three otherwise, and no alpha."""
+    return 3 if colours > 2 else 1
+
+
 def colours_of(picture: np.ndarray) -> List[np.ndarray]:
     """A picture, (H, W, 1..4) of 0..1, at the sizes of all levels, less a grey: float32 (rows, columns, 1 or 3)."""
-    return [level if picture.shape[2] > 2 else level[..., :1] for level in means(picture)[:LEVELS]]
+    return [level[..., : map_colours(picture.shape[2])] for level in means(picture)[:LEVELS]]
 
 
 def weights_of(colours: int) -> int:
     """How many weights a map of a picture of so many colours has."""
-    return (3 if colours > 2 else 1) * AROUND_SIDE**2 + 1
+    return map_colours(colours) * AROUND_SIDE**2 + 1
 
 
 def has_map(grid: Grid, height: int, width: int) -> bool:

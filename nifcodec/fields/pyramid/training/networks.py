@@ -14,7 +14,7 @@ import tensorflow as tf
 from nifcodec.fields.pyramid.first_latents import GREY
 from nifcodec.fields.pyramid.grids import FEATURED_LEVELS, FEATURES, GROUPS, LEVELS, NEIGHBOURS, Grid, all_grids
 from nifcodec.fields.pyramid.networks import TAPS, UNITS, Layout, coarser_grids
-from nifcodec.fields.pyramid.together import has_map
+from nifcodec.fields.pyramid.together import has_map, map_colours
 from nifcodec.native.pyramid import AROUND, AROUND_SIDE
 
 Weights = Dict[str, tf.Tensor]
@@ -119,8 +119,8 @@ def together(picture: tf.Tensor, inverses: tf.Tensor, moves: Sequence[tf.Tensor]
         picture: (H, W, 1..4).
         inverses: of the levels, (LEVELS, weights, weights).
     """
-    height, width, _ = picture.shape
-    level, near = picture[..., : 3 if picture.shape[2] > 2 else 1] - GREY, {}
+    height, width, colours = picture.shape
+    level, near = picture[..., : map_colours(colours)] - GREY, {}
     for number in range(LEVELS):
         near[number] = _repeated(_repeated(level[None], 1, AROUND), 2, AROUND)
         level = _halved(level)
@@ -129,14 +129,13 @@ def together(picture: tf.Tensor, inverses: tf.Tensor, moves: Sequence[tf.Tensor]
         if not has_map(grid, height, width):
             found.append(tf.zeros_like(plane))
             continue
-        around, side = near[grid.level], AROUND_SIDE
-        colours = around.shape[3]
+        around, size = near[grid.level], (AROUND_SIDE, AROUND_SIDE)
         sums = tf.compat.v1.nn.conv2d_backprop_filter(
-            around, [side, side, colours, 1], plane[None, :, :, None], strides=[1, 1, 1, 1], padding="VALID"
+            around, [*size, around.shape[3], 1], plane[None, :, :, None], strides=[1, 1, 1, 1], padding="VALID"
         )
         sums = tf.concat([tf.reshape(tf.transpose(sums, [2, 0, 1, 3]), [-1]), tf.reduce_sum(plane)[None]], axis=0)
         weights = tf.linalg.matvec(inverses[grid.level], sums)
-        kernel = tf.transpose(tf.reshape(weights[:-1], [colours, side, side, 1]), [1, 2, 0, 3])
+        kernel = tf.transpose(tf.reshape(weights[:-1], [around.shape[3], *size, 1]), [1, 2, 0, 3])
         found.append(tf.nn.conv2d(around, kernel, strides=1, padding="VALID")[0, :, :, 0] + weights[-1])
     return found
 
