@@ -67,7 +67,7 @@ def test_gradients_are_those_of_finite_differences(size: Tuple[int, int], colour
 
     def check(direction: np.ndarray, expected: float, latents: "int | None", what: str) -> None:
         errors = []
-        for far in (1e-2, 3e-3, 1e-3):
+        for far in (1e-2, 3e-3, 1e-3, 1e-4):
             sides = []
             for sign in (1, -1):
                 if latents is None:
@@ -118,6 +118,22 @@ def test_each_build_computes_the_same(library: str) -> None:
     for pyramid in (ours, theirs):
         pyramid.move(0.1, (0.9, 0.99), 1e-8, 1)
     np.testing.assert_allclose(ours.grids[0].y.inner, theirs.grids[0].y.inner, atol=0.21)
+
+
+def test_coarser_grids_are_rounded_more_softly() -> None:
+    pyramid, weights = problem((130, 70))
+    pyramid.set_latents([np.full(each.shape, 2.3, np.float32) for each in pyramid.latents()])
+    pyramid.step(weights, Quantizer(0.25, 0.0), PRICE)
+    found = {}
+    for latents in pyramid.grids:
+        temperature = Quantizer(0.25, 0.0).temperature_of(latents.grid)
+        value = 2.3
+        for _ in range(2):  # before the noise and after it
+            curve = np.tanh((value - 2.5) / temperature) / np.tanh(0.5 / temperature)
+            value = 2.5 + curve / 2
+        np.testing.assert_allclose(latents.s.inner, value, atol=1e-5)
+        found[latents.grid.level] = value
+    assert 2 < found[0] < found[1] < found[2] == found[LEVELS - 1] < 2.3
 
 
 def trained(pyramid: Pyramid, steps: int) -> Training:

@@ -7,8 +7,12 @@ from typing import List, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
-from nifcodec.fields.pyramid.grids import all_grids
+from nifcodec.fields.pyramid.grids import Grid, all_grids
 from nifcodec.fields.pyramid.networks import Layout
+
+# Soft rounding of levels 0, 1, and 2 and coarser, in parts of the quantizer's temperature: a latent of a coarser grid
+# matters in more pixels, so that it feels what it would gain by the next integer through a softer curve too.
+SOFTER = (1.0, 1.15, 1.4)
 
 
 @dataclass(frozen=True)
@@ -16,13 +20,17 @@ class Quantizer:
     """What stands for rounding in a step.
 
     Attributes:
-        temperature: of the soft rounding; the lower, the harder.
+        temperature: of the soft rounding of the finest grid; the lower, the harder.
         deviation: of the noise.
     """
 
     temperature: float
     deviation: float
     seed: int = 0
+
+    def temperature_of(self, grid: Grid) -> float:
+        """Of the soft rounding of a grid."""
+        return self.temperature * SOFTER[min(grid.level, len(SOFTER) - 1)]
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,8 @@ class Pyramid:
             kind, q = (HARD, Quantizer(1.0, 0.0)) if quantizer is None else (SOFT, quantizer)
             seed = (q.seed * len(self.grids) + number) * 0x9E3779B1
             native = self._native.quantize
-            native(rows, latents.y, latents.s, latents.slope, kind, q.temperature, q.deviation, seed)
+            temperature = q.temperature_of(latents.grid)
+            native(rows, latents.y, latents.s, latents.slope, kind, temperature, q.deviation, seed)
 
         _each(quantize, [(number, rows) for number, each in enumerate(self.grids) for rows in each.strips])
         if self._is_moved is not None and quantizer is not None:

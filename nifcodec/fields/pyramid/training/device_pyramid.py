@@ -5,7 +5,6 @@ Latents, their moments and their gradient stay on the device; weights go there a
 
 from __future__ import annotations
 
-import math
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -110,8 +109,9 @@ class DevicePyramid:
         if quantizer is None:
             squares, found, gradient, self._gradient = self._hard(*given)
         else:
-            sharpness = 1 / quantizer.temperature
-            rounding = np.array([sharpness, 0.5 / math.tanh(0.5 * sharpness), quantizer.deviation], np.float32)
+            sharpness = 1 / np.array([quantizer.temperature_of(grid) for grid in all_grids()])
+            deviations = np.full(len(sharpness), quantizer.deviation)
+            rounding = np.stack([sharpness, 0.5 / np.tanh(0.5 * sharpness), deviations], axis=1).astype(np.float32)
             # Devices draw different numbers from one seed.
             noise = np.random.default_rng(quantizer.seed).standard_normal(self._count, np.float32)
             squares, found, gradient = self._soft(*given, noise, rounding)
@@ -181,14 +181,15 @@ class DevicePyramid:
             weights: (layout.count,).
             price: of a bit, ().
             noise: normal, of each latent.
-            rounding: sharpness and scale of `soft_round`, the noise's deviation, (3,).
+            rounding: sharpness and scale of `soft_round`, the noise's deviation, of each grid, (grids, 3).
 
         Returns:
             The new state; sums of squared errors, of bits, a row of a grid each; the gradient by the weights.
         """
         (latents, moment, square, _, target, inverses), _ = self.movement(state, move)
-        once, first = soft_round(latents, rounding[0], rounding[1])
-        twice, second = soft_round(once + noise * rounding[2], rounding[0], rounding[1])
+        sharpness, scale, deviation = (self._spread(rounding[:, number]) for number in range(3))
+        once, first = soft_round(latents, sharpness, scale)
+        twice, second = soft_round(once + noise * deviation, sharpness, scale)
         results, gradient = self._gradients(twice, weights, price, target)
         return (latents, moment, square, gradient * (first * second), target, inverses), results
 
@@ -234,6 +235,11 @@ class DevicePyramid:
         # The weights' tensors lie one behind the other, as do the grids.
         by_weights, by_latents = tf.concat(flat[: len(parts)], axis=0), tf.concat(flat[len(parts) :], axis=0)
         return (tf.reduce_sum(squares, axis=[1, 2]), self._rows(found), by_weights), by_latents
+
+    def _spread(self, values: tf.Tensor) -> tf.Tensor:
+        """A value of each grid, for each of its latents."""
+        counts = [rows * columns for rows, columns in self._sizes]
+        return tf.concat([tf.broadcast_to(values[number], [count]) for number, count in enumerate(counts)], axis=0)
 
     def _rows(self, values: tf.Tensor) -> tf.Tensor:
         """Sums over the rows of all grids: the host adds these up in double precision."""
