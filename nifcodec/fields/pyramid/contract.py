@@ -10,8 +10,8 @@ import numpy as np
 from nifcodec.fields.pyramid.grids import Grid, all_grids
 from nifcodec.fields.pyramid.networks import Layout
 
-# Soft rounding of levels 0, 1, and 2 and coarser, in parts of the quantizer's temperature: a latent of a coarser grid
-# matters in more pixels, so that it feels what it would gain by the next integer through a softer curve too.
+# Temperatures of levels 0, 1, and 2 and coarser, in parts of the quantizer's. Rounded as hard as the finest grid, the
+# coarser ones end at a higher loss (docs/pyramid-field.md, "Tried").
 SOFTER = (1.0, 1.15, 1.4)
 
 
