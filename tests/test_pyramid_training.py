@@ -164,8 +164,8 @@ def test_the_programs_are_clean_and_compile_to_the_same_numbers() -> None:
     moment, gradient, noise = random.normal(size=(3, count))
     state = (random.normal(0, 1.5, count), moment, random.uniform(size=count), gradient, picture, inverses_of(picture))
     weights = pyramid.layout.initial(1) + random.normal(0, 0.03, pyramid.layout.count)
-    rounding = np.tile([1.2, 0.6, 0.2], (len(pyramid.latents()), 1))
-    arrays = (state, np.array([0.1, 0.9, 0.99, 1e-2, 3, 4]), weights, PRICE, noise, rounding)
+    rounding = np.repeat([[1.2], [0.6]], len(pyramid.latents()), axis=1)
+    arrays = (state, np.array([0.1, 0.9, 0.99, 1e-2, 3, 4]), weights, PRICE, 0.2 * noise, rounding)
     given = tf.nest.map_structure(lambda array: tf.constant(array, tf.float32), arrays)
     for function, used in ((pyramid.soft_step, given), (pyramid.evaluation, given[:3])):
         specs = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), used)

@@ -91,8 +91,8 @@ class DevicePyramid:
                 f"{device.memory / 1e6:.1f}"
             )
         self.placement = f"{device.label}, {width}x{height} pixels" + use_of(needed, device.memory)
-        self._count = sum(rows * columns for rows, columns in self._sizes)
-        zeros = np.zeros(self._count, np.float32)
+        self._counts = [rows * columns for rows, columns in self._sizes]
+        zeros = np.zeros(sum(self._counts), np.float32)
         self._held = device.hold((zeros, zeros, zeros, zeros, picture.astype(np.float32), inverses_of(picture)))
         self._soft, self._hard = self._held.program(self.soft_step), self._held.program(self.hard_step)
         self._evaluate, self._move = self._held.program(self.evaluation), self._held.program(self.movement)
@@ -110,10 +110,10 @@ class DevicePyramid:
             squares, found, gradient, self._gradient = self._hard(*given)
         else:
             sharpness = 1 / np.array([quantizer.temperature_of(grid) for grid in all_grids()])
-            deviations = np.full(len(sharpness), quantizer.deviation)
-            rounding = np.stack([sharpness, 0.5 / np.tanh(0.5 * sharpness), deviations], axis=1).astype(np.float32)
+            rounding = np.stack([sharpness, 0.5 / np.tanh(0.5 * sharpness)]).astype(np.float32)
             # Devices draw different numbers from one seed.
-            noise = np.random.default_rng(quantizer.seed).standard_normal(self._count, np.float32)
+            noise = np.random.default_rng(quantizer.seed).standard_normal(sum(self._counts), np.float32)
+            noise *= np.float32(quantizer.deviation)
             squares, found, gradient = self._soft(*given, noise, rounding)
         return self._loss(squares, found), gradient
 
@@ -159,7 +159,7 @@ class DevicePyramid:
         """Forgets the moments of Adam."""
         self._finish()
         for number in (MOMENT, SQUARE):
-            self._held.write(number, np.zeros(self._count, np.float32))
+            self._held.write(number, np.zeros(sum(self._counts), np.float32))
 
     def picture(self) -> np.ndarray:
         """What the last `evaluate` made, float32 (H, W, C)."""
@@ -180,16 +180,16 @@ class DevicePyramid:
             move: as STILL, (6,).
             weights: (layout.count,).
             price: of a bit, ().
-            noise: normal, of each latent.
-            rounding: sharpness and scale of `soft_round`, the noise's deviation, of each grid, (grids, 3).
+            noise: what is added to each latent between two soft roundings.
+            rounding: sharpness and scale of `soft_round` for each grid, (2, grids).
 
         Returns:
             The new state; sums of squared errors, of bits, a row of a grid each; the gradient by the weights.
         """
         (latents, moment, square, _, target, inverses), _ = self.movement(state, move)
-        sharpness, scale, deviation = (self._spread(rounding[:, number]) for number in range(3))
+        sharpness, scale = self._spread(rounding[0]), self._spread(rounding[1])
         once, first = soft_round(latents, sharpness, scale)
-        twice, second = soft_round(once + noise * deviation, sharpness, scale)
+        twice, second = soft_round(once + noise, sharpness, scale)
         results, gradient = self._gradients(twice, weights, price, target)
         return (latents, moment, square, gradient * (first * second), target, inverses), results
 
@@ -238,8 +238,7 @@ class DevicePyramid:
 
     def _spread(self, values: tf.Tensor) -> tf.Tensor:
         """A value of each grid, for each of its latents."""
-        counts = [rows * columns for rows, columns in self._sizes]
-        return tf.concat([tf.broadcast_to(values[number], [count]) for number, count in enumerate(counts)], axis=0)
+        return tf.concat([tf.broadcast_to(values[at], [count]) for at, count in enumerate(self._counts)], axis=0)
 
     def _rows(self, values: tf.Tensor) -> tf.Tensor:
         """Sums over the rows of all grids: the host adds these up in double precision."""
@@ -260,7 +259,7 @@ class DevicePyramid:
 
     def _split(self, flat: np.ndarray) -> List[np.ndarray]:
         """Of values of all latents, copies by grid."""
-        ends = np.cumsum([rows * columns for rows, columns in self._sizes])[:-1]
+        ends = np.cumsum(self._counts)[:-1]
         return [part.reshape(size).copy() for part, size in zip(np.split(flat, ends), self._sizes)]
 
     def _write(self, number: int, values: Sequence[np.ndarray]) -> None:
