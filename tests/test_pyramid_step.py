@@ -59,7 +59,7 @@ def test_neighbours_come_before() -> None:
     assert -NEIGHBOURS[0].min() <= REACH
 
 
-@pytest.mark.parametrize(("size", "colours"), [((70, 77), 3), ((64, 128), 1), ((40, 50), 4), ((9, 5), 2), ((1, 1), 3)])
+@pytest.mark.parametrize(("size", "colours"), [((70, 77), 3), ((64, 128), 1), ((40, 50), 4), ((5, 9), 2), ((1, 1), 3)])
 def test_gradients_are_those_of_finite_differences(size: Tuple[int, int], colours: int) -> None:
     pyramid, weights = problem(size, colours=colours)
     _, by_weights = pyramid.step(weights, QUANTIZER, PRICE)
@@ -67,7 +67,7 @@ def test_gradients_are_those_of_finite_differences(size: Tuple[int, int], colour
 
     def check(direction: np.ndarray, expected: float, latents: "int | None", what: str) -> None:
         errors = []
-        for far in (1e-2, 3e-3, 1e-3, 1e-4):
+        for far in (1e-2, 3e-3, 1e-3):
             sides = []
             for sign in (1, -1):
                 if latents is None:
